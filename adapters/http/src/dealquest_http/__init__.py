@@ -1,0 +1,1 @@
+"""The dealquest cores behind HTTP."""

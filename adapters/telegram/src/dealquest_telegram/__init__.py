@@ -1,0 +1,1 @@
+"""The dealquest coach on Telegram."""

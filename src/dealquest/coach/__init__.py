@@ -1,0 +1,1 @@
+"""One seller's question, one answer."""

@@ -1,0 +1,1 @@
+"""Ask a model: messages, codecs, provider, router."""

@@ -1,0 +1,245 @@
+"""The environment as one frozen value: the only file that reads it.
+
+Each field names its variable, what it is for and what its absence switches off; the docs table and
+`dealquest doctor` are made from these fields. All problems are reported at once.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import attrs
+
+from dealquest.errors import SettingsError
+from dealquest.values import Secret
+
+OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
+ANTHROPIC_BASE_URL = "https://api.anthropic.com"
+ASSEMBLYAI_BASE_URL = "https://api.assemblyai.com"
+TELEGRAM_API_BASE = "https://api.telegram.org"
+MINIMUM_JWT_SECRET = 32
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _secret(raw: str) -> Secret:
+    if any(character.isspace() or not character.isprintable() for character in raw):
+        raise ValueError("holds blanks or control characters; paste the key alone")
+    return Secret(raw)
+
+
+def _url(raw: str) -> str:
+    parts = urlsplit(raw)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is not an http(s) address, such as https://host/path")
+    return raw.rstrip("/")
+
+
+def _database_url(raw: str) -> Secret:
+    if urlsplit(raw).scheme not in {"postgres", "postgresql"}:
+        raise ValueError("is not a PostgreSQL address, such as postgresql://user:password@host:5432/database")
+    return Secret(raw)
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for item in raw.split(",") if (name := item.strip().removeprefix("@").casefold())))
+
+
+def _bot_token(raw: str) -> Secret:
+    if re.fullmatch(r"[0-9]{1,20}:[A-Za-z0-9_-]{8,128}", raw) is None:
+        raise ValueError("is not a bot token; BotFather gives them in the form 123456:ABC...")
+    return Secret(raw)
+
+
+def _fernet_keys(raw: str) -> tuple[Secret, ...]:
+    keys = tuple(item.strip() for item in raw.split(",") if item.strip())
+    if not keys or any(re.fullmatch(r"[A-Za-z0-9_-]{43}=", key) is None for key in keys):
+        raise ValueError("is not a Fernet key (44 characters, url-safe base64); several are separated by commas, newest first")
+    return tuple(Secret(key) for key in keys)
+
+
+def _jwt_secret(raw: str) -> Secret:
+    if len(raw.encode()) < MINIMUM_JWT_SECRET or len(set(raw)) < 8:
+        raise ValueError(f"is too weak: at least {MINIMUM_JWT_SECRET} bytes of chance, such as `openssl rand -hex 32` prints")
+    return Secret(raw)
+
+
+def _folder(raw: str) -> Path:
+    return Path(raw).expanduser().absolute()
+
+
+def _level(raw: str) -> str:
+    if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+        raise ValueError("is none of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+    return raw.upper()
+
+
+def _default_home() -> Path:
+    """The user's data folder; root has no place of its own, so the machine's."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/dealquest")
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "dealquest"
+
+
+def _variable(name: str, parse: Callable[[str], Any], *, default: Any, purpose: str, without: str = "", secret: bool = False) -> Any:
+    return attrs.field(
+        default=default,
+        repr=not secret,
+        metadata={"variable": name, "parse": parse, "purpose": purpose, "without": without, "secret": secret},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What the operator decided. Build it with `load_settings()`; tests build it directly."""
+
+    home: Path = _variable(
+        "DEALQUEST_HOME", _folder, default=attrs.Factory(_default_home), purpose="data folder: embedded PostgreSQL, trace spool"
+    )
+    log_level: str = _variable("LOG_LEVEL", _level, default="INFO", purpose="least level that is logged")
+
+    database_url: Secret | None = _variable(
+        "DATABASE_URL",
+        _database_url,
+        default=None,
+        secret=True,
+        purpose="an existing PostgreSQL",
+        without="the embedded PostgreSQL is used",
+    )
+    insforge_base_url: str | None = _variable(
+        "INSFORGE_BASE_URL", _url, default=None, purpose="remote records over PostgREST", without="records stay in PostgreSQL"
+    )
+    insforge_anon_key: Secret | None = _variable("INSFORGE_ANON_KEY", _secret, default=None, secret=True, purpose="its public key")
+    access_api_key: Secret | None = _variable(
+        "ACCESS_API_KEY", _secret, default=None, secret=True, purpose="API key (ik_...) that acts as project_admin on the remote records"
+    )
+
+    openrouter_api_key: Secret | None = _variable(
+        "OPENROUTER_API_KEY",
+        _secret,
+        default=None,
+        secret=True,
+        purpose="the team's shared model key",
+        without="answers are scored offline by signals",
+    )
+    openrouter_base_url: str = _variable("OPENROUTER_BASE_URL", _url, default=OPENROUTER_BASE_URL, purpose="where OpenRouter is reached")
+    default_openrouter_model: str = _variable(
+        "DEFAULT_OPENROUTER_MODEL", _text, default="openai/gpt-oss-120b", purpose="model of users who chose none"
+    )
+    anthropic_api_key: Secret | None = _variable(
+        "ANTHROPIC_API_KEY",
+        _secret,
+        default=None,
+        secret=True,
+        purpose="the operator's Anthropic key",
+        without="Anthropic only by users' keys",
+    )
+    anthropic_base_url: str = _variable("ANTHROPIC_BASE_URL", _url, default=ANTHROPIC_BASE_URL, purpose="where Anthropic is reached")
+    openai_base_url: str | None = _variable(
+        "OPENAI_BASE_URL", _url, default=None, purpose="any OpenAI-compatible server (Ollama, vLLM, llama.cpp)", without="no local model"
+    )
+    openai_api_key: Secret | None = _variable("OPENAI_API_KEY", _secret, default=None, secret=True, purpose="its key, if it wants one")
+    assemblyai_api_key: Secret | None = _variable(
+        "ASSEMBLYAI_API_KEY", _secret, default=None, secret=True, purpose="speech to text", without="voice messages are declined"
+    )
+    assemblyai_base_url: str = _variable("ASSEMBLYAI_BASE_URL", _url, default=ASSEMBLYAI_BASE_URL, purpose="where AssemblyAI is reached")
+
+    telegram_bot_token: Secret | None = _variable(
+        "TELEGRAM_BOT_TOKEN", _bot_token, default=None, secret=True, purpose="the bot's token", without="no Telegram, the terminal works"
+    )
+    telegram_api_base: str = _variable("TELEGRAM_API_BASE", _url, default=TELEGRAM_API_BASE, purpose="where the Bot API is reached")
+    allowed_usernames: tuple[str, ...] = _variable(
+        "ALLOWED_USERNAMES", _names, default=(), purpose="who may use the bot: ids (preferred) or names", without="everyone may use the bot"
+    )
+    admin_usernames: tuple[str, ...] = _variable(
+        "ADMIN_USERNAMES", _names, default=(), purpose="who sees the admin views: ids (preferred) or names", without="nobody is admin"
+    )
+
+    encryption_keys: tuple[Secret, ...] = _variable(
+        "ENCRYPTION_KEY",
+        _fernet_keys,
+        default=(),
+        secret=True,
+        purpose="Fernet keys for stored secrets, newest first",
+        without="users cannot store a key of their own",
+    )
+    jwt_secret: Secret | None = _variable(
+        "JWT_SECRET", _jwt_secret, default=None, secret=True, purpose="signs session tokens (HS256)", without="no sign-in over HTTP"
+    )
+
+    @property
+    def has_model(self) -> bool:
+        """Whether any model can be asked with the operator's own settings."""
+        return any((self.openrouter_api_key, self.anthropic_api_key, self.openai_base_url))
+
+
+@attrs.frozen(kw_only=True)
+class Variable:
+    """One variable of the environment, as documentation and doctor show it."""
+
+    name: str
+    purpose: str
+    without: str
+    secret: bool
+    default: str
+    field: str
+
+
+def variables() -> Iterator[Variable]:
+    """Every variable that is read, in order."""
+    for field in attrs.fields(Settings):
+        default = field.default
+        text = "" if default in (None, ()) else "the user's data folder" if isinstance(default, attrs.Factory) else str(default)  # type: ignore[arg-type]
+        yield Variable(
+            name=field.metadata["variable"],
+            purpose=field.metadata["purpose"],
+            without=field.metadata["without"],
+            secret=field.metadata["secret"],
+            default=text,
+            field=field.name,
+        )
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment.
+
+    Args:
+        environ: Name to text; the process's own environment when left out. Blank texts count as unset.
+
+    Raises:
+        SettingsError: `settings.invalid`, with every problem in one message and no value of a secret.
+    """
+    source = os.environ if environ is None else environ
+    problems: list[str] = []
+    found: dict[str, Any] = {}
+    for field in attrs.fields(Settings):
+        name, parse = field.metadata["variable"], field.metadata["parse"]
+        raw = source.get(name, "").strip()
+        if name == "DATABASE_URL" and not raw:
+            raw = _url_from_parts(source)
+        if not raw:
+            continue
+        try:
+            found[field.name] = parse(raw)
+        except ValueError as exc:
+            problems.append(f"{name} {exc}")
+    if found.get("jwt_secret") is not None and found["jwt_secret"] in found.get("encryption_keys", ()):
+        problems.append("JWT_SECRET and ENCRYPTION_KEY are the same; one leak would open both, give each its own")
+    if problems:
+        raise SettingsError("Settings to mend:\n" + "\n".join(f"  - {problem}" for problem in problems), code="settings.invalid")
+    return Settings(**found)
+
+
+def _url_from_parts(source: Mapping[str, str]) -> str:
+    host = source.get("POSTGRES_HOST", "").strip()
+    if not host:
+        return ""
+    user, password = source.get("POSTGRES_USER", "postgres"), source.get("POSTGRES_PASSWORD", "")
+    port, database = source.get("POSTGRES_PORT", "5432"), source.get("POSTGRES_DB", "postgres")
+    return f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{quote(database, safe='')}"

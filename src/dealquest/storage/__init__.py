@@ -1,0 +1,1 @@
+"""What outlives a request: PostgREST client, engine, embedded PostgreSQL, migrations."""

@@ -1,0 +1,1 @@
+"""Spans, context, collector, spool, sinks, views."""
