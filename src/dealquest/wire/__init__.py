@@ -3,11 +3,23 @@
 from typing import TYPE_CHECKING, Any
 
 from .messages import Headers, HttpRequest, HttpResponse, HttpStream, Transport, find_header
+from .retry import RetryBudget, RetryPolicy, parse_retry_after
 
 if TYPE_CHECKING:
     from .client import HttpxTransport
 
-__all__ = ["Headers", "HttpRequest", "HttpResponse", "HttpStream", "HttpxTransport", "Transport", "find_header"]
+__all__ = [
+    "Headers",
+    "HttpRequest",
+    "HttpResponse",
+    "HttpStream",
+    "HttpxTransport",
+    "RetryBudget",
+    "RetryPolicy",
+    "Transport",
+    "find_header",
+    "parse_retry_after",
+]
 
 
 def __getattr__(name: str) -> Any:
