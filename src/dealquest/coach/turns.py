@@ -14,8 +14,7 @@ import anyio
 import attrs
 import msgspec
 
-from dealquest.errors import ConflictError, DealQuestError, PeerError
-from dealquest.tracing import span, trace
+from dealquest.errors import ConflictError, DealQuestError, PeerError, UnknownOutcomeError
 from dealquest.values import Clock, SystemClock
 
 from .dialogue import (
@@ -32,7 +31,8 @@ from .dialogue import (
     converse,
 )
 from .pack import Pack
-from .scoring import ScoreCard, Scorer
+from .scorecard import ScoreCard
+from .scoring import Scorer
 
 LEASE_S = 15.0
 MAX_FAILURES = 4
@@ -148,8 +148,7 @@ class Turns:
             return None
         claim = _claimed(answer)
         async with _Attempt(self._records, claim, self._worker):
-            async with trace(_pipeline(claim), user=str(claim.view.user.id)):
-                turn = await self._decide(claim)
+            turn = await self._decide(claim)
             return await self._commit(claim, turn)
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
@@ -219,13 +218,12 @@ class Turns:
         if step in claim.steps:
             return msgspec.convert(claim.steps[step], ScoreCard)
         scorer = self._offline_scorer if effect.offline else self._scorer
-        async with span("score", kind="step"):
-            try:
-                card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
-            except DealQuestError as exc:
-                if exc.code == "coach.lease_lost":
-                    raise
-                return ScoringFailed(reason=exc.message, retryable=exc.retryable)
+        try:
+            card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
+        except DealQuestError as exc:
+            if exc.code == "coach.lease_lost":
+                raise
+            return ScoringFailed(reason=exc.message, retryable=exc.retryable)
         if not card.is_offline:
             await self._records.rpc(
                 "save_step",
@@ -299,7 +297,7 @@ class _Attempt:
         with anyio.move_on_after(RELEASE_TIMEOUT_S, shield=True):
             if not isinstance(error, Exception) or (isinstance(error, DealQuestError) and error.code == "coach.lease_lost"):
                 await self._records.rpc("release_update", **names)
-            elif not isinstance(error, PeerError):
+            elif not isinstance(error, PeerError | UnknownOutcomeError):
                 # A fault of ours must not block the chat for ever: after some failures the event is set aside, and the user is told.
                 texts = catalogue(self._claim.view.user.language)
                 apology = Reply(text=texts.say("apology.dead", number=f"{event.update_id}"))
@@ -318,11 +316,6 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
     view = msgspec.convert({**known, "state": answer["state"] or {}}, View)
     event = msgspec.convert(answer["event"], Event)
     return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view)
-
-
-def _pipeline(claim: _Claim) -> str:
-    """The name of the trace: the mode while a scenario is open, else the plain conversation."""
-    return claim.view.state.mode or "conversation" if claim.view.state.at == "answering" else "conversation"
 
 
 def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str, Any]:

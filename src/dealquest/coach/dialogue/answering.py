@@ -14,7 +14,7 @@ from dealquest.coach.progress import (
     streak_after,
     xp_for_answer,
 )
-from dealquest.coach.scoring import ScoreCard
+from dealquest.coach.scorecard import ScoreCard
 
 from .scene import Flow, Rows, Scene, bar, find_level
 from .text import Text, join, styled

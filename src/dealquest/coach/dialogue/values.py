@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from dealquest.coach.scoring import ScoreCard
+from dealquest.coach.scorecard import ScoreCard
 
 from .text import Text
 
