@@ -193,7 +193,8 @@ def _describe_scenario(scenario: Scenario) -> str:
     return "\n".join(
         [
             f"Channel: {scenario.channel}; a fitting answer has at most {scenario.max_words} words.",
-            f"Buyer: {persona.name}, {persona.role} at {persona.company}; {persona.temper}. {persona.background} {persona.context}".rstrip(),
+            f"Buyer: {persona.name}, {persona.role} at {persona.company}; {persona.temper}.",
+            f"About the buyer: {persona.background} {persona.context}".rstrip(),
             f"Situation: {scenario.situation}",
             f"The buyer's last words: {scenario.opening}",
             f"What the salesperson does not know: {' '.join(persona.hidden_facts)}",
