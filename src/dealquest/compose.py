@@ -5,7 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import anyio
 import attrs
@@ -15,10 +15,11 @@ from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import ModelScorer, Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
-from dealquest.errors import DealQuestError, SettingsError
+from dealquest.errors import SettingsError
 from dealquest.llm import Router
 from dealquest.settings import Settings
-from dealquest.storage import Postgrest
+from dealquest.storage import DIALECTS, DialectName, Postgrest
+from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
 from dealquest.values import SERVICE, Clock, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
 
@@ -63,7 +64,7 @@ class Kit:
 
 def pack_for(language: str) -> Pack:
     """The built-in pack of a language; English where there is none."""
-    name = language.split("-")[0].casefold()
+    name = language.split("-", maxsplit=1)[0].casefold()
     return load_pack(name if name in builtin_packs() else "en")
 
 
@@ -76,29 +77,39 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        records = await _open_records(stack, settings)
+        transport, dialect = await _open_records(stack, settings)
+        await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
         offline = SignalScorer()
         llm = await stack.enter_async_context(Router.from_settings(settings)) if settings.has_model else None
         yield Kit(
             settings=settings,
             clock=clock or SystemClock(),
-            records=records,
+            records=Postgrest(transport, dialect=dialect),
             llm=llm,
             scorer=offline if llm is None else ModelScorer(llm),
             offline_scorer=offline,
         )
 
 
-async def _open_records(stack: AsyncExitStack, settings: Settings) -> Postgrest:
+async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
+    """Spans go to the records; what cannot be delivered waits in the data folder for the next start."""
+    secrets = [value for value in attrs.asdict(settings, recurse=False).values() if isinstance(value, Secret)]
+    collector = Collector([sink], spool=settings.home / "traces", redactor=Redactor([*secrets, *settings.encryption_keys]))
+    await stack.enter_async_context(collector)
+    stack.enter_context(installed_tracer(Tracer(collector)))
+
+
+async def _open_records(stack: AsyncExitStack, settings: Settings) -> tuple[Transport, DialectName]:
     if settings.insforge_base_url is not None:
         key = settings.access_api_key
         if key is None:
             raise SettingsError(
-                "INSFORGE_BASE_URL is set, but ACCESS_API_KEY is not: the coach needs the key that acts as project_admin.", code="settings.invalid"
+                "INSFORGE_BASE_URL is set, but ACCESS_API_KEY is not: the coach needs the key that acts as project_admin.",
+                code="settings.invalid",
             )
         remote = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
-        return Postgrest(remote, dialect="insforge")
-    return Postgrest(await _open_engine(stack, settings))
+        return remote, "insforge"
+    return await _open_engine(stack, settings), "postgrest16"
 
 
 async def _open_engine(stack: AsyncExitStack, settings: Settings) -> Transport:

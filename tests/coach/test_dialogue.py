@@ -247,7 +247,12 @@ def test_words_without_a_scenario_get_an_answer() -> None:
     assert "type your answer" in player.says("", "voice")
 
 
-@given(data=st.one_of(st.text(max_size=64), st.sampled_from(["learn:level:", "learn:scenario:x", "again:zzz", "ideal:zzz", "train:diff:9", "score:again", "::", "go:"])))
+@given(
+    data=st.one_of(
+        st.text(max_size=64),
+        st.sampled_from(["learn:level:", "learn:scenario:x", "again:zzz", "ideal:zzz", "train:diff:9", "score:again", "::", "go:"]),
+    )
+)
 def test_b2_a_forged_or_stale_button_changes_nothing(data: str) -> None:
     """Button data that names nothing the user may do is answered, and changes no state."""
     player = Player()

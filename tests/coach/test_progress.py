@@ -48,4 +48,6 @@ def test_a_streak_counts_the_users_own_days() -> None:
 
 def test_a_strange_time_zone_is_utc() -> None:
     """A zone that does not exist never fails a turn."""
-    assert streak_after(datetime(2026, 1, 1, tzinfo=UTC), time_zone="../etc/passwd", last_graded_on=None, streak_days=0)[1] == date(2026, 1, 1)
+    assert streak_after(datetime(2026, 1, 1, tzinfo=UTC), time_zone="../etc/passwd", last_graded_on=None, streak_days=0)[1] == date(
+        2026, 1, 1
+    )

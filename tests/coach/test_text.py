@@ -40,7 +40,7 @@ def test_every_template_of_the_catalogue_can_be_filled() -> None:
     import re
 
     for key, template in _templates("en").items():
-        slots = {name: "x" for name in re.findall(r"\{([a-z_]+)\}", template)}
+        slots = dict.fromkeys(re.findall(r"\{([a-z_]+)\}", template), "x")
         plain = catalogue("en").say(key, **slots).plain
         assert "{" not in plain, key
         assert "*" not in plain, key

@@ -16,7 +16,17 @@ CODE = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 DOCS = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs/errors").glob("*.md"))
 # What no core may load: the command line's, the adapters', and other optional libraries.
 FOREIGN = {"rich", "cyclopts", "aiogram", "aiohttp", "starlette", "uvicorn", "psycopg", "pandas", "opentelemetry", "pydantic"}
-FACES = ["dealquest", "dealquest.llm", "dealquest.auth", "dealquest.vault", "dealquest.transcription", "dealquest.tracing", "dealquest.storage", "dealquest.coach", "dealquest.testing"]
+FACES = [
+    "dealquest",
+    "dealquest.llm",
+    "dealquest.auth",
+    "dealquest.vault",
+    "dealquest.transcription",
+    "dealquest.tracing",
+    "dealquest.storage",
+    "dealquest.coach",
+    "dealquest.testing",
+]
 
 
 def loaded_by(module: str) -> set[str]:
@@ -48,9 +58,14 @@ def raised_codes() -> dict[str, str]:
     codes: dict[str, str] = {}
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-                if CODE.fullmatch(node.value.value):
-                    codes.setdefault(node.value.value, f"{path.relative_to(ROOT)}:{node.value.lineno}")
+            if (
+                isinstance(node, ast.keyword)
+                and node.arg == "code"
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+                and CODE.fullmatch(node.value.value)
+            ):
+                codes.setdefault(node.value.value, f"{path.relative_to(ROOT)}:{node.value.lineno}")
     return codes
 
 

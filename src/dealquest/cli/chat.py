@@ -43,12 +43,15 @@ def chat(*, plain: bool = False, name: str | None = None) -> None:
     """
     settings = load_settings()
     face = choose_face(sys.stdout, plain=plain)
-    with _terminated_like_interrupted(), contextlib.suppress(KeyboardInterrupt), start_blocking_portal() as portal:
-        with portal.wrap_async_context_manager(open_kit(settings)) as kit:
-            turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S, hold_s=_LEASE_S)
-            person = name or _account_name()
-            conversation = Conversation(turns, person=person, clock=SystemClock())
-            _talk(portal, conversation, face)
+    with (
+        _terminated_like_interrupted(),
+        contextlib.suppress(KeyboardInterrupt),
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_kit(settings)) as kit,
+    ):
+        turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S, hold_s=_LEASE_S)
+        conversation = Conversation(turns, person=name or _account_name(), clock=SystemClock())
+        _talk(portal, conversation, face)
 
 
 class Conversation:
@@ -153,7 +156,7 @@ def _lines(face: Face) -> Iterator[str]:
             yield line
         return
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401, PLC0415  # importing it gives input() line editing and history
+        import readline  # noqa: F401  # importing it gives input() line editing and history
     while True:
         try:
             line = input(face.prompt)
@@ -181,7 +184,7 @@ def _account_name() -> str:
 def _terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM and a closed terminal end the chat as Ctrl-C does: cleanly."""
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -15,7 +15,8 @@ import attrs
 import msgspec
 
 from dealquest.errors import ConflictError, DealQuestError, PeerError, UnknownOutcomeError
-from dealquest.values import Clock, SystemClock
+from dealquest.tracing import span, trace
+from dealquest.values import Clock, Principal, SystemClock
 
 from .dialogue import (
     Effect,
@@ -148,7 +149,8 @@ class Turns:
             return None
         claim = _claimed(answer)
         async with _Attempt(self._records, claim, self._worker):
-            turn = await self._decide(claim)
+            async with trace(_pipeline(claim), user=_principal(claim)):
+                turn = await self._decide(claim)
             return await self._commit(claim, turn)
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
@@ -219,7 +221,10 @@ class Turns:
             return msgspec.convert(claim.steps[step], ScoreCard)
         scorer = self._offline_scorer if effect.offline else self._scorer
         try:
-            card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
+            async with span("score", scenario=effect.scenario_id) as scoring:
+                card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
+                scoring.set("score", card.total)
+                scoring.set("scorer", card.scorer)
         except DealQuestError as exc:
             if exc.code == "coach.lease_lost":
                 raise
@@ -316,6 +321,17 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
     view = msgspec.convert({**known, "state": answer["state"] or {}}, View)
     event = msgspec.convert(answer["event"], Event)
     return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view)
+
+
+def _pipeline(claim: _Claim) -> str:
+    """The name of the trace: the mode while a scenario is open, else the plain conversation."""
+    state = claim.view.state
+    return state.mode if state.at == "answering" and state.mode is not None else "conversation"
+
+
+def _principal(claim: _Claim) -> Principal:
+    known = claim.event.user.telegram_id
+    return Principal(role="authenticated", subject=str(claim.view.user.id), claims={} if known is None else {"telegram_id": known})
 
 
 def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str, Any]:
