@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import attrs
 
-from dealquest.errors import InputError
+from dealquest.errors import DealQuestError, InputError
 from dealquest.values import Clock, SystemClock
 from dealquest.wire import Headers, RetryBudget, RetryPolicy, Transport
 
@@ -32,6 +32,7 @@ from .ast import (
     Update,
     Upsert,
 )
+from .bulk import pack_rows
 from .conditions import parse_lookups
 from .dialects import DIALECTS, DialectName
 from .literals import as_mapping, encode_json, encode_text
@@ -157,6 +158,52 @@ class Table:
                 prefer=_prefer_missing(missing, found),
             ),
         )
+
+    async def insert_many(
+        self,
+        rows: Iterable[object],
+        *,
+        on: str | Sequence[str] | None = None,
+        ignore: bool = False,
+        max_rows: int = 1000,
+        max_bytes: int = 1_000_000,
+    ) -> int:
+        """Insert any number of rows in chunks, each in a transaction of its own.
+
+        When a chunk fails, the error has a note that says how many rows were stored before it. With `on` the
+        whole call can simply be made again.
+
+        Args:
+            rows: Mappings or row objects; read as needed.
+            on: Unique columns: existing rows are updated, and a chunk whose fate is unknown is sent again.
+            ignore: With `on`, leave existing rows as they are.
+            max_rows: Most rows in a chunk.
+            max_bytes: Most bytes in a chunk.
+
+        Returns:
+            How many rows were sent.
+        """
+        stored = 0
+        for chunk in pack_rows(rows, max_rows=max_rows, max_bytes=max_bytes, doubles=self.session.dialect.reads_doubles):
+            shape: dict[str, Any] = {
+                "relation": self.name,
+                "profile": self.session.schema,
+                "payload": Payload(chunk.content),
+                "columns": chunk.columns,
+                "prefer": _prefer_missing(None, chunk.columns),
+            }
+            try:
+                if on is None:
+                    await Writing(self.session, Insert(**shape)).run()
+                else:
+                    names = (on,) if isinstance(on, str) else tuple(on)
+                    kind: Literal["merge-duplicates", "ignore-duplicates"] = "ignore-duplicates" if ignore else "merge-duplicates"
+                    await Writing(self.session, Upsert(on_conflict=names, resolution=kind, **shape), repeats=True).run()
+            except DealQuestError as exc:
+                exc.add_note(f"{stored} rows were stored before this chunk of {chunk.count}.")
+                raise
+            stored += chunk.count
+        return stored
 
     def insert_csv(self, content: bytes | str, *, columns: Sequence[str] | None = None) -> Writing[Insert]:
         """Insert rows from CSV with a header line; `NULL` is null."""
