@@ -3,6 +3,8 @@
 Signed here by hand (not with `dealquest.testing`), so that a field can be signed in one shape and sent in another.
 """
 
+# ruff: noqa: RUF001  # characters that look like others are among the attacks
+
 import base64
 import hashlib
 import hmac
@@ -265,7 +267,9 @@ def _spelling() -> Iterator[Case]:
         "latin-1": raw.replace("Kibenko", "%E9"),
         "decoded-already": "&".join(f"{name}={value}" for name, value in {**BASE, "hash": hash_of(BASE)}.items()),
         "encoded-twice": quote_plus(raw),
-        "values-encoded-twice": "&".join(f"{name}={quote_plus(quote_plus(value))}" for name, value in BASE.items()) + "&hash=" + hash_of(BASE),
+        "values-encoded-twice": "&".join(f"{name}={quote_plus(quote_plus(value))}" for name, value in BASE.items())
+        + "&hash="
+        + hash_of(BASE),
         "raw-quote": raw.replace("%22", '"', 1),
         "raw-brace": raw.replace("%7B", "{"),
         "raw-backslash": raw.replace("%5C", "\\"),
@@ -291,7 +295,12 @@ def _duplicates() -> Iterator[Case]:
     yield "duplicate-unknown", f"{raw}&x=1&x=1", ONE, "duplicate"
     both = "\n".join(["auth_date=" + BASE["auth_date"], "query_id=Q", "query_id=R", "user=" + USER])
     proof = hash_of({}, message=both)
-    yield "duplicate-signed-as-lines", f"auth_date={BASE['auth_date']}&query_id=Q&query_id=R&user={quote_plus(USER)}&hash={proof}", ONE, "duplicate"
+    yield (
+        "duplicate-signed-as-lines",
+        f"auth_date={BASE['auth_date']}&query_id=Q&query_id=R&user={quote_plus(USER)}&hash={proof}",
+        ONE,
+        "duplicate",
+    )
     yield "duplicate-differs-in-case", signed({"User": USER}), ONE, "ok"
 
 
@@ -415,8 +424,18 @@ def _third_party() -> Iterator[Case]:
     yield "third-valid-second-bot", spell(good), OracleBots(public=((5, PUBLIC), (BOT_ID, PUBLIC))), "ok"
     yield "third-valid-beside-token", spell(good), OracleBots(tokens=(OTHER_TOKEN,), public=((BOT_ID, PUBLIC),)), "ok"
     hashed = {**BASE, "signature": "x"}
-    yield "third-token-wins-over-bad-signature", spell({**hashed, "hash": hash_of(hashed)}), OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)), "ok"
-    yield "third-malformed-beside-token", spell({**hashed, "hash": "0" * 64}), OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)), "malformed"
+    yield (
+        "third-token-wins-over-bad-signature",
+        spell({**hashed, "hash": hash_of(hashed)}),
+        OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)),
+        "ok",
+    )
+    yield (
+        "third-malformed-beside-token",
+        spell({**hashed, "hash": "0" * 64}),
+        OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)),
+        "malformed",
+    )
     yield "third-hash-upper-case", spell({**good, "hash": "F" * 64}), THIRD, "malformed"
     yield "third-hash-blank", spell({**good, "hash": ""}), THIRD, "malformed"
     yield "third-test-key-in-production", spell(by_telegram(key=TEST_SERVERS)), THIRD, "forged"
@@ -463,7 +482,16 @@ def _login_widget() -> Iterator[Case]:
     yield "widget-expired", widget({"auth_date": str(NOW - 3601)}), WIDGET, "expired"
     yield "widget-future", widget({"auth_date": str(NOW + 61)}), WIDGET, "future"
     yield "widget-twice", widget() + "&id=1", WIDGET, "duplicate"
-    ids = {"missing": None, "blank": "", "zero": "0", "negative": "-1", "letters": "7x", "leading-zero": "07", "huge": "9" * 17, "beyond": str(2**53 + 1)}
+    ids = {
+        "missing": None,
+        "blank": "",
+        "zero": "0",
+        "negative": "-1",
+        "letters": "7x",
+        "leading-zero": "07",
+        "huge": "9" * 17,
+        "beyond": str(2**53 + 1),
+    }
     for name, text in ids.items():
         yield f"widget-id-{name}", widget({"id": text}), WIDGET, "user"
 
