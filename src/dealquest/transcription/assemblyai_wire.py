@@ -25,6 +25,7 @@ from dealquest.values import Secret
 from dealquest.wire import HttpRequest, HttpResponse, parse_retry_after
 
 from .order import SpeechOrder
+from .quoting import quote_peer
 from .transcript import Transcript, Word
 
 SPEECH_MODELS = ("universal-3-pro", "universal-2")
@@ -192,7 +193,7 @@ class AssemblyAIWire:
         Classes and codes: PeerRefusedError `transcription.key_refused`, `transcription.no_credit`, `transcription.refused`;
         NotFoundError `transcription.unknown_id`; PeerUnavailableError `transcription.rate_limited`, `transcription.unavailable`.
         """
-        said = self._quote(_error_text(answer))
+        said = quote_peer(_error_text(answer), self.key)
         status = answer.status
         if status in {401, 403}:
             return PeerRefusedError("AssemblyAI refused the key; check ASSEMBLYAI_API_KEY.", code="transcription.key_refused")
@@ -218,17 +219,11 @@ class AssemblyAIWire:
     def _job_error(self, text: str) -> DealQuestError:
         if _TOO_SHORT.search(text):
             return InputError("The sound is too short to be transcribed.", code="transcription.too_short")
-        said = self._quote(text)
+        said = quote_peer(text, self.key)
         if _SERVER_FAULT.search(text):
             message = f"AssemblyAI lost the job{said}. Send the sound again; a failed job is not billed."
             return PeerUnavailableError(message, code="transcription.job_lost")
         return PeerRefusedError(f"AssemblyAI could not transcribe the sound{said}.", code="transcription.job_failed")
-
-    def _quote(self, text: str) -> str:
-        """A short, printable quotation without addresses (they open the sound) and without our key."""
-        plain = _ADDRESS.sub("(address)", text.replace(self.key.reveal(), "***"))
-        plain = " ".join("".join(character if character.isprintable() else " " for character in plain).split())
-        return f": {plain[:200].rstrip('.')}" if plain else ""
 
 
 def check_transcript_id(transcript_id: str) -> str:

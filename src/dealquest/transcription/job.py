@@ -194,7 +194,9 @@ class TranscriptionJob:
             message = f"The deadline ended before a job was begun; nothing was billed. Allow more time for large sounds.{why}"
             return LimitError(message, code="transcription.deadline", retryable=True)
         if self.stage == "queued":
-            message = f"Transcript {self.transcript_id} is still queued: the account's concurrency limit is reached. Resume it by its id.{why}"
+            message = (
+                f"Transcript {self.transcript_id} is still queued: the account's concurrency limit is reached. Resume it by its id.{why}"
+            )
             return self._tag(LimitError(message, code="transcription.queued"))
         message = f"Transcript {self.transcript_id} is not ready yet. Resume it by its id.{why}"
         return self._tag(LimitError(message, code="transcription.deadline"))

@@ -3,6 +3,7 @@
 Source: AssemblyAI "Automatic Language Detection" and "Webhooks" pages, read 2026-11-22.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -107,3 +108,10 @@ def check_language(code: str) -> str:
     if _LANGUAGE.fullmatch(known) is None:
         raise InputError(f"{code[:20]!r} is no language code, such as en, ru or en_us.", code="transcription.bad_option")
     return known
+
+
+def check_deadline(deadline_s: float) -> float:
+    """Refuse a deadline that is no positive number of seconds, with `transcription.bad_option`."""
+    if not (math.isfinite(deadline_s) and deadline_s > 0):
+        raise InputError("deadline_s is a number of seconds above zero.", code="transcription.bad_option")
+    return deadline_s

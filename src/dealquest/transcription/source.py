@@ -19,9 +19,7 @@ from .sound import HEAD_BYTES, TAIL_BYTES, SoundLimits, SoundMeter, check_durati
 
 CHUNK_BYTES = 256 * 1024
 
-AudioSource: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]"
-)
+AudioSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
 """A path, the bytes, chunks that can be read once, or a function that opens the chunks anew for each attempt."""
 
 
