@@ -9,19 +9,28 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import FrozenClock
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
+    from .loopback import Arrival, Fault, LoopbackServer, Reply
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
+    from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
     from .wire import Cut, Delay, Hang, ScriptedTransport, Step, answer_bytes, answer_events, answer_json, fail
 
 __all__ = [
+    "Arrival",
+    "AssemblyAIServer",
     "Cut",
     "Delay",
     "Exchange",
+    "Fault",
     "FrozenClock",
     "Hang",
+    "JobScript",
+    "LoopbackServer",
     "RecordingTransport",
     "ReplayTransport",
+    "Reply",
     "ScriptedTransport",
     "Step",
+    "WhisperServer",
     "answer_bytes",
     "answer_events",
     "answer_json",
@@ -35,9 +44,40 @@ __all__ = [
 
 _HOMES = {
     "clock": ("FrozenClock",),
-    "init_data": ("sign_init_data", "sign_init_data_ed25519", "sign_login_widget"),
-    "recording": ("Exchange", "RecordingTransport", "ReplayTransport", "load_exchanges", "save_exchanges"),
-    "wire": ("Cut", "Delay", "Hang", "ScriptedTransport", "Step", "answer_bytes", "answer_events", "answer_json", "fail"),
+    "init_data": (
+        "sign_init_data",
+        "sign_init_data_ed25519",
+        "sign_login_widget",
+    ),
+    "loopback": (
+        "Arrival",
+        "Fault",
+        "LoopbackServer",
+        "Reply",
+    ),
+    "recording": (
+        "Exchange",
+        "RecordingTransport",
+        "ReplayTransport",
+        "load_exchanges",
+        "save_exchanges",
+    ),
+    "speech_servers": (
+        "AssemblyAIServer",
+        "JobScript",
+        "WhisperServer",
+    ),
+    "wire": (
+        "Cut",
+        "Delay",
+        "Hang",
+        "ScriptedTransport",
+        "Step",
+        "answer_bytes",
+        "answer_events",
+        "answer_json",
+        "fail",
+    ),
 }
 
 
