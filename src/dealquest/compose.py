@@ -5,7 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
@@ -13,15 +13,17 @@ from anyio import to_thread
 
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
-from dealquest.coach.scoring import ModelScorer, Scorer, SignalScorer
+from dealquest.coach.scoring import Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
-from dealquest.llm import Router
 from dealquest.settings import Settings
 from dealquest.storage import DIALECTS, DialectName, Postgrest
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
 from dealquest.values import SERVICE, Clock, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
+
+if TYPE_CHECKING:
+    from dealquest.llm import Router
 
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ class Kit:
     settings: Settings
     clock: Clock
     records: Postgrest
-    llm: Router | None
+    llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
 
@@ -80,15 +82,25 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         transport, dialect = await _open_records(stack, settings)
         await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
         offline = SignalScorer()
-        llm = await stack.enter_async_context(Router.from_settings(settings)) if settings.has_model else None
+        llm, scorer = await _open_model(stack, settings)
         yield Kit(
             settings=settings,
             clock=clock or SystemClock(),
             records=Postgrest(transport, dialect=dialect),
             llm=llm,
-            scorer=offline if llm is None else ModelScorer(llm),
+            scorer=scorer or offline,
             offline_scorer=offline,
         )
+
+
+async def _open_model(stack: AsyncExitStack, settings: Settings) -> "tuple[Router | None, Scorer | None]":
+    if not settings.has_model:
+        return None, None
+    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+    from dealquest.llm import Router  # noqa: PLC0415  # see above
+
+    llm = await stack.enter_async_context(Router.from_settings(settings))
+    return llm, ModelScorer(llm)
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
