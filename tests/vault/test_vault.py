@@ -260,13 +260,12 @@ def rendering(error: BaseException) -> str:
 
 def test_v4_no_traceback_shows_key_or_secret() -> None:
     """Captured locals of a refused opening, a refused sealing and a refused key show nothing."""
-    hidden_text = base64.b64decode("c2staGlkZGVu").decode()  # not readable in the source lines that a traceback quotes
-    secret = Secret(hidden_text)
+    secret = Secret(base64.b64decode("c2staGlkZGVu").decode())  # a traceback quotes source lines, so it stands in none
     token = VAULT.seal(secret, owner="17", purpose="p", now=NOW)
     failures = [
         lambda: VAULT.open(token, owner="18", purpose="p", now=NOW),
         lambda: VAULT.open(token, owner="17", purpose="p", now=NOW + timedelta(days=9), max_age_s=1),
-        lambda: VAULT.seal(Secret(hidden_text * 9999), owner="17", purpose="p", now=NOW),
+        lambda: VAULT.seal(Secret(secret.reveal() * 9999), owner="17", purpose="p", now=NOW),
         lambda: Vault([LOST]).rotate(token),
         lambda: Vault([NEW, NEW]),
         lambda: Vault([NEW], other_secrets=[NEW]),
@@ -276,7 +275,7 @@ def test_v4_no_traceback_shows_key_or_secret() -> None:
         with pytest.raises((DeniedError, InputError, SettingsError)) as caught:
             fail()
         shown = rendering(caught.value)
-        for hidden in (hidden_text, NEW.reveal(), OLD.reveal(), LOST.reveal(), repr(base64.urlsafe_b64decode(NEW.reveal()))):
+        for hidden in (secret.reveal(), NEW.reveal(), OLD.reveal(), LOST.reveal(), repr(base64.urlsafe_b64decode(NEW.reveal()))):
             assert hidden not in shown
 
 
