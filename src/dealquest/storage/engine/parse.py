@@ -41,7 +41,7 @@ from .negotiate import parse_accept, parse_media, parse_prefer, parse_range
 Pairs = Sequence[tuple[str, str]]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
-_LOGIC_KEY = re.compile(r"(?:(?P<path>.+)\.)?(?P<operator>(?:not\.)?(?:and|or))\Z", re.DOTALL)
+_LOGIC_KEY = re.compile(r"(?:(?P<path>.+?)\.)??(?P<operator>(?:not\.)?(?:and|or))\Z", re.DOTALL)
 _RESERVED = frozenset({"select", "columns", "on_conflict"})
 _TAILS = ("order", "limit", "offset")
 _RPC_METHODS = frozenset({"GET", "HEAD", "POST"})

@@ -92,27 +92,35 @@ def render(request: Request, dialect: Dialect = POSTGREST16) -> Rendered:
     >>> render(Read(relation="t", where=(Filter(field=Field("a.b"), operator="eq", value="in.(1)"),))).url
     '/t?%22a.b%22=eq.in.(1)'
     """
-    query = _render_query(request, dialect)
-    method: str
+    method, path = _render_target(request, dialect)
+    payload = Payload() if isinstance(request, Read | Delete | Describe) else request.payload
+    return Rendered(
+        method=method,
+        path=path,
+        query=_render_query(request, dialect),
+        headers=_render_headers(request, method, payload),
+        payload=payload,
+    )
+
+
+def _render_target(request: Request, dialect: Dialect) -> tuple[str, str]:
     match request:
         case Call():
-            method, path = request.method, dialect.functions + _render_segment(request.function)
+            return request.method, dialect.functions + _render_segment(request.function)
         case Describe():
-            method, path = "HEAD" if request.head else "GET", dialect.tables
+            return "HEAD" if request.head else "GET", dialect.tables
         case Read():
-            method, path = "HEAD" if request.head else "GET", dialect.tables + _render_segment(request.relation)
+            return "HEAD" if request.head else "GET", dialect.tables + _render_segment(request.relation)
         case Insert():
-            method, path = "POST", dialect.tables + _render_segment(request.relation)
+            return "POST", dialect.tables + _render_segment(request.relation)
+        case Update():
+            return "PATCH", dialect.tables + _render_segment(request.relation)
+        case Delete():
+            return "DELETE", dialect.tables + _render_segment(request.relation)
         case Put():
             if not dialect.has_put:
                 raise InputError(f"{dialect.name} forwards no PUT; use upsert.", code="storage.request.unsupported")
-            method, path = "PUT", dialect.tables + _render_segment(request.relation)
-        case Update():
-            method, path = "PATCH", dialect.tables + _render_segment(request.relation)
-        case Delete():
-            method, path = "DELETE", dialect.tables + _render_segment(request.relation)
-    payload = Payload() if isinstance(request, Read | Delete | Describe) else request.payload
-    return Rendered(method=method, path=path, query=query, headers=_render_headers(request, method, payload), payload=payload)
+            return "PUT", dialect.tables + _render_segment(request.relation)
 
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
