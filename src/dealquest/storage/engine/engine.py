@@ -6,9 +6,11 @@ when a request comes, so it lives on any event loop and needs no owner but its `
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import attrs
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
 from dealquest.storage.postgrest.ast import Describe, Request
@@ -16,24 +18,27 @@ from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
 
 from . import catalog_sql
-from .catalog import Catalog
+from .catalog import Catalog, Name, Table
 from .catalog_load import load_catalog, read_rows
-from .compile import Compiled, compile_request
+from .compile import Compiled, compile_request, find_table
 from .config import EngineConfig
 from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
 from .execute import Refused, Surroundings, encode_values, run_compiled, write_search_path
 from .fragments import quote
 from .identity import Identity, from_principal
-from .parse import Limits, parse_request, split_query
+from .negotiate import pick_schema
+from .parse import Limits, parse_request, split_path, split_query
 from .pool import Pool
 from .response import Context, find_check, find_problem, write_response
 
 if TYPE_CHECKING:
+    from .asgi import EngineApp
     from .transport import EngineTransport
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
+_NO_BODY = frozenset({204, 304})
 _RELOAD_EVERY_S = 1.0
 _LISTEN_EVERY_S = 0.05
 
@@ -67,8 +72,8 @@ class Engine:
         self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
         self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}
         self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._timezones: frozenset[str] | None = None
         self._listener: Connection | None = None
+        self._app: EngineApp | None = None
         self._listened_at = 0.0
         self._reloaded_at = 0.0
         self._reloading = anyio.Lock()
@@ -145,9 +150,10 @@ class Engine:
             prefer: Every `Prefer` header.
         """
         try:
-            return await self._answer(method, path, query, headers, body, identity, prefer)
+            response = await self._answer(method, path, query, headers, body, identity, prefer)
         except DealQuestError as exc:
-            return _show(exc, head=method == "HEAD")
+            response = _show(exc, head=method == "HEAD")
+        return response if method == "HEAD" or response.status in _NO_BODY else _measure(response)
 
     async def _answer(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, identity: Identity, prefer: Sequence[str]
@@ -155,9 +161,11 @@ class Engine:
         self._check_size(path, query, body)
         await self._look_for_changes()
         pairs = tuple(split_query(query))
+        if method == "OPTIONS":
+            return self._answer_options(path, headers)
         request = parse_request(method, path, pairs, headers, body, limits=self._limits, prefer=prefer)
         if isinstance(request, Describe):
-            raise refuse("PGRST126", "Root endpoint metadata is disabled", status=404)
+            return await self._describe(request, identity)
         for attempt in range(2):
             compiled = compile_request(request, self.catalog, self.config)
             try:
@@ -168,10 +176,28 @@ class Engine:
                 raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
         raise AssertionError("the second attempt answers or raises")
 
+    async def _describe(self, request: Describe, identity: Identity) -> HttpResponse:
+        raise refuse("PGRST126", "Root endpoint metadata is disabled")
+
+    def _answer_options(self, path: str, headers: Mapping[str, str]) -> HttpResponse:
+        """The methods that a path allows."""
+        segments = split_path(path)
+        schema = pick_schema(self.config.db_schemas, headers.get("accept-profile"))
+        if not segments:
+            allow = "OPTIONS,GET,HEAD"
+        elif len(segments) == 2 and segments[0] == "rpc":
+            overloads = self.catalog.functions.get(Name(schema, segments[1]), ())
+            allow = "OPTIONS,GET,HEAD,POST" if any(routine.read_only for routine in overloads) else "OPTIONS,POST"
+        elif len(segments) == 1:
+            allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
+        else:
+            raise refuse("PGRST125", "Invalid path specified in request URL")
+        return HttpResponse(status=200, headers=(("allow", allow),))
+
     async def _run(
         self, request: Any, compiled: Compiled, pairs: tuple[tuple[str, str], ...], path: str, method: str, headers: Mapping[str, str], identity: Identity
     ) -> HttpResponse:
-        timezone = await self._pick_timezone(request)
+        timezone = request.prefer.timezone
         override = self.config.db_tx_end.endswith("allow-override")
         commit = self.config.db_tx_end.startswith("commit")
         if override and request.prefer.tx is not None:
@@ -210,26 +236,6 @@ class Engine:
         if compiled.routine is not None and compiled.routine.settings:
             settings += compiled.routine.settings
         return settings if timezone is None else (*settings, ("timezone", timezone))
-
-    async def _pick_timezone(self, request: Request) -> str | None:
-        """The time zone asked for, if PostgreSQL knows it.
-
-        Raises:
-            InputError: PGRST122 when it is unknown and handling is strict.
-        """
-        wanted = request.prefer.timezone
-        if wanted is None:
-            return None
-        if self._timezones is None:
-            rows = await self._ask("SELECT name FROM pg_catalog.pg_timezone_names")
-            self._timezones = frozenset(row[0] or "" for row in rows)
-        if wanted in self._timezones:
-            return wanted
-        if request.prefer.handling == "strict":
-            raise refuse(
-                "PGRST122", "Invalid preferences given with handling=strict", details=f"Invalid preferences: timezone={wanted}"
-            )
-        return None
 
     def _check_size(self, path: str, query: str, body: bytes) -> None:
         if len(path) + len(query) > self._limits.max_url_bytes:
@@ -284,11 +290,43 @@ class Engine:
         await self.reload()
         return True
 
+    def now(self) -> datetime:
+        """The clock's time."""
+        return self._clock.now()
+
+    @property
+    def allowed_roles(self) -> frozenset[str]:
+        """Roles that a token may name."""
+        return self.config.db_allowed_roles if self.config.db_allowed_roles is not None else self.catalog.roles
+
+    @property
+    def asgi(self) -> "EngineApp":
+        """The engine as an ASGI application; one and the same object each time."""
+        if self._app is None:
+            from .asgi import EngineApp  # noqa: PLC0415  # the two know each other
+
+            self._app = EngineApp(self)
+        return self._app
+
     def bind(self, principal: Principal) -> "EngineTransport":
         """The engine as a transport for one principal, whom the program itself vouches for."""
         from .transport import EngineTransport  # noqa: PLC0415  # the two know each other
 
-        return EngineTransport(self, from_principal(principal))
+        return EngineTransport(self, from_principal(principal, anonymous=self.config.db_anon_role or "anon"))
+
+
+def _allowed_methods(table: Table) -> str:
+    methods = ["OPTIONS", "GET", "HEAD"]
+    methods += ["POST"] if table.insertable else []
+    methods += ["PUT"] if table.insertable and table.updatable and table.key else []
+    methods += ["PATCH"] if table.updatable else []
+    methods += ["DELETE"] if table.deletable else []
+    return ",".join(methods)
+
+
+def _measure(response: HttpResponse) -> HttpResponse:
+    """Give an answer its length, in bytes."""
+    return attrs.evolve(response, headers=(*response.headers, ("content-length", str(len(response.body)))))
 
 
 def _show(error: DealQuestError, *, head: bool) -> HttpResponse:

@@ -209,8 +209,8 @@ def _write_filter(condition: Filter, scope: Scope, params: Params) -> str:
 
 
 def _wildcards(text: str) -> str:
-    """`*` stands for `%`; a slot stays a slot."""
-    return type(text)(text.replace("*", "%"), text.place) if hasattr(text, "place") else text.replace("*", "%")
+    """`*` stands for `%`."""
+    return text.replace("*", "%")
 
 
 def _write_search(condition: Filter, field: str, text: str, scope: Scope, params: Params) -> str:

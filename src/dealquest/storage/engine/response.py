@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError
-from dealquest.storage.postgrest.ast import Call, Prefer, Put, Read, Upsert
+from dealquest.storage.postgrest.ast import Prefer, Put, Read, Upsert
 from dealquest.wire import Headers, HttpResponse
 
 from .compile import Compiled, DataRequest
@@ -57,11 +57,13 @@ def find_problem(request: DataRequest, compiled: Compiled, answer: Answer) -> De
     """The error of an answer that does not count, None for a good one."""
     if isinstance(request, Put) and answer.page != 1:
         return refuse("PGRST115", "Payload values do not match URL in primary key column(s)")
-    shows_rows = isinstance(request, (Read, Call)) or request.prefer.returning == "representation"
     one_by_nature = compiled.routine is not None and not compiled.routine.returns_set
-    if compiled.format.singular and answer.page != 1 and shows_rows and not one_by_nature:
+    if compiled.format.singular and answer.page != 1 and not one_by_nature:
         return refuse(
-            "PGRST116", "Cannot coerce the result to a single JSON object", details=f"The result contains {answer.page} rows"
+            "PGRST116",
+            "Cannot coerce the result to a single JSON object",
+            details=f"The result contains {answer.page} rows",
+            headers={"content-type": "application/vnd.pgrst.object+json; charset=utf-8"},
         )
     max_affected = _max_affected(request)
     if max_affected is not None and answer.page > max_affected:
