@@ -49,8 +49,8 @@ async def load_catalog(
         PeerRefusedError: `engine.catalog` when PostgreSQL refuses a question.
         PeerUnavailableError: `engine.broken` when the connection is lost.
     """
-    exposed = [_array(schemas)]
-    wider = [_array([*schemas, *search_path])]
+    exposed: list[bytes | None] = [_array(schemas)]
+    wider: list[bytes | None] = [_array([*schemas, *search_path])]
     questions: list[tuple[str, list[bytes | None]]] = [
         (catalog_sql.TABLES, exposed),
         (catalog_sql.FOREIGN_KEYS, []),
