@@ -79,7 +79,9 @@ class Conversation:
         await self._turns.receive([event])
         # An older line may still be open: another terminal works on it, or a process died over it and its lease runs out.
         while True:
-            done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id) or await self._turns.work(SOURCE, chat=self._chat)
+            done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id) or await self._turns.work(
+                SOURCE, chat=self._chat
+            )
             if done is not None and done.event.update_id == event.update_id:
                 break
             if done is None:
