@@ -134,6 +134,8 @@ async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "Engine":
         from dealquest.storage.database import open_database  # noqa: PLC0415  # the extra `postgres`
         from dealquest.storage.engine import Engine, EngineConfig  # noqa: PLC0415
     except ModuleNotFoundError as exc:
+        if exc.name != "psycopg":
+            raise
         raise SettingsError(
             "PostgreSQL's driver is not installed. Install dealquest[embedded], or set INSFORGE_BASE_URL.", code="storage.no_embedded"
         ) from exc
