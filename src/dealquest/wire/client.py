@@ -118,6 +118,8 @@ class HttpxTransport:
         url = self._urls.get(text)
         if url is None:
             url = httpx.URL(text)
+            if url.scheme not in {"http", "https"} or not url.host:
+                raise httpx.InvalidURL("no http address")
             if "?" not in text and len(self._urls) < 64:
                 self._urls[text] = url
         headers = {**self._headers, **dict(request.headers)}
@@ -208,8 +210,11 @@ class _HttpxExchange:
                 # A finished answer closes without waiting; an unfinished one must not be kept by cancellation.
                 shield = contextlib.nullcontext() if self._ended else anyio.CancelScope(shield=True)
                 with shield, contextlib.suppress(httpx.HTTPError, OSError, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                    await self._body.aclose()
                     await answer.aclose()
+                    # httpx nests generators, and closing the outer one leaves the inner ones to the event loop's
+                    # finaliser; resumed on the closed connection, all of them end here.
+                    while not self._ended and await anext(self._body, None) is not None:
+                        pass
         finally:
             await self._transport._return_lane(lane, usable=self._ended)  # noqa: SLF001  # as above
 
