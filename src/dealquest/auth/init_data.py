@@ -36,10 +36,9 @@ from .strict_json import parse_object
 MAX_CHARACTERS = 16 * 1024
 MAX_FIELDS = 64
 
-_PAIR = (
-    r"[A-Za-z0-9_.-]++=(?:[A-Za-z0-9_.~!$'()*+,;:@/?-]++"
-    r"|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-E]|[89A-F][0-9A-F]))*+"
-)
+_RAW = r"[A-Za-z0-9_.~!$'()*+,;:@/?-]*+"
+_ESCAPE = r"%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-E]|[89A-F][0-9A-F])"
+_PAIR = rf"[A-Za-z0-9_.-]++={_RAW}(?:{_ESCAPE}{_RAW})*+"
 _QUERY = re.compile(rf"{_PAIR}(?:&{_PAIR})*+")
 _TO_QUOTED_PRINTABLE = bytes.maketrans(b"%&+", b"=\n ")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -49,9 +48,11 @@ _SECONDS = re.compile(r"0|[1-9][0-9]{0,8}")
 _USER_ID = re.compile(r"[1-9][0-9]{0,15}")
 
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
-@attrs.frozen(kw_only=True)
+# Without slots attrs fills a frozen value in half the time, and these two are made at every request.
+@attrs.frozen(kw_only=True, slots=False)
 class TelegramUser:
     """A person as Telegram describes them; `extra` keeps what Telegram added since."""
 
@@ -80,7 +81,7 @@ class TelegramChat:
     extra: Mapping[str, Json] = attrs.field(default=_NOTHING, hash=False)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class InitData:
     """What Telegram vouches for: who opened the Mini App, where, and when.
 
@@ -103,7 +104,7 @@ class InitData:
     can_send_after: timedelta | None = None
     query_id: str | None = None
     signature: str | None = attrs.field(default=None, repr=False)
-    extra: Mapping[str, str] = attrs.field(default=MappingProxyType({}), hash=False)
+    extra: Mapping[str, str] = attrs.field(default=_NO_TEXTS, hash=False)
 
 
 _USER_TYPES: Mapping[str, type] = {
@@ -119,7 +120,6 @@ _USER_TYPES: Mapping[str, type] = {
     "allows_write_to_pm": bool,
 }
 _CHAT_TYPES: Mapping[str, type] = {"id": int, "type": str, "title": str, "username": str, "photo_url": str}
-_TEXTS = ("chat_type", "chat_instance", "start_param", "query_id", "signature")
 
 
 def verify_init_data(raw: str, bots: Sequence[Bot], *, now: datetime, max_age_s: float = 3600, max_skew_s: float = 60) -> InitData:
@@ -222,15 +222,15 @@ def _check_string(fields: Mapping[str, str], *, third_party: bool = False) -> by
 
 def _find_signer(fields: Mapping[str, str], digest: bytes | None, bots: Sequence[Bot]) -> tuple[int, str]:
     """Rule 5: the bot's id and the proof that held."""
-    by_token = [bot for bot in bots if isinstance(bot, BotKey)] if digest is not None else []
+    by_token = [bot for bot in bots if isinstance(bot, BotKey)]
     by_id = [bot for bot in bots if isinstance(bot, BotPublicKey)] if fields.get("signature") else []
-    if not by_token and not by_id:
-        raise _denied("unsigned", "initData lacks its hash or signature; pass the raw string, not initDataUnsafe")
-    if by_token and digest is not None:
+    if digest is not None and by_token:
         message = _check_string(fields)
         for bot in by_token:
             if bot.signed_mini_app(message, digest):
                 return bot.bot_id, fields["hash"]
+    elif not by_id:
+        raise _denied("unsigned", "initData lacks its hash or signature; pass the raw string, not initDataUnsafe")
     if by_id:
         if _SIGNATURE.fullmatch(fields["signature"]) is None:
             raise _denied("malformed", "signature is not 64 bytes in base64url")
@@ -268,7 +268,6 @@ def _read(fields: dict[str, str], bot_id: int, proof: str, auth_date: datetime) 
     seconds = fields.pop("can_send_after", None)
     if seconds is not None and _SECONDS.fullmatch(seconds) is None:
         raise _denied("content", "can_send_after is not a number of seconds")
-    texts: dict[str, Any] = {name: fields.pop(name) for name in _TEXTS if name in fields}
     return InitData(
         bot_id=bot_id,
         user=user,
@@ -276,9 +275,13 @@ def _read(fields: dict[str, str], bot_id: int, proof: str, auth_date: datetime) 
         proof=proof,
         receiver=None if receiver is None else _read_person(_parse_object(receiver, "content"), "content"),
         chat=None if chat is None else _read_chat(_parse_object(chat, "content")),
+        chat_type=fields.pop("chat_type", None),
+        chat_instance=fields.pop("chat_instance", None),
+        start_param=fields.pop("start_param", None),
+        query_id=fields.pop("query_id", None),
+        signature=fields.pop("signature", None),
         can_send_after=None if seconds is None else timedelta(seconds=int(seconds)),
-        extra=MappingProxyType(fields),
-        **texts,
+        extra=MappingProxyType(fields) if fields else _NO_TEXTS,
     )
 
 
@@ -290,30 +293,32 @@ def _read_user(values: dict[str, Json]) -> TelegramUser:
 
 
 def _read_person(values: dict[str, Json], code: str) -> TelegramUser:
-    known = _take(values, _USER_TYPES, code)
+    known, extra = _split(values, _USER_TYPES, code)
     if not 0 < known.get("id", 0) <= MAX_ID:
         raise _denied(code, "the user has no id that Telegram would give")
-    return TelegramUser(**known, extra=MappingProxyType(values))
+    return TelegramUser(**known, extra=extra)
 
 
 def _read_chat(values: dict[str, Json]) -> TelegramChat:
-    known = _take(values, _CHAT_TYPES, "content")
+    known, extra = _split(values, _CHAT_TYPES, "content")
     if not 0 < abs(known.get("id", 0)) <= MAX_ID or "type" not in known:
         raise _denied("content", "the chat has no id or type that Telegram would give")
-    return TelegramChat(**known, extra=MappingProxyType(values))
+    return TelegramChat(**known, extra=extra)
 
 
-def _take(values: dict[str, Json], types: Mapping[str, type], code: str) -> dict[str, Any]:
-    """Move the known fields out; null counts as absent, and a bool is no int."""
+def _split(values: dict[str, Json], types: Mapping[str, type], code: str) -> tuple[dict[str, Any], Mapping[str, Json]]:
+    """The fields we know, checked, and the others; null counts as absent, and a bool is no int."""
     known: dict[str, Any] = {}
-    for name, kind in types.items():
-        value = values.pop(name, None)
-        if value is None:
-            continue
-        if type(value) is not kind:
+    extra: dict[str, Json] = {}
+    for name, value in values.items():
+        kind = types.get(name)
+        if kind is None:
+            extra[name] = value
+        elif type(value) is kind:
+            known[name] = value
+        elif value is not None:
             raise _denied(code, f"{name} has the wrong type")
-        known[name] = value
-    return known
+    return known, MappingProxyType(extra) if extra else _NOTHING
 
 
 def _parse_object(text: str, code: str) -> dict[str, Json]:
