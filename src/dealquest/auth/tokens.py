@@ -278,7 +278,7 @@ class Tokens:
 def _make_key(secret: Secret, purpose: Purpose) -> _Key:
     import jwt  # noqa: PLC0415  # a tenth of a second, which readers of initData need not pay
 
-    jws = jwt.PyJWS(algorithms=["HS256"])
+    jws = jwt.PyJWS()
     key = secret.reveal().encode() if purpose == "access" else _derive(secret, purpose, 32)
     kid = base64.urlsafe_b64encode(_derive(secret, "kid", 9)).decode()
 
