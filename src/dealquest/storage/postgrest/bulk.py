@@ -9,7 +9,7 @@ import attrs
 
 from .ast import Condition, Embed, Filter, Read, SelectItem
 from .dialects import Dialect
-from .literals import as_mapping, encode_json
+from .literals import as_mapping, encode_rows
 from .render import encode_query, quote_text, render
 
 
@@ -46,7 +46,7 @@ def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, doubles:
     size = 2
     for row in rows:
         columns = as_mapping(row)
-        text = encode_json([columns], doubles=doubles)[1:-1]
+        text = encode_rows([columns], doubles=doubles)[1:-1]
         if encoded and (len(encoded) >= max_rows or size + len(text) + 1 > max_bytes):
             yield _pack(encoded, names, alike=alike)
             encoded, names, alike, size = [], {}, True, 2

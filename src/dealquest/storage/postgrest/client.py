@@ -34,7 +34,7 @@ from .ast import (
 from .bulk import pack_rows
 from .conditions import parse_lookups
 from .dialects import DIALECTS, DialectName
-from .literals import as_mapping, encode_json, encode_text
+from .literals import as_mapping, encode_json, encode_rows, encode_text
 from .query import Calling, Reading, Writing, read_items, read_terms
 from .session import STORAGE_RETRIES, Session
 
@@ -281,7 +281,7 @@ class Table:
             return Payload(b"[]"), None
         first = found[0].keys()
         columns = None if all(row.keys() == first for row in found) else tuple(dict.fromkeys(name for row in found for name in row))
-        return Payload(encode_json(found, doubles=doubles)), columns
+        return Payload(encode_rows(found, doubles=doubles)), columns
 
 
 def _prefer_missing(missing: Literal["default", "null"] | None, columns: tuple[str, ...] | None) -> Prefer:
