@@ -65,13 +65,6 @@ class ConstantWire:
         raise AssertionError("nothing streams here")
 
 
-class ConstantTree(ConstantWire):
-    """The engine's seam, which takes the tree."""
-
-    async def answer(self, request: Any, *, timeout_s: float, max_bytes: int) -> HttpResponse:  # noqa: ARG002  # as above
-        return self.answered
-
-
 def serve(pipe: Connection) -> None:
     """A constant HTTP server on loopback; ends with its parent, or after some minutes."""
 
@@ -166,9 +159,8 @@ async def main(rounds: int, count: int) -> None:
             await measure(
                 {
                     "httpx.AsyncClient + json": plain_read(httpx.AsyncClient(transport=ConstantHttpx(body), base_url=base), rows),
-                    "Postgrest, typed rows, in process": reads(Postgrest(ConstantTree(body)), rows, Attempt),
-                    "Postgrest, typed rows, rendered": reads(Postgrest(ConstantWire(body)), rows, Attempt),
-                    "Postgrest, dicts, rendered": reads(Postgrest(ConstantWire(body)), rows, dict),
+                    "Postgrest, typed rows": reads(Postgrest(ConstantWire(body)), rows, Attempt),
+                    "Postgrest, dicts": reads(Postgrest(ConstantWire(body)), rows, dict),
                 },
                 rounds=rounds,
                 count=count,
@@ -179,8 +171,7 @@ async def main(rounds: int, count: int) -> None:
             await measure(
                 {
                     "httpx.AsyncClient + json": plain_write(httpx.AsyncClient(transport=ConstantHttpx(body), base_url=base), rows),
-                    "Postgrest, in process": writes(Postgrest(ConstantTree(body)), rows),
-                    "Postgrest, rendered": writes(Postgrest(ConstantWire(body)), rows),
+                    "Postgrest": writes(Postgrest(ConstantWire(body)), rows),
                 },
                 rounds=rounds,
                 count=max(20, count // (1 if rows == 1 else 10)),

@@ -88,6 +88,15 @@ def test_an_answer_that_does_not_fit_is_the_peers_fault(body: bytes, code: str) 
     assert caught.value.code == code
 
 
+def test_numbers_with_a_name() -> None:
+    """PostgreSQL's NaN and Infinity, which JSON has as text, become floats and decimals; text for a number is still refused."""
+    assert decode_value(b'"-Infinity"', float) == float("-inf")
+    assert decode_rows(b'["Infinity",1.5]', float) == [float("inf"), 1.5]
+    assert decode_value(b'"NaN"', Decimal).is_nan()
+    with pytest.raises(PeerGarbledError):
+        decode_value(b'"1.5"', float)
+
+
 def test_bytea_in_another_notation_is_refused() -> None:
     """Bytes that are not hex are not guessed at."""
     with pytest.raises(PeerGarbledError):

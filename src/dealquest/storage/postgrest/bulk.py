@@ -79,7 +79,7 @@ def split_read(read: Read, dialect: Dialect) -> list[Read]:
         condition for condition in read.where if isinstance(condition, Filter) and condition.operator == "in" and not condition.negated
     ]
     spans_rows = read.order or read.limit is not None or read.offset is not None or _aggregates(read.select)
-    if not lists or spans_rows:
+    if spans_rows:
         return [read]
     longest = max(lists, key=lambda found: len(found.value))
     place = read.where.index(longest)

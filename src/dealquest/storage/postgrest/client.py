@@ -76,10 +76,8 @@ class Postgrest:
     ) -> None:
         if dialect not in DIALECTS:
             raise InputError(f"{dialect!r} is none of {', '.join(DIALECTS)}.", code="storage.dialect_unknown")
-        shortcut: Any = transport if callable(getattr(transport, "answer", None)) else None
         self._session = Session(
             transport=transport,
-            shortcut=shortcut,
             dialect=DIALECTS[dialect],
             schema=schema,
             headers=headers,
