@@ -283,7 +283,7 @@ async def test_functions(db: Postgrest) -> None:
         ("P0001", InputError, "storage.raised"),
         ("PT409", ConflictError, "storage.conflict"),
         ("PT404", NotFoundError, "storage.not_found"),
-        ("42501", DeniedError, "storage.denied"),
+        ("42501", DeniedError, "storage.forbidden"),
         ("23505", ConflictError, "storage.constraint.unique"),
     ],
 )
@@ -310,7 +310,7 @@ async def test_refusals_are_typed(db: Postgrest, engine: Engine) -> None:
         "storage.value.unreadable": db.table("users").where(id="x").all(),
         "storage.embed.unknown": db.table("users").select("numbers(n)").all(),
         "storage.schema.not_exposed": db.table("users").select().schema("pg_catalog").all(),
-        "storage.denied": Postgrest(engine.bind(ANON)).table("users").select().all(),
+        "storage.forbidden": Postgrest(engine.bind(ANON)).table("users").select().all(),
     }
     for code, call in codes.items():
         with pytest.raises(DealQuestError) as caught:

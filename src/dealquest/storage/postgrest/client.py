@@ -252,7 +252,7 @@ class Table:
         names = (key,) if isinstance(key, str) else tuple(key)
         absent = [name for name in names if name not in columns]
         if absent:
-            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row_unreadable")
+            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row.no_key")
         where = parse_lookups({name: columns[name] for name in names})
         payload = Payload(encode_json(columns, doubles=self.session.dialect.reads_doubles))
         return Writing(self.session, Put(relation=self.name, profile=self.session.schema, payload=payload, where=where), repeats=True)
