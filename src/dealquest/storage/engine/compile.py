@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from dealquest.storage.postgrest.ast import Call, Delete, Insert, Put, Read, Shape, Update, Upsert
+from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Delete, Insert, Put, Read, Shape, Update, Upsert
 
 from .body import NO_BODY, read_arguments, read_rows
 from .call_sql import find_routine, write_call
@@ -119,7 +119,14 @@ class _Compiler:
         return self._insert(request, table)
 
     def _format(self, request: Shape, table: Name | None, routine: Routine | None = None) -> Format:
-        return pick_format(request.accept, self._catalog, table, plan_enabled=self._config.db_plan_enabled, routine=routine)
+        return pick_format(
+            request.accept,
+            self._catalog,
+            table,
+            whole=request.select == ALL_COLUMNS,
+            plan_enabled=self._config.db_plan_enabled,
+            routine=routine,
+        )
 
     def _read(self, request: Read) -> Compiled:
         table = find_table(self._catalog, Name(self._schema, request.relation))

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import attrs
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
 from dealquest.storage.postgrest.ast import Describe, Request
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
+_NO_BODY = frozenset({204, 304})
 _RELOAD_EVERY_S = 1.0
 _LISTEN_EVERY_S = 0.05
 
@@ -148,9 +150,10 @@ class Engine:
             prefer: Every `Prefer` header.
         """
         try:
-            return await self._answer(method, path, query, headers, body, identity, prefer)
+            response = await self._answer(method, path, query, headers, body, identity, prefer)
         except DealQuestError as exc:
-            return _show(exc, head=method == "HEAD")
+            response = _show(exc, head=method == "HEAD")
+        return response if method == "HEAD" or response.status in _NO_BODY else _measure(response)
 
     async def _answer(
         self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, identity: Identity, prefer: Sequence[str]
@@ -319,6 +322,11 @@ def _allowed_methods(table: Table) -> str:
     methods += ["PATCH"] if table.updatable else []
     methods += ["DELETE"] if table.deletable else []
     return ",".join(methods)
+
+
+def _measure(response: HttpResponse) -> HttpResponse:
+    """Give an answer its length, in bytes."""
+    return attrs.evolve(response, headers=(*response.headers, ("content-length", str(len(response.body)))))
 
 
 def _show(error: DealQuestError, *, head: bool) -> HttpResponse:

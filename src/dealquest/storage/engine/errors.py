@@ -47,6 +47,8 @@ def refuse_sql(error: ServerError, *, authenticated: bool) -> DealQuestError:
     if error.sqlstate == "PGRST":
         return _read_raise(error)
     status = find_status(error.sqlstate, authenticated=authenticated)
+    if error.sqlstate.startswith("PT") and not error.sqlstate[2:].isdigit():
+        status = 500
     if error.sqlstate == "21000":
         # Only our own "UPDATE ... requires a WHERE clause" guard is the caller's fault.
         status = 400 if error.message.endswith("requires a WHERE clause") else 500

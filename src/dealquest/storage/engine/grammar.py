@@ -177,7 +177,7 @@ def read_path(scanner: Scanner) -> tuple[Arrow, ...]:
         if quoted is None:
             found = scanner.match(_JSON_KEY)
             if found is None:
-                raise Refusal(scanner.at, "letter, digit, \"-\", \"->>\" or \"->\"")
+                raise Refusal(scanner.at, 'letter, digit, "-", "->>" or "->"')
             quoted = found[0]
         steps.append(Arrow(quoted, as_text))
     return tuple(steps)
@@ -198,7 +198,7 @@ def read_select(scanner: Scanner) -> tuple[SelectItem, ...]:
 
 def _read_item(scanner: Scanner) -> SelectItem:
     scanner.skip_blanks()
-    if scanner.take("..."):
+    if scanner.take("...") or scanner.take(".."):
         return _read_embed(scanner, None, read_name(scanner), spread=True)
     if scanner.take("*"):
         return Column(field=Field("*"))
