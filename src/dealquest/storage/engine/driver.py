@@ -14,11 +14,11 @@ Rules of a batch:
 import asyncio  # noqa: TID251  # a reader that stays registered halves the cost of a wait; trio goes the anyio way
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeAlias
 
 import anyio
 import attrs
-import sniffio
 from psycopg import NotSupportedError, OperationalError, pq
 
 from dealquest.errors import PeerUnavailableError
@@ -108,7 +108,7 @@ class Connection:
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()
         connection = cls(pg, max_prepared=max_prepared)
-        if sniffio.current_async_library() == "asyncio":
+        with suppress(RuntimeError):  # on trio no loop of asyncio runs, and the socket is waited for through anyio
             connection._loop = asyncio.get_running_loop()
             connection._loop.add_reader(connection._socket, connection._on_readable)
         return connection

@@ -13,8 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from dealquest.errors import DealQuestError, InputError
-from dealquest.values import Clock, SystemClock
-from dealquest.wire import Headers, RetryBudget, RetryPolicy, Transport
+from dealquest.wire import Headers, RetryBudget, RetryPolicy, SystemTimer, Timer, Transport
 
 from .ast import (
     NO_PREFERENCE,
@@ -56,7 +55,7 @@ class Postgrest:
             for having been cut. None for a server without one.
         exact: Whether untyped numbers with a fraction become `Decimal`.
         retries: How often and how long.
-        clock: Where time comes from.
+        timer: Where time comes from.
         rng: Where jitter comes from.
     """
 
@@ -72,7 +71,7 @@ class Postgrest:
         row_limit: int | None = 1000,
         exact: bool = False,
         retries: RetryPolicy = STORAGE_RETRIES,
-        clock: Clock | None = None,
+        timer: Timer | None = None,
         rng: random.Random | None = None,
     ) -> None:
         if dialect not in DIALECTS:
@@ -90,7 +89,7 @@ class Postgrest:
             exact=exact,
             policy=retries,
             budget=RetryBudget(),
-            clock=clock or SystemClock(),
+            timer=timer or SystemTimer(),
             rng=rng or random.Random(),  # noqa: S311  # jitter is no secret
         )
 

@@ -179,6 +179,15 @@ _STATUS_RULES: dict[int, Rule] = {
 }
 
 
+def is_sqlstate(code: str) -> bool:
+    """Whether a code looks like PostgreSQL's and not like a word that some proxy says.
+
+    >>> is_sqlstate("23505"), is_sqlstate("ERROR"), is_sqlstate("PGRST116")
+    (True, False, False)
+    """
+    return len(code) == 5 and code.isascii() and code.isalnum() and code == code.upper() and not code.isalpha()
+
+
 def find_rule(code: str) -> Rule | None:
     """Look a PostgREST code or SQLSTATE up.
 
@@ -197,7 +206,7 @@ def find_rule(code: str) -> Rule | None:
     rule = PGRST_RULES.get(code) or SQLSTATE_RULES.get(code)
     if rule is not None:
         return rule
-    if len(code) != 5 or not (code.isascii() and code.isalnum() and code.upper() == code):
+    if not is_sqlstate(code):
         return None
     if code.startswith("PT") and code[2:].isdigit():
         return attrs.evolve(find_status_rule(int(code[2:])), status=int(code[2:]))

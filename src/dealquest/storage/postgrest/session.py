@@ -6,12 +6,10 @@ It decides nothing by itself: `render` says what is sent, `retry` what may be se
 import random
 from typing import Protocol
 
-import anyio
 import attrs
 
 from dealquest.errors import DealQuestError, LimitError, PeerError
-from dealquest.values import Clock, SystemClock
-from dealquest.wire import Headers, HttpRequest, HttpResponse, RetryBudget, RetryPolicy, Transport
+from dealquest.wire import Headers, HttpRequest, HttpResponse, RetryBudget, RetryPolicy, SystemTimer, Timer, Transport
 
 from .answers import read_error
 from .ast import Call, Describe, Request
@@ -50,7 +48,7 @@ class Session:
         exact: Whether untyped numbers with a fraction become `Decimal`.
         policy: How often and how long.
         budget: What all calls together may spend on retries.
-        clock: Where time comes from.
+        timer: Where time comes from.
         rng: Where jitter comes from.
     """
 
@@ -65,7 +63,7 @@ class Session:
     exact: bool = False
     policy: RetryPolicy = STORAGE_RETRIES
     budget: RetryBudget = attrs.field(factory=RetryBudget)
-    clock: Clock = attrs.field(factory=SystemClock)
+    timer: Timer = attrs.field(factory=SystemTimer)
     rng: random.Random = attrs.field(factory=random.Random)
 
     async def send(self, request: Request, *, safety: Safety) -> HttpResponse:
@@ -75,18 +73,18 @@ class Session:
             UnknownOutcomeError: `storage.write.unknown_outcome` for a write whose fate is not known.
             DealQuestError: What the server answered, by `errors`, or what the wire raised.
         """
-        deadline = self.clock.monotonic() + self.timeout_s
+        deadline = self.timer.monotonic() + self.timeout_s
         sent = self._render(request) if self.shortcut is None else None
         attempts = 0
         doubtful = False
         while True:
             attempts += 1
             try:
-                response = await self._send_once(request, sent, deadline - self.clock.monotonic())
+                response = await self._send_once(request, sent, deadline - self.timer.monotonic())
             except (PeerError, LimitError) as exc:
                 failure: DealQuestError = exc
             else:
-                answered = read_error(response, now=self.clock.now())
+                answered = read_error(response, now=self.timer.now())
                 if answered is None:
                     self.budget.add_success()
                     return response
@@ -97,7 +95,7 @@ class Session:
                 if doubtful:
                     raise build_unknown_outcome(f"{type(request).__name__} of {_name(request)}", failure) from failure
                 raise failure
-            await anyio.sleep(wait_s)
+            await self.timer.sleep(wait_s)
 
     def _render(self, request: Request) -> HttpRequest:
         rendered = render(request, self.dialect)
@@ -128,7 +126,7 @@ class Session:
     def _next_wait_s(self, failure: DealQuestError, safety: Safety, attempts: int, deadline: float) -> float | None:
         if not may_repeat(failure, safety):
             return None
-        remaining_s = deadline - self.clock.monotonic()
+        remaining_s = deadline - self.timer.monotonic()
         wait_s = self.policy.next_wait_s(attempts, rng=self.rng, remaining_s=remaining_s, hint_s=failure.retry_after_s)
         if wait_s is None or not self.budget.take(after_timeout=failure.code == "wire.timeout"):
             return None
