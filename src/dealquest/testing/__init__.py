@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from .loopback import Arrival, Fault, LoopbackServer, Reply
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
+    from .traces import CapturedTraces, Tree, build_trees, capture_traces
     from .wire import Cut, Delay, Hang, ScriptedTransport, Step, answer_bytes, answer_events, answer_json, fail
 
 __all__ = [
     "Arrival",
     "AssemblyAIServer",
+    "CapturedTraces",
     "Cut",
     "Delay",
     "Exchange",
@@ -30,10 +32,13 @@ __all__ = [
     "Reply",
     "ScriptedTransport",
     "Step",
+    "Tree",
     "WhisperServer",
     "answer_bytes",
     "answer_events",
     "answer_json",
+    "build_trees",
+    "capture_traces",
     "fail",
     "load_exchanges",
     "save_exchanges",
@@ -66,6 +71,12 @@ _HOMES = {
         "AssemblyAIServer",
         "JobScript",
         "WhisperServer",
+    ),
+    "traces": (
+        "CapturedTraces",
+        "Tree",
+        "build_trees",
+        "capture_traces",
     ),
     "wire": (
         "Cut",
