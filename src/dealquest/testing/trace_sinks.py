@@ -1,4 +1,4 @@
-"""A sink whose moods a test sets, and quick ways to make records."""
+"""A trace sink whose moods a test sets, and quick ways to make spans and records."""
 
 import threading
 import time
@@ -10,18 +10,23 @@ Mood = Callable[[Sequence[Record]], Outcome]
 
 
 class MoodySink:
-    """Stores by id like a table, unless its mood says otherwise."""
+    """Stores by id like a table, unless its mood says otherwise; fails when a batch breaks the sender's promises.
+
+    Args:
+        name: Its name.
+        mood: Called with each batch; its outcome is the answer. None accepts.
+    """
 
     def __init__(self, name: str = "moody", mood: Mood | None = None) -> None:
         self.name = name
         self.mood = mood
         self.rows: dict[tuple[bool, str], Record] = {}
-        self.doubles = 0
         self.calls: list[tuple[float, int]] = []
         self.closed = False
         self.lock = threading.Lock()
 
-    def deliver(self, records: Sequence[Record], *, timeout_s: float) -> Outcome:
+    def deliver(self, records: Sequence[Record], *, timeout_s: float) -> Outcome:  # noqa: ARG002  # a mood knows no deadline
+        """Answer by the mood, and store what is accepted."""
         with self.lock:
             self.calls.append((time.monotonic(), len(records)))
             keys = [(record.kind == "s", record.key) for record in records]
@@ -33,14 +38,17 @@ class MoodySink:
             return outcome
 
     def close(self) -> None:
+        """Remember that it was closed."""
         self.closed = True
 
     @property
     def span_ids(self) -> set[str]:
+        """The ids of the spans stored."""
         return {key for is_span, key in list(self.rows) if is_span}
 
 
-def away(records: Sequence[Record]) -> Outcome:
+def away(records: Sequence[Record]) -> Outcome:  # noqa: ARG001  # a mood
+    """The mood of a sink that cannot be reached."""
     return Unavailable("away")
 
 
