@@ -219,7 +219,7 @@ class _HttpxExchange:
             return
         wire = self._answer.extensions.get("network_stream")
         raw = wire.get_extra_info("socket") if wire is not None else None
-        if raw is not None:
+        if raw is not None and not self._ended:
             with contextlib.suppress(OSError):
                 raw.shutdown(socket.SHUT_RDWR)
         self._transport._abandon(self)  # noqa: SLF001  # as above
