@@ -121,6 +121,7 @@ class Collector:
         self._wake = threading.Event()
         self._queue: deque[Span | TraceMark] = deque()
         self._queued_bytes = 0
+        self._unannounced = 0
         self._emitted = 0
         self._dropped: Counter[str] = Counter()
         self._adopted: list[Log] = []
@@ -249,7 +250,9 @@ class Collector:
         if unreadable:
             self._dropped["not_encodable"] += unreadable
             self.warnings.warn("not_encodable", f"{unreadable} spans could not be encoded.")
-        if any(self._log.count_pending(sink.name) >= BATCH_RECORDS for sink in self.sinks):
+        self._unannounced += len(lines)
+        if self._unannounced >= BATCH_RECORDS:
+            self._unannounced = 0
             self._hurry()
 
     def _hurry(self) -> None:
