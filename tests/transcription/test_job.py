@@ -58,6 +58,10 @@ class Drive:
         self.now += took_s
         self.job.receive_failure(failure, now=self.now, can_resend=can_resend)
 
+    def repeat(self, way: Callable[[], None]) -> None:
+        for _ in range(100):
+            way()
+
     def upload(self) -> None:
         self.give({"upload_url": "https://cdn.example/x"})
 
@@ -229,8 +233,7 @@ def test_queued_is_told_apart_from_slow(status: str, code: str) -> None:
     """At the deadline a job that never got its turn is another answer than one that takes long; both carry the id."""
     drive = started()
     with pytest.raises(LimitError) as caught:
-        for _ in range(100):
-            drive.look(status)
+        drive.repeat(lambda: drive.look(status))
     assert (caught.value.code, caught.value.reference, caught.value.retryable) == (code, "job-1", False)
     assert drive.now == pytest.approx(60)
     assert "job-1" in caught.value.message
@@ -240,8 +243,7 @@ def test_the_deadline_tells_what_the_last_look_met() -> None:
     """A job that could not be looked at says why, and is still resumable."""
     drive = started(deadline=5)
     with pytest.raises(LimitError) as caught:
-        for _ in range(20):
-            drive.lose(fail("wire.connect"))
+        drive.repeat(lambda: drive.lose(fail("wire.connect")))
     assert "The network failed" in caught.value.message
     assert caught.value.reference == "job-1"
     assert isinstance(caught.value.__cause__, PeerUnavailableError)
