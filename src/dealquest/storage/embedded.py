@@ -164,18 +164,21 @@ class EmbeddedPostgres:
         assert self._account is not None
         if self._account.can_enter(programs):
             return programs
-        mark = hashlib.sha256(str((programs.parent / "lib").stat().st_mtime_ns).encode()).hexdigest()[:8]
+        package = programs.parent.parent
+        mark = hashlib.sha256(f"{package} {(programs / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:8]
         copy = self._folder / f"programs-{_MAJOR}-{mark}"
         if not copy.exists():
             partial = Path(tempfile.mkdtemp(prefix=".programs-", dir=self._folder))
-            shutil.copytree(programs.parent, partial, dirs_exist_ok=True)
+            # The programs find the wheel's libraries by a path relative to themselves, so both keep their places.
+            shutil.copytree(programs.parent, partial / package.name / programs.parent.name, symlinks=True)
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
             for path in (partial, *partial.rglob("*")):
-                path.chmod(
-                    path.stat().st_mode
-                    | (0o055 if path.is_dir() else 0o044 | (path.stat().st_mode & 0o100) // 8 | (path.stat().st_mode & 0o100) // 64)
-                )
+                if not path.is_symlink():
+                    path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
             partial.rename(copy)
-        return copy / "bin"
+        return copy / package.name / programs.parent.name / programs.name
 
     def _initialise(self, programs: Path) -> None:
         if (self._data / "PG_VERSION").exists():
