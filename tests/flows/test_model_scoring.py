@@ -44,9 +44,9 @@ class Model(LoopbackServer):
     def verdict(self, prompt: str) -> dict[str, Any]:
         """Full marks for the criteria of the scenario whose situation stands in the prompt."""
         scenario = next(s for s in load_pack("en").scenarios if json.dumps(s.situation)[1:60] in prompt)
-        quotes = ANSWER.split("? ")
+        quotes = ("What does the delay cost you each month", "and who feels it", "Could we talk on Thursday at 10")
         criteria = [
-            {"criterion": c.id, "score": c.weight, "feedback": "Well done.", "quote": quotes[number % 2], "suggestion": ""}
+            {"criterion": c.id, "score": c.weight, "feedback": "Well done.", "quote": quotes[number % 3], "suggestion": ""}
             for number, c in enumerate(scenario.rubric)
         ]
         return {"criteria": criteria, "strengths": ["A clear question."], "improvements": []}
