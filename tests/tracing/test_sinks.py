@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from dealquest.errors import PeerUnavailableError
 from dealquest.testing import ScriptedTransport, capture_traces, fail
 from dealquest.testing.loopback import Arrival, LoopbackServer, Reply
 from dealquest.testing.trace_server import TraceTables
@@ -249,7 +248,7 @@ async def test_a_sink_on_the_hosts_event_loop(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_transports_failure_is_an_outage() -> None:
     """Whatever the wire raises, the rows are kept."""
-    transport = ScriptedTransport(fail(PeerUnavailableError("gone", code="wire.connect")), fail(PeerUnavailableError("broke", code="wire.broken")))
+    transport = ScriptedTransport(fail("wire.connect"), fail("wire.broken"))
     sink = PostgrestSink(transport)
     async with anyio.create_task_group() as tasks:
         await tasks.start(sink.run)
