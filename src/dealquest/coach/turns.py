@@ -160,6 +160,11 @@ class Turns:
         )
         return msgspec.convert(rows, list[Delivery])
 
+    async def replies_to(self, source: str, update_id: int) -> list[Delivery] | None:
+        """The replies to one event, delivered or not; None while its turn is open."""
+        rows = await self._records.rpc("replies_of", for_source=source, for_update_id=update_id)
+        return None if rows is None else msgspec.convert(rows, list[Delivery])
+
     async def mark_sent(self, delivery: Delivery, reference: Any = None) -> bool:
         """The reply arrived; `reference` is the channel's own id of it. False: it was marked before."""
         marked: bool = await self._records.rpc("mark_sent", reply_id=delivery.id, for_worker=self._worker, reference=reference)

@@ -6,6 +6,7 @@ has the wrong type counts as absent.
 Source: openrouter.ai/docs (API reference, streaming, errors, usage accounting, web search), read 2026-11-22.
 """
 
+import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -62,7 +63,7 @@ _FINISHES: Mapping[str, Finish] = MappingProxyType(
 )
 
 
-def encode(ask: Ask, route: Route, *, stream: bool) -> HttpRequest:
+def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpRequest:
     """The request that asks this question on this route."""
     provider = route.provider
     body: dict[str, Any] = {
@@ -99,7 +100,14 @@ def encode(ask: Ask, route: Route, *, stream: bool) -> HttpRequest:
     headers: list[tuple[str, str]] = [("content-type", "application/json")]
     if provider.key:
         headers.append(("authorization", f"Bearer {provider.key.reveal()}"))
-    return HttpRequest(method="POST", url=provider.base_url + "/chat/completions", headers=tuple(headers), body=msgspec.json.encode(body))
+    return HttpRequest(
+        method="POST",
+        url=provider.base_url + "/chat/completions",
+        headers=tuple(headers),
+        body=msgspec.json.encode(body),
+        timeout_s=math.inf,  # the router holds the clock
+        max_bytes=max_bytes,
+    )
 
 
 def _add_openrouter(body: dict[str, Any], ask: Ask, route: Route) -> None:
@@ -187,9 +195,9 @@ def decode(headers: Headers, body: bytes, ask: Ask, *, now: datetime) -> Complet
             return call
         calls.append(call)
     finish = _read_finish(choice.get("finish_reason"), refusal=message.get("refusal"), calls=calls)
+    if not text and not calls and finish in {None, "stop"}:
+        return judge_garbled("The provider's answer is empty.", code="llm.answer.empty")
     if finish is None:
-        if not text and not calls:
-            return judge_garbled("The provider's answer is empty.", code="llm.answer.empty")
         return judge_garbled("The provider's answer has no finish reason.", code="llm.answer.unfinished", received=text)
     usage = as_object(answer.get("usage"))
     cost = read_cost(usage.get("cost"))
@@ -374,6 +382,11 @@ class ChatStream:
             events.append(ToolCallReady(call))
         self._finish = _read_finish(reason, refusal=self._refused, calls=self._calls)
 
+    @property
+    def has_content(self) -> bool:
+        """Whether anything was said or asked for."""
+        return bool(self._text or self._calls or self._refused)
+
     def completion(self) -> Completion:
         """The whole answer, once `complete`."""
         assert self._finish is not None
@@ -391,3 +404,8 @@ class ChatStream:
             tool_calls=tuple(self._calls),
             citations=tuple(self._citations),
         )
+
+
+def open_stream(headers: Headers, ask: Ask, *, now: datetime) -> ChatStream:
+    """A reader for the stream that these headers begin."""
+    return ChatStream(headers, ask, now)

@@ -6,6 +6,7 @@ one tool that must be called, which every API version understands.
 Source: platform.claude.com/docs (Messages, streaming, errors, versioning), read 2026-11-22.
 """
 
+import math
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -62,7 +63,7 @@ _FINISHES: Mapping[str, Finish] = MappingProxyType(
 _SAMPLED = re.compile(r"claude-(3|haiku-4|sonnet-4|opus-4-[0-6]|opus-4-2)")
 
 
-def encode(ask: Ask, route: Route, *, stream: bool) -> HttpRequest:
+def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpRequest:
     """The request that asks this question on this route.
 
     Raises:
@@ -94,7 +95,14 @@ def encode(ask: Ask, route: Route, *, stream: bool) -> HttpRequest:
     headers = [("content-type", "application/json"), ("anthropic-version", provider.api_version)]
     if provider.key:
         headers.append(("x-api-key", provider.key.reveal()))
-    return HttpRequest(method="POST", url=provider.base_url + "/v1/messages", headers=tuple(headers), body=msgspec.json.encode(body))
+    return HttpRequest(
+        method="POST",
+        url=provider.base_url + "/v1/messages",
+        headers=tuple(headers),
+        body=msgspec.json.encode(body),
+        timeout_s=math.inf,  # the router holds the clock
+        max_bytes=max_bytes,
+    )
 
 
 def _encode_turns(messages: tuple[Message, ...]) -> list[dict[str, Any]]:
@@ -350,3 +358,8 @@ class ClaudeStream:
             tool_calls=tuple(self._calls),
             citations=tuple(self._citations),
         )
+
+
+def open_stream(headers: Headers, ask: Ask, *, now: datetime) -> ClaudeStream:
+    """A reader for the stream that these headers begin."""
+    return ClaudeStream(headers, ask, now)

@@ -161,7 +161,7 @@ class Tool:
 
     name: str
     description: str
-    arguments: type[Any]
+    arguments: type
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that no provider takes."""

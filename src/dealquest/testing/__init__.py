@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import FrozenClock
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
+    from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
@@ -26,10 +27,12 @@ __all__ = [
     "FrozenClock",
     "Hang",
     "JobScript",
+    "JudgeCall",
     "LoopbackServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
+    "ScriptedJudge",
     "ScriptedTransport",
     "Step",
     "Tree",
@@ -53,6 +56,10 @@ _HOMES = {
         "sign_init_data",
         "sign_init_data_ed25519",
         "sign_login_widget",
+    ),
+    "judge": (
+        "JudgeCall",
+        "ScriptedJudge",
     ),
     "loopback": (
         "Arrival",

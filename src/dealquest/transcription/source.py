@@ -18,6 +18,7 @@ from dealquest.errors import InputError
 from .sound import HEAD_BYTES, TAIL_BYTES, SoundLimits, SoundMeter, check_duration, check_kind, check_size, measure_duration
 
 CHUNK_BYTES = 256 * 1024
+CLOSING_S = 5.0
 
 AudioSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]]
 """A path, the bytes, chunks that can be read once, or a function that opens the chunks anew for each attempt."""
@@ -62,7 +63,8 @@ class Sound:
 class SoundBody:
     """One metered pass over a sound, as a request body. Use it as a context manager: it closes what it reads from.
 
-    An object and not a generator: an abandoned upload must leave nothing to the garbage collector.
+    An object and not a generator: an abandoned upload must leave nothing to the garbage collector. Some transports
+    read a body in a task of their own that outlives a broken exchange, so closing waits for a read that is under way.
     """
 
     def __init__(self, reader: Reader, meter: SoundMeter, on_bytes: Callable[[int], None]) -> None:
@@ -70,27 +72,34 @@ class SoundBody:
         self._chunks: AsyncIterator[bytes] | None = None
         self._meter = meter
         self._on_bytes = on_bytes
+        self._reading = anyio.Lock()
+        self._closed = False
         self.failure: InputError | None = None
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._reader.aclose()
+        self._closed = True
+        with anyio.move_on_after(CLOSING_S, shield=True):
+            async with self._reading:
+                await self._reader.aclose()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._chunks is None:
-            self._chunks = aiter(self._reader)
-        try:
-            chunk = await anext(self._chunks)
-            self._meter.feed(chunk)
-        except InputError as exc:
-            self.failure = exc  # a transport may wrap what its body raises; the owner looks here
-            raise
+        async with self._reading:
+            if self._closed:
+                raise anyio.ClosedResourceError
+            if self._chunks is None:
+                self._chunks = aiter(self._reader)
+            try:
+                chunk = await anext(self._chunks)
+                self._meter.feed(chunk)
+            except InputError as exc:
+                self.failure = exc  # a transport may wrap what its body raises; the owner looks here
+                raise
         self._on_bytes(self._meter.seen_bytes)
         return chunk
 

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 import attrs
 import msgspec
 
-from dealquest.storage.postgrest.ast import Payload
+from dealquest.errors import InputError
+from dealquest.storage.postgrest.ast import JSON_MEDIA, Payload
 
 from .errors import refuse
 
@@ -28,9 +29,9 @@ class Body:
         content: JSON text for PostgreSQL; the bytes themselves for raw media.
         keys: Keys of its rows; empty for raw media.
         is_list: Whether it holds rows and not one row.
-        is_empty: Whether the list has no row.
         size: Rows.
         raw: The media type of bytes that are one argument, else None.
+        pairs: A form's fields in order, names repeated as sent; None for any other body.
     """
 
     content: bytes = attrs.field(repr=False)
@@ -38,6 +39,7 @@ class Body:
     is_list: bool = False
     size: int = 1
     raw: str | None = None
+    pairs: tuple[tuple[str, str], ...] | None = None
 
 
 NO_BODY = Body(content=b"{}")
@@ -63,6 +65,18 @@ def read_rows(payload: Payload, *, uniform: bool) -> Body:
     raise refuse("PGRST102", f"Content-Type not acceptable: {name}")
 
 
+def find_keys(path: str, query: str, payload: Payload) -> Body | None:
+    """What a body adds to a request's shape; None when it cannot be read, which the plan will say better."""
+    if payload.media != JSON_MEDIA:
+        return None
+    try:
+        if path.startswith("/rpc/"):
+            return read_arguments(payload)
+        return read_rows(payload, uniform="columns=" not in query)
+    except InputError:
+        return None
+
+
 def read_arguments(payload: Payload) -> Body:
     """The arguments of a call.
 
@@ -71,11 +85,11 @@ def read_arguments(payload: Payload) -> Body:
     """
     if payload.media.name in _RAW_MEDIA:
         return Body(content=payload.content, raw=payload.media.name)
-    if not payload.content:
-        return NO_BODY
     name = payload.media.name
     if name == "application/x-www-form-urlencoded":
         return _read_form(payload.content)
+    if not payload.content:
+        return NO_BODY
     if name == "text/csv":
         return _read_csv(payload.content)
     if not (name == "application/json" or name.endswith("+json")):
@@ -83,9 +97,10 @@ def read_arguments(payload: Payload) -> Body:
     first = payload.content.lstrip()[:1]
     if first == b"{":
         return _read_json(payload.content, uniform=False)
-    # A list or a scalar can only be the one unnamed argument.
-    _decode(payload.content, Any)
-    return Body(content=payload.content, is_list=first == b"[")
+    # A list gives its first row; it or a scalar may also be the one unnamed argument.
+    value = _decode(payload.content, Any)
+    head = value[0] if isinstance(value, list) and value else None
+    return Body(content=payload.content, keys=tuple(head) if isinstance(head, dict) else (), is_list=first == b"[")
 
 
 def _decode(content: bytes, type_: Any) -> Any:
@@ -126,5 +141,6 @@ def _read_csv(content: bytes) -> Body:
 
 
 def _read_form(content: bytes) -> Body:
-    row = dict(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
-    return Body(content=msgspec.json.encode(row), keys=tuple(row))
+    pairs = tuple(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
+    row = dict(pairs)
+    return Body(content=msgspec.json.encode(row), keys=tuple(row), pairs=pairs)

@@ -81,7 +81,7 @@ def _unknown(catalog: Catalog, name: Name, keys: Sequence[str], *, media: str | 
     hint = None
     overloads = catalog.functions.get(name)
     if overloads is None:
-        near = find_nearest(name.name, (other.name for other in catalog.functions if other.schema == name.schema))
+        near = None if raw else find_nearest(name.name, (other.name for other in catalog.functions if other.schema == name.schema))
         hint = f"Perhaps you meant to call the function {name.schema}.{near}" if near else None
     elif not raw:
         signatures = {", ".join(sorted(item.name for item in routine.parameters)): routine for routine in overloads}
@@ -103,8 +103,8 @@ def write_call(routine: Routine, request: Call, body: Body, params: Params) -> s
         kind = routine.parameters[0].type
         value: str | bytes = "\\x" + body.content.hex() if kind == "bytea" else body.content
         arguments = f"{params.bind(value)}::{kind}"
-    elif request.method in {"GET", "HEAD"}:
-        arguments = _write_given(routine, request.arguments, params)
+    elif request.method in {"GET", "HEAD"} or body.pairs is not None:
+        arguments = _write_given(routine, request.arguments if body.pairs is None else body.pairs, params)
     else:
         keys = frozenset(request.columns if request.columns is not None else body.keys)
         used = [item for item in routine.parameters if item.name in keys]

@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from dealquest.storage.postgrest.ast import Call, Delete, Insert, Put, Read, Shape, Update, Upsert
+from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Delete, Insert, Put, Read, Shape, Update, Upsert
 
 from .body import NO_BODY, read_arguments, read_rows
 from .call_sql import find_routine, write_call
@@ -78,6 +78,23 @@ def compile_request(request: DataRequest, catalog: Catalog, config: EngineConfig
     return _Compiler(catalog, config, schema, rules).compile(request)
 
 
+def find_table(catalog: Catalog, name: Name) -> Table:
+    """A table of an exposed schema.
+
+    Raises:
+        NotFoundError: PGRST205, with the nearest name as a hint.
+    """
+    table = catalog.tables.get(name)
+    if table is None:
+        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema))
+        raise refuse(
+            "PGRST205",
+            f"Could not find the table '{name.schema}.{name.name}' in the schema cache",
+            hint=f"Perhaps you meant the table '{name.schema}.{near}'" if near else None,
+        )
+    return table
+
+
 class _Compiler:
     def __init__(self, catalog: Catalog, config: EngineConfig, schema: str, rules: Rules) -> None:
         self._catalog = catalog
@@ -92,7 +109,7 @@ class _Compiler:
             return self._read(request)
         if isinstance(request, Call):
             return self._call(request)
-        table = self._table(request.relation)
+        table = find_table(self._catalog, Name(self._schema, request.relation))
         if isinstance(request, Delete):
             return self._delete(request, table)
         if isinstance(request, Update):
@@ -101,22 +118,18 @@ class _Compiler:
             return self._put(request, table)
         return self._insert(request, table)
 
-    def _table(self, name: str) -> Table:
-        table = self._catalog.tables.get(Name(self._schema, name))
-        if table is None:
-            near = find_nearest(name, (other.name for other in self._catalog.tables if other.schema == self._schema))
-            raise refuse(
-                "PGRST205",
-                f"Could not find the table '{self._schema}.{name}' in the schema cache",
-                hint=f"Perhaps you meant the table '{self._schema}.{near}'" if near else None,
-            )
-        return table
-
     def _format(self, request: Shape, table: Name | None, routine: Routine | None = None) -> Format:
-        return pick_format(request.accept, self._catalog, table, plan_enabled=self._config.db_plan_enabled, routine=routine)
+        return pick_format(
+            request.accept,
+            self._catalog,
+            table,
+            whole=request.select == ALL_COLUMNS,
+            plan_enabled=self._config.db_plan_enabled,
+            routine=routine,
+        )
 
     def _read(self, request: Read) -> Compiled:
-        table = self._table(request.relation)
+        table = find_table(self._catalog, Name(self._schema, request.relation))
         found = self._format(request, table.id)
         limit, offset = _window(request, self._rules.max_rows)
         node = plan_read(request, source=table.id, catalog=self._catalog, rules=self._rules)
@@ -336,5 +349,3 @@ def _check_strict(request: Shape) -> None:
             "Invalid preferences given with handling=strict",
             details=f"Invalid preferences: {', '.join(request.prefer.unknown)}",
         )
-
-

@@ -5,37 +5,57 @@
 when a request comes, so it lives on any event loop and needs no owner but its `aclose`.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import anyio
+import attrs
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import Describe, Request
+from dealquest.storage.postgrest.ast import Describe, Payload
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
 
 from . import catalog_sql
-from .catalog import Catalog
+from .body import find_keys
+from .catalog import Catalog, Name, Table
 from .catalog_load import load_catalog, read_rows
-from .compile import Compiled, compile_request
+from .compile import Compiled, DataRequest, compile_request, find_table
 from .config import EngineConfig
 from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
-from .execute import Refused, Surroundings, encode_values, run_compiled, write_search_path
-from .fragments import quote
+from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
+from .fragments import Value, quote
+from .incoming import Incoming
 from .identity import Identity, from_principal
-from .parse import Limits, parse_request, split_query
+from .negotiate import parse_media, pick_schema
+from .parse import Limits, parse_request, split_path, split_query
 from .pool import Pool
-from .response import Context, find_check, find_problem, write_response
+from .response import Context, Responder, find_check
+from .shape import Shapes, SlotBody, fill, take_apart
 
 if TYPE_CHECKING:
+    from .asgi import EngineApp
     from .transport import EngineTransport
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
+_NO_BODY = frozenset({204, 304})
 _RELOAD_EVERY_S = 1.0
 _LISTEN_EVERY_S = 0.05
+
+
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """A compiled request with slots where its values go, good for every request of its shape."""
+
+    request: DataRequest
+    compiled: Compiled
+    values: tuple[Value, ...]
+    check: Callable[[Answer], DealQuestError | None] | None
+    commit: bool
+    responder: Responder
 
 
 class Engine:
@@ -64,11 +84,17 @@ class Engine:
             max_filters=config.max_filters,
             max_select_items=config.max_select_items,
         )
+        self._context = Context(
+            multiple_schemas=len(config.db_schemas) > 1,
+            tx_override=config.db_tx_end.endswith("allow-override"),
+            max_rows=config.db_max_rows,
+        )
         self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
         self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}
+        self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
         self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._timezones: frozenset[str] | None = None
         self._listener: Connection | None = None
+        self._app: EngineApp | None = None
         self._listened_at = 0.0
         self._reloaded_at = 0.0
         self._reloading = anyio.Lock()
@@ -130,76 +156,104 @@ class Engine:
                 self._pool.give_back(connection)
             self._catalog = catalog
             self._settings = {}
+            self._shapes.clear()
             self._reloaded_at = self._clock.monotonic()
 
-    async def answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, identity: Identity, *, prefer: Sequence[str] = ()) -> HttpResponse:
-        """Answer one request as an identity; every failure is an answer too.
+    async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        """Answer one request as an identity; every failure but a timeout is an answer too.
 
-        Args:
-            method: Upper-case method.
-            path: Path without query, encoded.
-            query: Query text, encoded.
-            headers: Lower-case names to values.
-            body: The body.
-            identity: Role and claims.
-            prefer: Every `Prefer` header.
+        Raises:
+            TimeoutError: When the request's own `timeout_s` is over.
         """
         try:
-            return await self._answer(method, path, query, headers, body, identity, prefer)
+            response = await self._answer(incoming, identity)
         except DealQuestError as exc:
-            return _show(exc, head=method == "HEAD")
+            response = _show(exc, head=incoming.method == "HEAD")
+        return response if incoming.method == "HEAD" or response.status in _NO_BODY else _measure(response)
 
-    async def _answer(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, identity: Identity, prefer: Sequence[str]
-    ) -> HttpResponse:
-        self._check_size(path, query, body)
-        await self._look_for_changes()
-        pairs = tuple(split_query(query))
-        request = parse_request(method, path, pairs, headers, body, limits=self._limits, prefer=prefer)
-        if isinstance(request, Describe):
-            raise refuse("PGRST126", "Root endpoint metadata is disabled", status=404)
+    async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        self._check_size(incoming)
+        if self._listener is not None and self._clock.monotonic() - self._listened_at >= _LISTEN_EVERY_S:
+            await self._look_for_changes(self._listener)
+        if incoming.method == "OPTIONS":
+            return self._answer_options(incoming)
         for attempt in range(2):
-            compiled = compile_request(request, self.catalog, self.config)
+            plan, values = self._plan(incoming)
+            if isinstance(plan, Describe):
+                return await self._describe(plan, identity)
             try:
-                return await self._run(request, compiled, pairs, path, method, headers, identity)
+                return await self._run(plan, values, incoming, identity)
             except Refused as exc:
                 if attempt == 0 and exc.error.sqlstate in _STALE and await self._reload_if_due():
                     continue
                 raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
         raise AssertionError("the second attempt answers or raises")
 
-    async def _run(
-        self, request: Any, compiled: Compiled, pairs: tuple[tuple[str, str], ...], path: str, method: str, headers: Mapping[str, str], identity: Identity
-    ) -> HttpResponse:
-        timezone = await self._pick_timezone(request)
-        override = self.config.db_tx_end.endswith("allow-override")
+    def _plan(self, incoming: Incoming) -> tuple["_Plan | Describe", Sequence[Value]]:
+        """The plan of a request, new or known, and its values."""
+        keys, body = None, incoming.body
+        if body:
+            media = incoming.headers.get("content-type")
+            keys = find_keys(incoming.path, incoming.query, Payload(body) if media is None else Payload(body, parse_media(media)))
+        shaped = take_apart(incoming, keys)
+        known = self._shapes.find(shaped.key) if keys is not None or not body else None
+        if known is not None:
+            return known, fill(known.values, shaped)
+        request = parse_request(incoming, split_query(incoming.query), limits=self._limits)
+        if isinstance(request, Describe):
+            return request, ()
+        compiled = compile_request(request, self.catalog, self.config)
+        values = [SlotBody(value) if value is body else value for value in compiled.values]
+        plan = _Plan(
+            request=request,
+            compiled=compiled,
+            values=tuple(values),
+            check=find_check(request, compiled),
+            commit=self._commits(request),
+            responder=Responder(request, compiled, self._context),
+        )
+        # A body that was rewritten, such as CSV, is part of the values and cannot be put in anew; nor can an estimate's filters.
+        if not compiled.planned and (not body or (keys is not None and any(type(value) is SlotBody for value in values))):
+            self._shapes.keep(shaped.key, plan)
+        return plan, compiled.values
+
+    def _commits(self, request: DataRequest) -> bool:
         commit = self.config.db_tx_end.startswith("commit")
-        if override and request.prefer.tx is not None:
+        if self.config.db_tx_end.endswith("allow-override") and request.prefer.tx is not None:
             commit = request.prefer.tx == "commit"
+        return commit
+
+    async def _describe(self, request: Describe, identity: Identity) -> HttpResponse:
+        raise refuse("PGRST126", "Root endpoint metadata is disabled")
+
+    def _answer_options(self, incoming: Incoming) -> HttpResponse:
+        """The methods that a path allows."""
+        segments = split_path(incoming.path)
+        schema = pick_schema(self.config.db_schemas, incoming.headers.get("accept-profile"))
+        if not segments:
+            allow = "OPTIONS,GET,HEAD"
+        elif len(segments) == 2 and segments[0] == "rpc":
+            overloads = self.catalog.functions.get(Name(schema, segments[1]), ())
+            allow = "OPTIONS,GET,HEAD,POST" if any(routine.read_only for routine in overloads) else "OPTIONS,POST"
+        elif len(segments) == 1:
+            allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
+        else:
+            raise refuse("PGRST125", "Invalid path specified in request URL")
+        return HttpResponse(status=200, headers=(("allow", allow),))
+
+    async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
+        request, compiled = plan.request, plan.compiled
         around = Surroundings(
             identity=identity,
-            method=method,
-            path=path,
-            headers=headers,
+            incoming=incoming,
             search_path=self._search_paths[compiled.schema],
-            settings=self._settings_of(identity.role, compiled, timezone),
+            settings=self._settings_of(identity.role, compiled, request.prefer.timezone),
             pre_request=self._pre_request,
-            commit=commit,
+            commit=plan.commit,
             prepared=self.config.db_prepared_statements,
         )
-        answer = await run_compiled(self._pool, compiled, encode_values(compiled.values), around, find_check(request, compiled))
-        problem = find_problem(request, compiled, answer) if compiled.format.explain is None else None
-        if problem is not None:
-            raise problem
-        context = Context(
-            pairs=pairs,
-            path=path,
-            multiple_schemas=len(self.config.db_schemas) > 1,
-            tx_override=override,
-            timezone=timezone,
-            max_rows=self.config.db_max_rows,
-        )
-        return write_response(request, compiled, answer, context)
+        answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+        return plan.responder.write(answer, incoming)
 
     def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
         settings = self._settings.get(role)
@@ -211,30 +265,10 @@ class Engine:
             settings += compiled.routine.settings
         return settings if timezone is None else (*settings, ("timezone", timezone))
 
-    async def _pick_timezone(self, request: Request) -> str | None:
-        """The time zone asked for, if PostgreSQL knows it.
-
-        Raises:
-            InputError: PGRST122 when it is unknown and handling is strict.
-        """
-        wanted = request.prefer.timezone
-        if wanted is None:
-            return None
-        if self._timezones is None:
-            rows = await self._ask("SELECT name FROM pg_catalog.pg_timezone_names")
-            self._timezones = frozenset(row[0] or "" for row in rows)
-        if wanted in self._timezones:
-            return wanted
-        if request.prefer.handling == "strict":
-            raise refuse(
-                "PGRST122", "Invalid preferences given with handling=strict", details=f"Invalid preferences: timezone={wanted}"
-            )
-        return None
-
-    def _check_size(self, path: str, query: str, body: bytes) -> None:
-        if len(path) + len(query) > self._limits.max_url_bytes:
+    def _check_size(self, incoming: Incoming) -> None:
+        if len(incoming.path) + len(incoming.query) > self._limits.max_url_bytes:
             raise refuse("PGRST100", f"The URL is longer than {self._limits.max_url_bytes} bytes.", status=414)
-        if len(body) > self._limits.max_body_bytes:
+        if len(incoming.body) > self._limits.max_body_bytes:
             raise refuse("PGRST102", f"The body is larger than {self._limits.max_body_bytes} bytes.", status=413)
 
     async def _ask(self, sql: str) -> list[list[str | None]]:
@@ -262,16 +296,11 @@ class Engine:
         await listener.run((Query(sql=f"LISTEN {quote(self.config.db_channel)}".encode()),))
         self._listener = listener
 
-    async def _look_for_changes(self) -> None:
+    async def _look_for_changes(self, listener: Connection) -> None:
         """Reload when the channel was notified; a lost listener is opened again, and counts as a notice."""
-        if self._listener is None:
-            return
-        now = self._clock.monotonic()
-        if now - self._listened_at < _LISTEN_EVERY_S:
-            return
-        self._listened_at = now
+        self._listened_at = self._clock.monotonic()
         try:
-            changed = bool(self._listener.take_notifications())
+            changed = bool(listener.take_notifications())
         except PeerUnavailableError:
             await self._listen()
             changed = True
@@ -284,14 +313,46 @@ class Engine:
         await self.reload()
         return True
 
+    def now(self) -> datetime:
+        """The clock's time."""
+        return self._clock.now()
+
+    @property
+    def allowed_roles(self) -> frozenset[str]:
+        """Roles that a token may name."""
+        return self.config.db_allowed_roles if self.config.db_allowed_roles is not None else self.catalog.roles
+
+    @property
+    def asgi(self) -> "EngineApp":
+        """The engine as an ASGI application; one and the same object each time."""
+        if self._app is None:
+            from .asgi import EngineApp  # noqa: PLC0415  # the two know each other
+
+            self._app = EngineApp(self)
+        return self._app
+
     def bind(self, principal: Principal) -> "EngineTransport":
         """The engine as a transport for one principal, whom the program itself vouches for."""
         from .transport import EngineTransport  # noqa: PLC0415  # the two know each other
 
-        return EngineTransport(self, from_principal(principal))
+        return EngineTransport(self, from_principal(principal, anonymous=self.config.db_anon_role or "anon"))
+
+
+def _allowed_methods(table: Table) -> str:
+    methods = ["OPTIONS", "GET", "HEAD"]
+    methods += ["POST"] if table.insertable else []
+    methods += ["PUT"] if table.insertable and table.updatable and table.key else []
+    methods += ["PATCH"] if table.updatable else []
+    methods += ["DELETE"] if table.deletable else []
+    return ",".join(methods)
+
+
+def _measure(response: HttpResponse) -> HttpResponse:
+    """Give an answer its length, in bytes."""
+    headers = (*response.headers, ("content-length", str(len(response.body))))
+    return HttpResponse(status=response.status, headers=headers, body=response.body)
 
 
 def _show(error: DealQuestError, *, head: bool) -> HttpResponse:
     status, headers, body = show_error(error)
     return HttpResponse(status=status, headers=tuple(headers.items()), body=b"" if head else body)
-

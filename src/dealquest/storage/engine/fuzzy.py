@@ -4,6 +4,7 @@ Names are compared by shared letter groups of three, then two; the candidates ar
 Source: the fuzzyset method that PostgREST's hints follow, observed behaviour, read 2026-11-22.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -31,7 +32,10 @@ def find_nearest(name: str, known: Iterable[str], *, least: float = _LEAST) -> s
             shared = sum(count * grams[gram] for gram, count in wanted.items() if gram in grams)
             if shared:
                 scored.append((shared / (length * _norm(grams)), text))
-        best = sorted(((1 - _distance(normal, text) / max(len(normal), len(text)), text) for _, text in sorted(scored, reverse=True)[:50]), key=lambda pair: -pair[0])
+        likely = [text for _, text in sorted(scored, reverse=True)[:50]]
+        best = sorted(
+            ((1 - _distance(normal, text) / (max(len(normal), len(text)) + 2), text) for text in likely), key=lambda pair: -pair[0]
+        )
         if best and best[0][0] >= least:
             return candidates[best[0][1]]
     return None
@@ -43,7 +47,7 @@ def _grams(text: str, size: int) -> Counter[str]:
 
 
 def _norm(grams: Counter[str]) -> float:
-    return float(sum(count * count for count in grams.values())) ** 0.5
+    return math.sqrt(sum(count * count for count in grams.values()))
 
 
 def _distance(left: str, right: str) -> int:

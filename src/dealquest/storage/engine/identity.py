@@ -28,6 +28,6 @@ def from_claims(role: str, claims: Mapping[str, Json], *, authenticated: bool) -
     return Identity(role=role, claims=msgspec.json.encode({**claims, "role": role}), authenticated=authenticated)
 
 
-def from_principal(principal: Principal) -> Identity:
+def from_principal(principal: Principal, *, anonymous: str) -> Identity:
     """An identity from a principal that the program itself vouches for."""
-    return Identity(role=principal.role, claims=msgspec.json.encode(principal.to_claims()), authenticated=principal.role != "anon")
+    return Identity(role=principal.role, claims=msgspec.json.encode(principal.to_claims()), authenticated=principal.role != anonymous)

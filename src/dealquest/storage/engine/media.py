@@ -13,6 +13,8 @@ from .catalog import Catalog, Handler, Name, Routine
 from .errors import refuse
 from .fragments import quote_name
 
+_ANY_TYPE = "application/octet-stream"
+_WITH_CHARSET = frozenset({"application/json", "application/geo+json", "text/csv", "text/plain", "text/xml"})
 _PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
@@ -42,36 +44,39 @@ _CSV_FORMAT = Format(content_type="text/csv; charset=utf-8", csv=True)
 
 
 def pick_format(
-    accept: Sequence[Media], catalog: Catalog, table: Name | None, *, plan_enabled: bool, routine: Routine | None = None
+    accept: Sequence[Media], catalog: Catalog, table: Name | None, *, whole: bool, plan_enabled: bool, routine: Routine | None = None
 ) -> Format:
     """The first acceptable format that can be made.
+
+    Args:
+        accept: Media types in order of preference.
+        catalog: The snapshot, for the database's own handlers.
+        table: The table whose rows are shown.
+        whole: Whether all of its columns are, and nothing else.
+        plan_enabled: Whether EXPLAIN may be asked.
+        routine: The function called.
 
     Raises:
         InputError: PGRST107 when there is none.
     """
     for media in accept:
-        found = _make(media, catalog, table, plan_enabled=plan_enabled, routine=routine)
+        found = _make(media, catalog, table, whole=whole, plan_enabled=plan_enabled, routine=routine)
         if found is not None:
             return found
     names = ", ".join(_show(media) for media in accept)
     raise refuse("PGRST107", f"None of these media types are available: {names}")
 
 
-def _make(media: Media, catalog: Catalog, table: Name | None, *, plan_enabled: bool, routine: Routine | None) -> Format | None:
+def _make(media: Media, catalog: Catalog, table: Name | None, *, whole: bool, plan_enabled: bool, routine: Routine | None) -> Format | None:
     name = media.name
-    if routine is not None and routine.media is not None:
-        if routine.media == "*/*":
-            own = "application/octet-stream" if name == "*/*" else name
-        elif name in {routine.media, "*/*"}:
-            own = routine.media
-        else:
-            return None
+    if routine is not None and not routine.returns_set and routine.media in {"*/*", name}:
+        own = _ANY_TYPE if routine.media == "*/*" else name
         return Format(content_type=_with_charset(own), handler=Handler(media=own, function=routine.id, table=None, is_aggregate=False))
     if name.startswith(PLAN_MEDIA) and name in {PLAN_MEDIA, f"{PLAN_MEDIA}+json", f"{PLAN_MEDIA}+text"}:
         return _make_plan(media) if plan_enabled else None
-    handler = _find_handler(catalog, table, name)
+    handler = _find_handler(catalog, table, name, whole=whole)
     if handler is not None:
-        own = handler.media if handler.media != "*/*" else ("application/octet-stream" if name == "*/*" else name)
+        own = _ANY_TYPE if handler.media == "*/*" else handler.media
         return Format(content_type=_with_charset(own), handler=handler)
     if name in {JSON_MEDIA.name, "*/*", "application/*"}:
         return JSON_FORMAT
@@ -85,14 +90,13 @@ def _make(media: Media, catalog: Catalog, table: Name | None, *, plan_enabled: b
     return None
 
 
-def _find_handler(catalog: Catalog, table: Name | None, name: str) -> Handler | None:
+def _find_handler(catalog: Catalog, table: Name | None, name: str, *, whole: bool) -> Handler | None:
+    """A table's own handler wants its whole rows; one for any element takes what is selected."""
     handlers = catalog.handlers
-    if not handlers:
+    if not handlers or name.startswith("application/vnd.pgrst."):
         return None
-    for key in ((table, name), (None, name), (table, "*/*"), (None, "*/*")):
-        if key in handlers and (name != "*/*" or key[1] == "*/*"):
-            return handlers[key]
-    return None
+    keys = [(table, name), (table, "*/*")] if whole and table is not None else []
+    return next((handlers[key] for key in (*keys[:1], (None, name), *keys[1:], (None, "*/*")) if key in handlers), None)
 
 
 def _make_plan(media: Media) -> Format:
@@ -102,7 +106,12 @@ def _make_plan(media: Media) -> Format:
     inner = params.get("for", "application/json")
     shown = f'{PLAN_MEDIA}+{kind}; for="{inner}"' + (f"; options={'|'.join(options)}" if options else "") + "; charset=utf-8"
     flags = ", ".join([f"FORMAT {kind.upper()}", *(option.upper() for option in options)])
-    return Format(content_type=shown, explain=f"EXPLAIN ({flags}) ", singular=inner.startswith("application/vnd.pgrst.object"), csv=inner == "text/csv")
+    return Format(
+        content_type=shown,
+        explain=f"EXPLAIN ({flags}) ",
+        singular=inner.startswith("application/vnd.pgrst.object"),
+        csv=inner == "text/csv",
+    )
 
 
 def _pgrst(kind: str, *, stripped: bool) -> str:
@@ -110,8 +119,8 @@ def _pgrst(kind: str, *, stripped: bool) -> str:
 
 
 def _with_charset(name: str) -> str:
-    """Text and JSON carry their charset, other bytes have none."""
-    return f"{name}; charset=utf-8" if name.startswith("text/") or name.endswith("json") else name
+    """The types that PostgREST knows carry their charset, the database's own are left as they are."""
+    return f"{name}; charset=utf-8" if name in _WITH_CHARSET else name
 
 
 def _show(media: Media) -> str:

@@ -152,7 +152,8 @@ class _Planner:
         )
 
     def check(self, node: Node) -> None:
-        if not self._rules.aggregates and any(column.aggregate for column in node.columns):
+        spread_list = node.is_spread and not node.to_one
+        if not self._rules.aggregates and (spread_list or any(column.aggregate for column in node.columns)):
             raise refuse("PGRST123", "Use of aggregate functions is not allowed")
         children = {name: child for child in node.children if child.embed for name in (child.embed.relation, child.name)}
         for term in node.order:

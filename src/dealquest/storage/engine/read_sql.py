@@ -67,7 +67,8 @@ class ReadWriter:
         conditions = [*joins, *self._decisions(child)]
         return f"SELECT 1 FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
-    def _select(self, node: Node, origin: str, joins: list[str], *, conditions: bool = True) -> str:
+    def _select(self, node: Node, origin: str, joins: list[str], *, conditions: bool = True, flat: bool = False) -> str:
+        """A level's SELECT; a flat one gives a row for each row of its embeds, as a to-many spread collects them."""
         scope = Scope(node.alias, node.table, self._catalog)
         grouped = node.aggregates
         selected: list[str] = []
@@ -76,15 +77,13 @@ class ReadWriter:
             if isinstance(item, Column):
                 self._write_column(item, scope, selected, groups, grouped=grouped)
             else:
-                self._write_embed(item, selected, groups, grouped=grouped)
-        laterals = "".join(self._lateral(node, child) for child in node.children)
+                self._write_embed(item, selected, groups, grouped=grouped, flat=flat)
+        laterals = "".join(self._lateral(node, child, flat=flat) for child in node.children)
         wheres = list(joins)
         if conditions:
             special = {name: _null_test(child) for child in node.children for name in _names(child)}
             wheres += [write_condition(item, scope, self._params, special) for item in node.where]
-        relations = {
-            name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)
-        }
+        relations = {name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)}
         sql = f"SELECT {', '.join(selected)} FROM {origin}{laterals}"
         if wheres:
             sql += f" WHERE {' AND '.join(wheres)}"
@@ -136,14 +135,14 @@ class ReadWriter:
             return [f"{quote(scope.alias)}.*"]
         return [f"{self._value(Column(field=Field(name)), scope)[0]} AS {quote(name)}" for name in names]
 
-    def _write_embed(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool) -> None:
+    def _write_embed(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool, flat: bool) -> None:
         rows = quote(child.rows)
         if child.is_spread:
-            self._write_spread(child, selected, groups)
+            self._write_spread(child, selected, groups, flat=flat)
             return
         if not child.items:
             return
-        if child.to_one:
+        if child.to_one or flat:
             text = f"row_to_json({rows}.*)"
             group = f"{rows}.*"
         else:
@@ -155,29 +154,23 @@ class ReadWriter:
         selected.append(f"{text} AS {quote(child.name)}")
         groups.append(group)
 
-    def _write_spread(self, child: Node, selected: list[str], groups: list[str]) -> None:
+    def _write_spread(self, child: Node, selected: list[str], groups: list[str], *, flat: bool) -> None:
         rows = quote(child.rows)
         for name, aggregate in _lifted(child):
+            text = f"{rows}.{quote(name)}"
             if name == "*":
-                names = list(child.table.columns) if child.table is not None else []
-                if child.to_one and not names:
-                    selected.append(f"{rows}.*")
-                    groups.append(f"{rows}.*")
-                    continue
-            else:
-                names = [name]
-            for each in names:
-                text = f"{rows}.{quote(each)}"
-                if not child.to_one:
-                    text = f"COALESCE({text}, {_EMPTY_LIST})"
-                elif aggregate is not None:
-                    text = aggregate.format(text)
-                    selected.append(f"{text} AS {quote(each)}")
-                    continue
-                selected.append(f"{text} AS {quote(each)}")
+                selected.append(text := f"{rows}.*")
                 groups.append(text)
+                continue
+            if not child.to_one and not flat:
+                text = f"COALESCE({text}, {_EMPTY_LIST})"
+            elif aggregate is not None:
+                selected.append(f"{aggregate.format(text)} AS {quote(name)}")
+                continue
+            selected.append(f"{text} AS {quote(name)}")
+            groups.append(text)
 
-    def _lateral(self, parent: Node, child: Node) -> str:
+    def _lateral(self, parent: Node, child: Node, *, flat: bool = False) -> str:
         """The join of one embed."""
         rows = quote(child.rows)
         origin, joins = self._origin(parent, child)
@@ -187,8 +180,8 @@ class ReadWriter:
             sql = self._select_nothing(child, origin, joins)
             if not child.to_one:
                 sql = f"SELECT json_agg({rows}) AS {rows} FROM ({sql}) AS {rows}"
-        elif child.to_one:
-            sql = self._select(body, origin, joins)
+        elif child.to_one or flat:
+            sql = self._select(body, origin, joins, flat=flat)
         elif child.is_spread:
             sql = self._spread_lists(child, origin, joins)
         else:
@@ -196,7 +189,7 @@ class ReadWriter:
             cast = "::jsonb" if grouped else ""
             sql = f"SELECT json_agg({rows}){cast} AS {rows} FROM ({self._select(child, origin, joins)}) AS {rows}"
         condition = "TRUE"
-        if inner and not child.to_one:
+        if inner and not (child.to_one or flat):
             condition = f"{rows}.{rows} IS NOT NULL"
         return f" {'INNER' if inner else 'LEFT'} JOIN LATERAL ({sql}) AS {rows} ON {condition}"
 
@@ -207,12 +200,10 @@ class ReadWriter:
         return f"SELECT 1 AS one FROM {origin}{laterals}" + (f" WHERE {' AND '.join(wheres)}" if wheres else "")
 
     def _spread_lists(self, child: Node, origin: str, joins: list[str]) -> str:
-        """A to-many spread: each of its columns as a list."""
+        """A to-many spread: each of its columns as a list, or as its own aggregate."""
         rows = quote(child.rows)
-        inner = self._select(child, origin, joins)
-        names: list[str] = []
-        for name, _ in _lifted(child):
-            names += list(child.table.columns) if name == "*" and child.table is not None else [name]
+        inner = self._select(child, origin, joins, flat=True)
+        names = [name for name, _ in _lifted(child)]
         lists = [f"json_agg({rows}.{quote(name)}) AS {quote(name)}" for name in names]
         lists.append(f"json_agg({rows}) AS {rows}")
         return f"SELECT {', '.join(lists)} FROM ({inner}) AS {rows}"
@@ -269,7 +260,11 @@ def _lifted(child: Node) -> list[tuple[str, str | None]]:
                 aggregate = f"{item.aggregate.upper()}({{}})"
                 if item.aggregate_cast is not None:
                     aggregate = f"CAST({aggregate} AS {quote_type(item.aggregate_cast)})"
-            names.append((name if item.field.name != "*" or item.aggregate else "*", aggregate))
+            if item.field.name == "*" and item.aggregate is None:
+                columns = list(child.table.columns) if child.table is not None else ["*"]
+                names += [(column, None) for column in columns]
+            else:
+                names.append((name, aggregate))
         elif item.is_spread:
             names += _lifted(item)
         elif item.items:

@@ -160,18 +160,10 @@ def check_put(request: Put, table: Table) -> None:
     Raises:
         InputError: PGRST105.
     """
-    named = [item.field.name for item in request.where if _is_equality(item)]
+    named = [item.field.name for item in request.where if isinstance(item, Filter) and _is_equality(item)]
     if not table.key or len(named) != len(request.where) or sorted(named) != sorted(table.key):
         raise refuse("PGRST105", "Filters must include all and only primary key columns with 'eq' operators")
 
 
-def _is_equality(condition: Condition) -> bool:
-    return (
-        isinstance(condition, Filter)
-        and condition.operator == "eq"
-        and not condition.negated
-        and condition.modifier is None
-        and not condition.field.path
-    )
-
-
+def _is_equality(condition: Filter) -> bool:
+    return condition.operator == "eq" and not condition.negated and condition.modifier is None and not condition.field.path

@@ -13,8 +13,7 @@ from typing import Any, Literal
 import attrs
 
 from dealquest.errors import DealQuestError, InputError
-from dealquest.values import Clock, SystemClock
-from dealquest.wire import Headers, RetryBudget, RetryPolicy, Transport
+from dealquest.wire import Headers, RetryBudget, RetryPolicy, SystemTimer, Timer, Transport
 
 from .ast import (
     NO_PREFERENCE,
@@ -35,7 +34,7 @@ from .ast import (
 from .bulk import pack_rows
 from .conditions import parse_lookups
 from .dialects import DIALECTS, DialectName
-from .literals import as_mapping, encode_json, encode_text
+from .literals import as_mapping, encode_json, encode_rows, encode_text
 from .query import Calling, Reading, Writing, read_items, read_terms
 from .session import STORAGE_RETRIES, Session
 
@@ -56,7 +55,7 @@ class Postgrest:
             for having been cut. None for a server without one.
         exact: Whether untyped numbers with a fraction become `Decimal`.
         retries: How often and how long.
-        clock: Where time comes from.
+        timer: Where time comes from.
         rng: Where jitter comes from.
     """
 
@@ -72,15 +71,13 @@ class Postgrest:
         row_limit: int | None = 1000,
         exact: bool = False,
         retries: RetryPolicy = STORAGE_RETRIES,
-        clock: Clock | None = None,
+        timer: Timer | None = None,
         rng: random.Random | None = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise InputError(f"{dialect!r} is none of {', '.join(DIALECTS)}.", code="storage.dialect_unknown")
-        shortcut: Any = transport if callable(getattr(transport, "answer", None)) else None
         self._session = Session(
             transport=transport,
-            shortcut=shortcut,
             dialect=DIALECTS[dialect],
             schema=schema,
             headers=headers,
@@ -90,7 +87,7 @@ class Postgrest:
             exact=exact,
             policy=retries,
             budget=RetryBudget(),
-            clock=clock or SystemClock(),
+            timer=timer or SystemTimer(),
             rng=rng or random.Random(),  # noqa: S311  # jitter is no secret
         )
 
@@ -255,7 +252,7 @@ class Table:
         names = (key,) if isinstance(key, str) else tuple(key)
         absent = [name for name in names if name not in columns]
         if absent:
-            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row_unreadable")
+            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row.no_key")
         where = parse_lookups({name: columns[name] for name in names})
         payload = Payload(encode_json(columns, doubles=self.session.dialect.reads_doubles))
         return Writing(self.session, Put(relation=self.name, profile=self.session.schema, payload=payload, where=where), repeats=True)
@@ -282,7 +279,7 @@ class Table:
             return Payload(b"[]"), None
         first = found[0].keys()
         columns = None if all(row.keys() == first for row in found) else tuple(dict.fromkeys(name for row in found for name in row))
-        return Payload(encode_json(found, doubles=doubles)), columns
+        return Payload(encode_rows(found, doubles=doubles)), columns
 
 
 def _prefer_missing(missing: Literal["default", "null"] | None, columns: tuple[str, ...] | None) -> Prefer:
