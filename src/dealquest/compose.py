@@ -24,6 +24,7 @@ from dealquest.wire import Transport, open_transport
 
 if TYPE_CHECKING:
     from dealquest.llm import Router
+    from dealquest.storage.engine import Engine
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Kit:
         settings: What the operator decided.
         clock: Where time comes from.
         records: Storage with the rights of the service role.
+        engine: PostgREST in process; None when the records are remote.
         llm: The model router; None without any model.
         scorer: Scores answers, with a model where there is one.
         offline_scorer: Scores answers by signals.
@@ -46,6 +48,7 @@ class Kit:
     settings: Settings
     clock: Clock
     records: Postgrest
+    engine: "Engine | None"
     llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
@@ -79,7 +82,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        transport, dialect = await _open_records(stack, settings)
+        engine, transport, dialect = await _open_records(stack, settings)
         await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
         offline = SignalScorer()
         llm, scorer = await _open_model(stack, settings)
@@ -87,6 +90,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             settings=settings,
             clock=clock or SystemClock(),
             records=Postgrest(transport, dialect=dialect),
+            engine=engine,
             llm=llm,
             scorer=scorer or offline,
             offline_scorer=offline,
@@ -111,7 +115,7 @@ async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: Postgre
     stack.enter_context(installed_tracer(Tracer(collector)))
 
 
-async def _open_records(stack: AsyncExitStack, settings: Settings) -> tuple[Transport, DialectName]:
+async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine | None, Transport, DialectName]":
     if settings.insforge_base_url is not None:
         key = settings.access_api_key
         if key is None:
@@ -120,21 +124,24 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> tuple[Tran
                 code="settings.invalid",
             )
         remote = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
-        return remote, "insforge"
-    return await _open_engine(stack, settings), "postgrest16"
+        return None, remote, "insforge"
+    engine = await _open_engine(stack, settings)
+    return engine, engine.bind(SERVICE), "postgrest16"
 
 
-async def _open_engine(stack: AsyncExitStack, settings: Settings) -> Transport:
+async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "Engine":
     try:
         from dealquest.storage.database import open_database  # noqa: PLC0415  # the extra `postgres`
         from dealquest.storage.engine import Engine, EngineConfig  # noqa: PLC0415
     except ModuleNotFoundError as exc:
+        if exc.name != "psycopg":
+            raise
         raise SettingsError(
             "PostgreSQL's driver is not installed. Install dealquest[embedded], or set INSFORGE_BASE_URL.", code="storage.no_embedded"
         ) from exc
     database = await stack.enter_async_context(_in_thread(open_database(settings.home, settings.database_url)))
-    engine = await stack.enter_async_context(await Engine.open(database.login_dsn, EngineConfig()))
-    return engine.bind(SERVICE)
+    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret)
+    return await stack.enter_async_context(await Engine.open(database.login_dsn, config))
 
 
 @asynccontextmanager

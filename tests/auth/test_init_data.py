@@ -166,6 +166,7 @@ def test_the_header_gives_the_raw_string() -> None:
     """The scheme's case does not matter, the rest is untouched."""
     assert read_tma_header("tma a=b&c=%20d") == "a=b&c=%20d"
     assert read_tma_header("TMA a=b") == "a=b"
+    assert read_tma_header("tma a b") == "a b"
 
 
 def test_telegrams_own_keys() -> None:

@@ -56,7 +56,8 @@ async def _rotate() -> None:
     print(f"{done.resealed} sealed anew, {done.current} were up to date, {done.changed} changed meanwhile")
     if done.unreadable:
         raise DealQuestError(
-            f"{len(done.unreadable)} rows open with none of the keys. Put the missing key back into ENCRYPTION_KEY, behind the others, and run it again.",
+            f"{len(done.unreadable)} rows open with none of the keys. "
+            "Put the missing key back into ENCRYPTION_KEY, behind the others, and run it again.",
             code="vault.rotation.unreadable",
         )
     if done.old_keys_may_go:

@@ -259,15 +259,12 @@ class OpenAnswer:
         now = self._timer.monotonic()
         # After the finish reason only the bill is awaited, and not for long.
         until = min(now + LINGER_S if reader.complete else self._progress_at, deadline_at)
-        cause: DealQuestError | None = None
-        with self._timer.limit(until - now) as limit:
-            try:
-                await self._read_chunk(reader)
-            except DealQuestError as exc:
-                cause = exc
-        if limit.expired:
-            cause = judge_timeout(until - now, "No further content").error
-        elif reader.failure is not None:
+        try:
+            is_late = await self._read_within(reader, until - now)
+            cause = judge_timeout(until - now, "No further content").error if is_late else None
+        except DealQuestError as exc:
+            cause = exc
+        if reader.failure is not None:
             cause = reader.failure.error
         if cause is not None and reader.complete:
             reader.finished = True
@@ -275,6 +272,18 @@ class OpenAnswer:
             self._interrupt(reader, cause)
         elif len(self.events) > known:
             self._progress_at = self._timer.monotonic() + self._limits.progress_s
+
+    async def _read_within(self, reader: StreamReader, seconds: float) -> bool:
+        """Read once; True when the time was over before."""
+        limit_read = getattr(self._http, "limit_read", None)
+        if limit_read is not None and seconds > 0:
+            # The network transports keep time inside the socket read, which costs less than a scope around every chunk.
+            limit_read(seconds)
+            await self._read_chunk(reader)
+            return False
+        with self._timer.limit(seconds) as limit:
+            await self._read_chunk(reader)
+        return limit.expired
 
     def _end_if_whole(self, reader: StreamReader) -> bool:
         if reader.finished and reader.complete and reader.failure is None:

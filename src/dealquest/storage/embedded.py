@@ -114,7 +114,7 @@ class EmbeddedPostgres:
     def _prepare_folder(self) -> None:
         assert self._account is not None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             socket_folder = self._socket_folder()
             socket_folder.mkdir(mode=0o700, exist_ok=True)
             self._account.own(socket_folder)

@@ -1,13 +1,11 @@
-"""Traces in a user's own tests: the fixture `captured_traces`, and an assertion on a trace's tree.
+"""Traces in a user's own tests: what was traced in a block, and an assertion on its tree.
 
-Use it with `pytest_plugins = ["dealquest.testing.traces"]`, or call `capture_traces()` without pytest.
+With pytest, the fixture `captured_traces` comes from the plugin `dealquest.testing.pytest_plugin`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
-
-import pytest
 
 from dealquest.tracing import Capture, MemoryRecorder, SpanModel, Trace, Tracer, installed_tracer
 from dealquest.values import Clock
@@ -70,9 +68,3 @@ def capture_traces(*, capture: Capture = "content", clock: Clock | None = None, 
     with installed_tracer(Tracer(traces, capture=capture, clock=clock, seed=seed, otel=False)):
         yield traces
 
-
-@pytest.fixture
-def captured_traces() -> Iterator[CapturedTraces]:
-    """The traces of this test."""
-    with capture_traces() as traces:
-        yield traces

@@ -28,7 +28,7 @@ current: ContextVar["Span | None"] = ContextVar("dealquest_span", default=None)
 MAX_NAME = 200
 MAX_ERROR = 2_000
 SPAN_WEIGHT = 512
-_LIGHT: frozenset[type] = frozenset({int, float, bool, type(None)})
+_LIGHT: frozenset[type] = frozenset({int, float, bool, type(None), Decimal})
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})
 _STOPPED = (KeyboardInterrupt, SystemExit)
 

@@ -10,6 +10,7 @@ from dealquest.errors import DealQuestError
 from dealquest.wire import HttpResponse
 
 from .errors import refuse, show_error
+from .incoming import Incoming
 from .jwt import TokenReader
 
 if TYPE_CHECKING:
@@ -19,9 +20,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_EXPOSED = (
-    "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, Range-Unit"
-)
+_EXPOSED = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, Range-Unit"
 _ALLOWED_METHODS = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD"
 _DAY_S = "86400"
 _NO_BODY = frozenset({204, 304})
@@ -72,9 +71,8 @@ class EngineApp:
         root: str = scope.get("root_path", "")
         if root and path.startswith(root):
             path = path[len(root) :] or "/"
-        response = await self._engine.answer(
-            method, path, scope["query_string"].decode("latin-1"), headers, body, identity, prefer=prefer
-        )
+        incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), headers, prefer, body)
+        response = await self._engine.answer(incoming, identity)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 
     def _cors(self, headers: dict[str, str]) -> list[tuple[str, str]]:
@@ -147,4 +145,3 @@ async def _answer_lifespan(receive: Receive, send: Send) -> None:
         else:
             await send({"type": "lifespan.shutdown.complete"})
             return
-

@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 import attrs
 import msgspec
 
-from dealquest.storage.postgrest.ast import Payload
+from dealquest.errors import InputError
+from dealquest.storage.postgrest.ast import JSON_MEDIA, Payload
 
 from .errors import refuse
 
@@ -28,7 +29,6 @@ class Body:
         content: JSON text for PostgreSQL; the bytes themselves for raw media.
         keys: Keys of its rows; empty for raw media.
         is_list: Whether it holds rows and not one row.
-        is_empty: Whether the list has no row.
         size: Rows.
         raw: The media type of bytes that are one argument, else None.
         pairs: A form's fields in order, names repeated as sent; None for any other body.
@@ -63,6 +63,18 @@ def read_rows(payload: Payload, *, uniform: bool) -> Body:
     if name == "application/x-www-form-urlencoded":
         return _read_form(payload.content)
     raise refuse("PGRST102", f"Content-Type not acceptable: {name}")
+
+
+def find_keys(path: str, query: str, payload: Payload) -> Body | None:
+    """What a body adds to a request's shape; None when it cannot be read, which the plan will say better."""
+    if payload.media != JSON_MEDIA:
+        return None
+    try:
+        if path.startswith("/rpc/"):
+            return read_arguments(payload)
+        return read_rows(payload, uniform="columns=" not in query)
+    except InputError:
+        return None
 
 
 def read_arguments(payload: Payload) -> Body:

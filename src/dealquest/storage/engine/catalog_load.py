@@ -98,7 +98,9 @@ async def load_catalog(
         handlers={
             (handler.table, handler.media): handler
             for handler in (
-                Handler(media=_some(row[0]), function=Name(_some(row[1]), _some(row[2])), table=Name(row[3] or "", row[4]) if row[4] else None)
+                Handler(
+                    media=_some(row[0]), function=Name(_some(row[1]), _some(row[2])), table=Name(row[3] or "", row[4]) if row[4] else None
+                )
                 for row in handlers
             )
         },

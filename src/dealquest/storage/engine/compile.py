@@ -349,5 +349,3 @@ def _check_strict(request: Shape) -> None:
             "Invalid preferences given with handling=strict",
             details=f"Invalid preferences: {', '.join(request.prefer.unknown)}",
         )
-
-

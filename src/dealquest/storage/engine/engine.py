@@ -5,32 +5,35 @@
 when a request comes, so it lives on any event loop and needs no owner but its `aclose`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import attrs
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import Describe, Request
+from dealquest.storage.postgrest.ast import Describe, Payload
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
 
 from . import catalog_sql
+from .body import find_keys
 from .catalog import Catalog, Name, Table
 from .catalog_load import load_catalog, read_rows
-from .compile import Compiled, compile_request, find_table
+from .compile import Compiled, DataRequest, compile_request, find_table
 from .config import EngineConfig
 from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
-from .execute import Refused, Surroundings, encode_values, run_compiled, write_search_path
-from .fragments import quote
+from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
+from .fragments import Value, quote
+from .incoming import Incoming
 from .identity import Identity, from_principal
-from .negotiate import pick_schema
+from .negotiate import parse_media, pick_schema
 from .parse import Limits, parse_request, split_path, split_query
 from .pool import Pool
-from .response import Context, find_check, find_problem, write_response
+from .response import Context, Responder, find_check
+from .shape import Shapes, SlotBody, fill, take_apart
 
 if TYPE_CHECKING:
     from .asgi import EngineApp
@@ -41,6 +44,18 @@ _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
 _NO_BODY = frozenset({204, 304})
 _RELOAD_EVERY_S = 1.0
 _LISTEN_EVERY_S = 0.05
+
+
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """A compiled request with slots where its values go, good for every request of its shape."""
+
+    request: DataRequest
+    compiled: Compiled
+    values: tuple[Value, ...]
+    check: Callable[[Answer], DealQuestError | None] | None
+    commit: bool
+    responder: Responder
 
 
 class Engine:
@@ -69,8 +84,14 @@ class Engine:
             max_filters=config.max_filters,
             max_select_items=config.max_select_items,
         )
+        self._context = Context(
+            multiple_schemas=len(config.db_schemas) > 1,
+            tx_override=config.db_tx_end.endswith("allow-override"),
+            max_rows=config.db_max_rows,
+        )
         self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
         self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}
+        self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
         self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
         self._listener: Connection | None = None
         self._app: EngineApp | None = None
@@ -135,54 +156,80 @@ class Engine:
                 self._pool.give_back(connection)
             self._catalog = catalog
             self._settings = {}
+            self._shapes.clear()
             self._reloaded_at = self._clock.monotonic()
 
-    async def answer(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, identity: Identity, *, prefer: Sequence[str] = ()) -> HttpResponse:
-        """Answer one request as an identity; every failure is an answer too.
+    async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        """Answer one request as an identity; every failure but a timeout is an answer too.
 
-        Args:
-            method: Upper-case method.
-            path: Path without query, encoded.
-            query: Query text, encoded.
-            headers: Lower-case names to values.
-            body: The body.
-            identity: Role and claims.
-            prefer: Every `Prefer` header.
+        Raises:
+            TimeoutError: When the request's own `timeout_s` is over.
         """
         try:
-            response = await self._answer(method, path, query, headers, body, identity, prefer)
+            response = await self._answer(incoming, identity)
         except DealQuestError as exc:
-            response = _show(exc, head=method == "HEAD")
-        return response if method == "HEAD" or response.status in _NO_BODY else _measure(response)
+            response = _show(exc, head=incoming.method == "HEAD")
+        return response if incoming.method == "HEAD" or response.status in _NO_BODY else _measure(response)
 
-    async def _answer(
-        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, identity: Identity, prefer: Sequence[str]
-    ) -> HttpResponse:
-        self._check_size(path, query, body)
-        await self._look_for_changes()
-        pairs = tuple(split_query(query))
-        if method == "OPTIONS":
-            return self._answer_options(path, headers)
-        request = parse_request(method, path, pairs, headers, body, limits=self._limits, prefer=prefer)
-        if isinstance(request, Describe):
-            return await self._describe(request, identity)
+    async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        self._check_size(incoming)
+        if self._listener is not None and self._clock.monotonic() - self._listened_at >= _LISTEN_EVERY_S:
+            await self._look_for_changes(self._listener)
+        if incoming.method == "OPTIONS":
+            return self._answer_options(incoming)
         for attempt in range(2):
-            compiled = compile_request(request, self.catalog, self.config)
+            plan, values = self._plan(incoming)
+            if isinstance(plan, Describe):
+                return await self._describe(plan, identity)
             try:
-                return await self._run(request, compiled, pairs, path, method, headers, identity)
+                return await self._run(plan, values, incoming, identity)
             except Refused as exc:
                 if attempt == 0 and exc.error.sqlstate in _STALE and await self._reload_if_due():
                     continue
                 raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
         raise AssertionError("the second attempt answers or raises")
 
+    def _plan(self, incoming: Incoming) -> tuple["_Plan | Describe", Sequence[Value]]:
+        """The plan of a request, new or known, and its values."""
+        keys, body = None, incoming.body
+        if body:
+            media = incoming.headers.get("content-type")
+            keys = find_keys(incoming.path, incoming.query, Payload(body) if media is None else Payload(body, parse_media(media)))
+        shaped = take_apart(incoming, keys)
+        known = self._shapes.find(shaped.key) if keys is not None or not body else None
+        if known is not None:
+            return known, fill(known.values, shaped)
+        request = parse_request(incoming, split_query(incoming.query), limits=self._limits)
+        if isinstance(request, Describe):
+            return request, ()
+        compiled = compile_request(request, self.catalog, self.config)
+        values = [SlotBody(value) if value is body else value for value in compiled.values]
+        plan = _Plan(
+            request=request,
+            compiled=compiled,
+            values=tuple(values),
+            check=find_check(request, compiled),
+            commit=self._commits(request),
+            responder=Responder(request, compiled, self._context),
+        )
+        # A body that was rewritten, such as CSV, is part of the values and cannot be put in anew; nor can an estimate's filters.
+        if not compiled.planned and (not body or (keys is not None and any(type(value) is SlotBody for value in values))):
+            self._shapes.keep(shaped.key, plan)
+        return plan, compiled.values
+
+    def _commits(self, request: DataRequest) -> bool:
+        commit = self.config.db_tx_end.startswith("commit")
+        if self.config.db_tx_end.endswith("allow-override") and request.prefer.tx is not None:
+            commit = request.prefer.tx == "commit"
+        return commit
+
     async def _describe(self, request: Describe, identity: Identity) -> HttpResponse:
         raise refuse("PGRST126", "Root endpoint metadata is disabled")
 
-    def _answer_options(self, path: str, headers: Mapping[str, str]) -> HttpResponse:
+    def _answer_options(self, incoming: Incoming) -> HttpResponse:
         """The methods that a path allows."""
-        segments = split_path(path)
-        schema = pick_schema(self.config.db_schemas, headers.get("accept-profile"))
+        segments = split_path(incoming.path)
+        schema = pick_schema(self.config.db_schemas, incoming.headers.get("accept-profile"))
         if not segments:
             allow = "OPTIONS,GET,HEAD"
         elif len(segments) == 2 and segments[0] == "rpc":
@@ -194,38 +241,19 @@ class Engine:
             raise refuse("PGRST125", "Invalid path specified in request URL")
         return HttpResponse(status=200, headers=(("allow", allow),))
 
-    async def _run(
-        self, request: Any, compiled: Compiled, pairs: tuple[tuple[str, str], ...], path: str, method: str, headers: Mapping[str, str], identity: Identity
-    ) -> HttpResponse:
-        timezone = request.prefer.timezone
-        override = self.config.db_tx_end.endswith("allow-override")
-        commit = self.config.db_tx_end.startswith("commit")
-        if override and request.prefer.tx is not None:
-            commit = request.prefer.tx == "commit"
+    async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
+        request, compiled = plan.request, plan.compiled
         around = Surroundings(
             identity=identity,
-            method=method,
-            path=path,
-            headers=headers,
+            incoming=incoming,
             search_path=self._search_paths[compiled.schema],
-            settings=self._settings_of(identity.role, compiled, timezone),
+            settings=self._settings_of(identity.role, compiled, request.prefer.timezone),
             pre_request=self._pre_request,
-            commit=commit,
+            commit=plan.commit,
             prepared=self.config.db_prepared_statements,
         )
-        answer = await run_compiled(self._pool, compiled, encode_values(compiled.values), around, find_check(request, compiled))
-        problem = find_problem(request, compiled, answer) if compiled.format.explain is None else None
-        if problem is not None:
-            raise problem
-        context = Context(
-            pairs=pairs,
-            path=path,
-            multiple_schemas=len(self.config.db_schemas) > 1,
-            tx_override=override,
-            timezone=timezone,
-            max_rows=self.config.db_max_rows,
-        )
-        return write_response(request, compiled, answer, context)
+        answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+        return plan.responder.write(answer, incoming)
 
     def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
         settings = self._settings.get(role)
@@ -237,10 +265,10 @@ class Engine:
             settings += compiled.routine.settings
         return settings if timezone is None else (*settings, ("timezone", timezone))
 
-    def _check_size(self, path: str, query: str, body: bytes) -> None:
-        if len(path) + len(query) > self._limits.max_url_bytes:
+    def _check_size(self, incoming: Incoming) -> None:
+        if len(incoming.path) + len(incoming.query) > self._limits.max_url_bytes:
             raise refuse("PGRST100", f"The URL is longer than {self._limits.max_url_bytes} bytes.", status=414)
-        if len(body) > self._limits.max_body_bytes:
+        if len(incoming.body) > self._limits.max_body_bytes:
             raise refuse("PGRST102", f"The body is larger than {self._limits.max_body_bytes} bytes.", status=413)
 
     async def _ask(self, sql: str) -> list[list[str | None]]:
@@ -268,16 +296,11 @@ class Engine:
         await listener.run((Query(sql=f"LISTEN {quote(self.config.db_channel)}".encode()),))
         self._listener = listener
 
-    async def _look_for_changes(self) -> None:
+    async def _look_for_changes(self, listener: Connection) -> None:
         """Reload when the channel was notified; a lost listener is opened again, and counts as a notice."""
-        if self._listener is None:
-            return
-        now = self._clock.monotonic()
-        if now - self._listened_at < _LISTEN_EVERY_S:
-            return
-        self._listened_at = now
+        self._listened_at = self._clock.monotonic()
         try:
-            changed = bool(self._listener.take_notifications())
+            changed = bool(listener.take_notifications())
         except PeerUnavailableError:
             await self._listen()
             changed = True
@@ -326,10 +349,10 @@ def _allowed_methods(table: Table) -> str:
 
 def _measure(response: HttpResponse) -> HttpResponse:
     """Give an answer its length, in bytes."""
-    return attrs.evolve(response, headers=(*response.headers, ("content-length", str(len(response.body)))))
+    headers = (*response.headers, ("content-length", str(len(response.body))))
+    return HttpResponse(status=response.status, headers=headers, body=response.body)
 
 
 def _show(error: DealQuestError, *, head: bool) -> HttpResponse:
     status, headers, body = show_error(error)
     return HttpResponse(status=status, headers=tuple(headers.items()), body=b"" if head else body)
-

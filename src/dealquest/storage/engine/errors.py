@@ -18,7 +18,13 @@ _GONE = frozenset({"engine.connect", "engine.broken"})
 
 
 def refuse(
-    code: str, message: str, *, details: object = None, hint: object = None, status: int | None = None, headers: Mapping[str, str] | None = None
+    code: str,
+    message: str,
+    *,
+    details: object = None,
+    hint: object = None,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> DealQuestError:
     """Make the error of one of PostgREST's codes; the caller raises it.
 

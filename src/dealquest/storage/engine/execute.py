@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 
 import attrs
@@ -22,6 +23,7 @@ from .driver import Connection, Outcome, Query, ServerError
 from .errors import refuse
 from .fragments import Value, array_literal, quote
 from .identity import Identity
+from .incoming import Incoming
 from .pool import Pool
 
 _ROLLBACK = Query(sql=b"ROLLBACK", key="rollback")
@@ -38,9 +40,7 @@ class Surroundings:
 
     Attributes:
         identity: Role and claims.
-        method: HTTP method.
-        path: Path without query.
-        headers: Lower-case names to values.
+        incoming: The request.
         search_path: SQL text of it.
         settings: Further settings, such as the role's own.
         pre_request: Quoted name of the function to call first; empty for none.
@@ -49,9 +49,7 @@ class Surroundings:
     """
 
     identity: Identity
-    method: str
-    path: str
-    headers: Mapping[str, str]
+    incoming: Incoming
     search_path: bytes
     settings: tuple[tuple[str, str], ...] = ()
     pre_request: str = ""
@@ -112,7 +110,11 @@ def encode_values(values: Sequence[Value]) -> list[bytes | None]:
 
 
 async def run_compiled(
-    pool: Pool, compiled: Compiled, values: Sequence[bytes | None], around: Surroundings, check: Callable[[Answer], DealQuestError | None] | None
+    pool: Pool,
+    compiled: Compiled,
+    values: Sequence[bytes | None],
+    around: Surroundings,
+    check: Callable[[Answer], DealQuestError | None] | None,
 ) -> Answer:
     """Run one request's transaction.
 
@@ -136,13 +138,17 @@ async def run_compiled(
     ending = [_COMMIT] if around.commit else [_CHECK_CONSTRAINTS, _ROLLBACK]
     connection = await pool.take()
     try:
-        outcome = await connection.run(batch if check is not None else batch + ending)
+        later = check is not None and not compiled.read_only
+        outcome = await connection.run(batch if later else batch + ending, timeout_s=around.incoming.timeout_s)
         if outcome.error is not None:
             await connection.run((_ROLLBACK,))
             raise Refused(outcome.error)
         answer = _read_answer(outcome, position, compiled)
-        if check is not None:
-            await _finish(connection, ending, check(answer))
+        problem = None if check is None else check(answer)
+        if later:
+            await _finish(connection, ending, problem)
+        if problem is not None:
+            raise problem
         return answer
     finally:
         pool.give_back(connection)
@@ -150,8 +156,6 @@ async def run_compiled(
 
 async def _finish(connection: Connection, ending: Sequence[Query], problem: DealQuestError | None) -> None:
     outcome = await connection.run((_ROLLBACK,) if problem is not None else ending)
-    if problem is not None:
-        raise problem
     if outcome.error is not None:
         await connection.run((_ROLLBACK,))
         raise Refused(outcome.error)
@@ -159,57 +163,60 @@ async def _finish(connection: Connection, ending: Sequence[Query], problem: Deal
 
 def write_opening(compiled: Compiled, around: Surroundings) -> list[Query]:
     """BEGIN, the settings and the pre-request call."""
-    settings = around.settings
-    mode = " READ ONLY" if compiled.read_only else " READ WRITE"
-    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "")
-    begin = f"BEGIN{_ISOLATION.get(isolation.lower(), '')}{mode}"
     prepared = around.prepared
     identity = around.identity
+    incoming = around.incoming
+    headers = incoming.headers
+    pairs, isolation = _encode_settings(around.settings)
+    sql = _settings_sql(len(_FIXED) + len(pairs) + 1)
     values: list[bytes | None] = [
         around.search_path,
         identity.claims,
-        around.method.encode(),
-        around.path.encode("utf-8", "replace").replace(b"\x00", b""),
-        _write_headers(around.headers),
-        _write_cookies(around.headers.get("cookie")),
+        incoming.method.encode(),
+        incoming.path.encode("utf-8", "replace"),
+        _write_headers(headers) if headers else b"{}",
+        _write_cookies(headers["cookie"]) if "cookie" in headers else b"{}",
+        *pairs,
+        identity.role.encode(),
     ]
-    for name, value in settings:
-        if name != _ISOLATION_SETTING:
-            values += [name.encode(), value.encode()]
-    values.append(identity.role.encode())
-    sql = _settings_sql(len(values))
-    batch = [Query(sql=begin.encode(), key=begin if prepared else None), Query(sql=sql, values=values, key=sql if prepared else None)]
+    begin = _begin(isolation, read_only=compiled.read_only)
+    batch = [Query(begin, (), begin if prepared else None), Query(sql, values, sql if prepared else None)]
     if around.pre_request:
         call = f"SELECT {around.pre_request}()".encode()
-        batch.append(Query(sql=call, key=(identity.role, call) if prepared else None))
+        batch.append(Query(call, (), (identity.role, call) if prepared else None))
     return batch
 
 
+@lru_cache(maxsize=256)
+def _encode_settings(settings: tuple[tuple[str, str], ...]) -> tuple[list[bytes], str]:
+    """Names and values in turn, and the isolation level, which is no setting but part of BEGIN."""
+    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "")
+    return [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair], isolation.lower()
+
+
+@lru_cache(maxsize=8)
+def _begin(isolation: str, *, read_only: bool) -> bytes:
+    return f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if read_only else ' READ WRITE'}".encode()
+
+
 _FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path", "request.headers", "request.cookies")
-_SETTINGS_SQL: dict[int, bytes] = {}
 
 
+@lru_cache(maxsize=64)
 def _settings_sql(count: int) -> bytes:
     """One SELECT for this many values: the fixed ones, pairs of name and value, then the role."""
-    found = _SETTINGS_SQL.get(count)
-    if found is None:
-        parts = [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
-        parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
-        parts.append(f"set_config('role', ${count}, true)")
-        found = _SETTINGS_SQL[count] = f"SELECT {', '.join(parts)}".encode()
-    return found
+    parts = [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
+    parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
+    parts.append(f"set_config('role', ${count}, true)")
+    return f"SELECT {', '.join(parts)}".encode()
 
 
 def _write_headers(headers: Mapping[str, str]) -> bytes:
     """`request.headers` as JSON; credentials stay out of reach of SQL functions only where a role cannot call them."""
-    if not headers:
-        return b"{}"
     return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"})
 
 
-def _write_cookies(header: str | None) -> bytes:
-    if header is None:
-        return b"{}"
+def _write_cookies(header: str) -> bytes:
     try:
         return msgspec.json.encode({name: item.value for name, item in SimpleCookie(header).items()})
     except CookieError:

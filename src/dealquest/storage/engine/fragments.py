@@ -12,6 +12,7 @@ from typing import TypeAlias
 from dealquest.storage.postgrest.ast import Arrow, Condition, Field, Filter, Logic, Order
 
 from .catalog import Catalog, ColumnInfo, Name, Table
+from .shape import Slot
 
 Value: TypeAlias = "str | int | bytes | tuple[str, ...] | None"
 
@@ -210,7 +211,8 @@ def _write_filter(condition: Filter, scope: Scope, params: Params) -> str:
 
 def _wildcards(text: str) -> str:
     """`*` stands for `%`."""
-    return text.replace("*", "%")
+    replaced = text.replace("*", "%")
+    return Slot(replaced, text.place, wild=True) if isinstance(text, Slot) else replaced
 
 
 def _write_search(condition: Filter, field: str, text: str, scope: Scope, params: Params) -> str:

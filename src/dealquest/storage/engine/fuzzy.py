@@ -33,7 +33,9 @@ def find_nearest(name: str, known: Iterable[str], *, least: float = _LEAST) -> s
             if shared:
                 scored.append((shared / (length * _norm(grams)), text))
         likely = [text for _, text in sorted(scored, reverse=True)[:50]]
-        best = sorted(((1 - _distance(normal, text) / (max(len(normal), len(text)) + 2), text) for text in likely), key=lambda pair: -pair[0])
+        best = sorted(
+            ((1 - _distance(normal, text) / (max(len(normal), len(text)) + 2), text) for text in likely), key=lambda pair: -pair[0]
+        )
         if best and best[0][0] >= least:
             return candidates[best[0][1]]
     return None

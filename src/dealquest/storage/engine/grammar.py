@@ -325,9 +325,7 @@ def read_condition_value(scanner: Scanner, field: Field, *, nested: bool) -> Fil
         value = _read_is(scanner)
     else:
         value = _read_nested_value(scanner) if nested else _take_rest(scanner)
-    return Filter(
-        field=field, operator=cast("Any", name), value=value, modifier=cast("Any", modifier), language=language, negated=negated
-    )
+    return Filter(field=field, operator=cast("Any", name), value=value, modifier=cast("Any", modifier), language=language, negated=negated)
 
 
 def _take_rest(scanner: Scanner) -> str:
@@ -433,5 +431,3 @@ def _read_tree_path(scanner: Scanner) -> tuple[tuple[str, ...], Field]:
             path.append(name)
             continue
         return tuple(path), Field(name, read_path(scanner))
-
-

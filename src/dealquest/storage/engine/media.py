@@ -67,9 +67,7 @@ def pick_format(
     raise refuse("PGRST107", f"None of these media types are available: {names}")
 
 
-def _make(
-    media: Media, catalog: Catalog, table: Name | None, *, whole: bool, plan_enabled: bool, routine: Routine | None
-) -> Format | None:
+def _make(media: Media, catalog: Catalog, table: Name | None, *, whole: bool, plan_enabled: bool, routine: Routine | None) -> Format | None:
     name = media.name
     if routine is not None and not routine.returns_set and routine.media in {"*/*", name}:
         own = _ANY_TYPE if routine.media == "*/*" else name
@@ -108,7 +106,12 @@ def _make_plan(media: Media) -> Format:
     inner = params.get("for", "application/json")
     shown = f'{PLAN_MEDIA}+{kind}; for="{inner}"' + (f"; options={'|'.join(options)}" if options else "") + "; charset=utf-8"
     flags = ", ".join([f"FORMAT {kind.upper()}", *(option.upper() for option in options)])
-    return Format(content_type=shown, explain=f"EXPLAIN ({flags}) ", singular=inner.startswith("application/vnd.pgrst.object"), csv=inner == "text/csv")
+    return Format(
+        content_type=shown,
+        explain=f"EXPLAIN ({flags}) ",
+        singular=inner.startswith("application/vnd.pgrst.object"),
+        csv=inner == "text/csv",
+    )
 
 
 def _pgrst(kind: str, *, stripped: bool) -> str:

@@ -83,9 +83,7 @@ class ReadWriter:
         if conditions:
             special = {name: _null_test(child) for child in node.children for name in _names(child)}
             wheres += [write_condition(item, scope, self._params, special) for item in node.where]
-        relations = {
-            name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)
-        }
+        relations = {name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)}
         sql = f"SELECT {', '.join(selected)} FROM {origin}{laterals}"
         if wheres:
             sql += f" WHERE {' AND '.join(wheres)}"

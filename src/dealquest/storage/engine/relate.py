@@ -116,9 +116,7 @@ def _describe(link: Relationship) -> str:
             f"{link.constraint} using {link.origin.name}({_columns(link.columns, 0)}) and {link.target.name}({_columns(link.columns, 1)})"
         )
     there = link.junction
-    return (
-        f"{there.table.name} using {there.here_constraint}({_columns(there.here, 1)}) and {there.there_constraint}({_columns(there.there, 1)})"
-    )
+    return f"{there.table.name} using {there.here_constraint}({_columns(there.here, 1)}) and {there.there_constraint}({_columns(there.there, 1)})"
 
 
 def _columns(pairs: Pairs, side: int) -> str:

@@ -18,37 +18,32 @@ from dealquest.wire import Headers, HttpResponse
 from .compile import Compiled, DataRequest
 from .errors import refuse
 from .execute import Answer
+from .incoming import Incoming
+from .shape import canonical_query
 
 _SAFE = "-_.~"
 
 
 @attrs.frozen(kw_only=True)
 class Context:
-    """What an answer repeats of its request.
+    """What an answer says of the options.
 
     Attributes:
-        pairs: The query, decoded, for `Content-Location`.
-        path: The path without query.
         multiple_schemas: Whether the answer names its schema.
         tx_override: Whether `Prefer: tx` was obeyed.
-        timezone: The time zone that was set.
         max_rows: The operator's limit, which an estimate starts from.
     """
 
-    pairs: tuple[tuple[str, str], ...]
-    path: str
     multiple_schemas: bool
     tx_override: bool
-    timezone: str | None
     max_rows: int | None
 
 
 def find_check(request: DataRequest, compiled: Compiled) -> Callable[[Answer], DealQuestError | None] | None:
-    """What has to hold before a change is committed; None when nothing does."""
-    if compiled.read_only:
+    """What has to hold for an answer to count; None when nothing does."""
+    if compiled.format.explain is not None:
         return None
-    max_affected = _max_affected(request)
-    if not (compiled.format.singular or isinstance(request, Put) or max_affected is not None):
+    if not (compiled.format.singular or isinstance(request, Put) or _max_affected(request) is not None):
         return None
     return lambda answer: find_problem(request, compiled, answer)
 
@@ -80,58 +75,85 @@ def _max_affected(request: DataRequest) -> int | None:
     return prefer.max_affected
 
 
-def write_response(request: DataRequest, compiled: Compiled, answer: Answer, context: Context) -> HttpResponse:
-    """The answer to a good request.
+class Responder:
+    """Writes the answers of one plan; what never changes between them is found once.
 
-    Raises:
-        InputError: PGRST103 when the page begins beyond the last row; PGRST111 and PGRST112 for the
-            database's own headers and status that cannot be used.
+    Args:
+        request: The request, whose values do not count.
+        compiled: Its statement.
+        context: The options.
     """
-    status, headers = _describe(request, compiled, answer, context)
-    applied = _applied(request, compiled, context)
-    if applied:
-        headers["preference-applied"] = ", ".join(applied)
-    if context.multiple_schemas:
-        headers["content-profile"] = compiled.schema
-    extra = _own_headers(answer.headers)
-    if answer.status is not None:
-        if not answer.status.isdigit():
-            raise refuse("PGRST112", "response.status guc must be a valid status code")
-        status = int(answer.status)
-    body = b"" if compiled.empty else answer.body
-    own = {name for name, _ in extra}
-    listed = [(name, value) for name, value in headers.items() if name not in own]
-    return HttpResponse(status=status, headers=(*listed, *extra), body=body)
+
+    def __init__(self, request: DataRequest, compiled: Compiled, context: Context) -> None:
+        self._request = request
+        self._compiled = compiled
+        self._context = context
+        fixed: list[tuple[str, str]] = []
+        shows = not compiled.empty or compiled.kind == "read" or (compiled.routine is not None and not compiled.routine.returns_void)
+        if shows:
+            fixed.append(("content-type", compiled.format.content_type))
+        applied = _applied(request, compiled, context)
+        if applied:
+            fixed.append(("preference-applied", ", ".join(applied)))
+        if context.multiple_schemas:
+            fixed.append(("content-profile", compiled.schema))
+        self._fixed = tuple(fixed)
+
+    def write(self, answer: Answer, incoming: Incoming) -> HttpResponse:
+        """The answer to a good request.
+
+        Args:
+            answer: What the statement gave.
+            incoming: The request, for `Content-Location`.
+
+        Raises:
+            InputError: PGRST103 when the page begins beyond the last row; PGRST111 and PGRST112 for the
+                database's own headers and status that cannot be used.
+        """
+        compiled = self._compiled
+        headers: dict[str, str] = {}
+        if compiled.kind == "read":
+            headers["content-location"] = incoming.path + canonical_query(incoming.query)
+        status = _describe(self._request, compiled, answer, self._context, headers)
+        body = b"" if compiled.empty else answer.body
+        if answer.headers is None and answer.status is None:
+            return HttpResponse(status=status, headers=(*self._fixed, *headers.items()), body=body)
+        extra = _own_headers(answer.headers)
+        if answer.status is not None:
+            if not answer.status.isdigit():
+                raise refuse("PGRST112", "response.status guc must be a valid status code")
+            status = int(answer.status)
+        own = {name for name, _ in extra}
+        listed = [(name, value) for name, value in (*self._fixed, *headers.items()) if name not in own]
+        return HttpResponse(status=status, headers=(*listed, *extra), body=body)
 
 
-def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context: Context) -> tuple[int, dict[str, str]]:
-    headers: dict[str, str] = {}
-    if not compiled.empty or compiled.kind == "read" or (compiled.routine is not None and not compiled.routine.returns_void):
-        headers["content-type"] = compiled.format.content_type
+def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context: Context, headers: dict[str, str]) -> int:
+    """The status; headers that depend on the answer are added."""
     if compiled.format.explain is not None:
-        return 200, headers
+        return 200
     if compiled.kind in {"read", "call"}:
         status = _page(request, compiled, answer, context, headers)
-        if compiled.routine is not None and compiled.routine.returns_void:
-            status = 204
-        return status, headers
+        return 204 if compiled.routine is not None and compiled.routine.returns_void else status
     shown = request.prefer.returning == "representation"
     if compiled.kind == "put":
         inserted = (answer.inserted or 0) > 0
-        return (201 if inserted else 200 if shown else 204), headers
+        return 201 if inserted else 200 if shown else 204
     counted = request.prefer.count == "exact"
     if compiled.kind == "insert":
         headers["content-range"] = f"*/{answer.page}" if counted else "*/*"
         if answer.location is not None and answer.page == 1:
             headers["location"] = f"/{quote(compiled.table, safe=_SAFE)}?{_key_query(answer.location)}"
         updated_only = isinstance(request, Upsert) and request.resolution == "merge-duplicates" and answer.inserted == 0
-        no_rows = isinstance(request, Upsert) and compiled.conflict_known and request.resolution == "merge-duplicates" and answer.inserted is None
-        return (200 if updated_only or no_rows else 201), headers
+        no_rows = (
+            isinstance(request, Upsert) and compiled.conflict_known and request.resolution == "merge-duplicates" and answer.inserted is None
+        )
+        return 200 if updated_only or no_rows else 201
     if compiled.kind == "update" and answer.page:
         headers["content-range"] = f"0-{answer.page - 1}/{answer.page if counted else '*'}"
     else:
         headers["content-range"] = f"*/{answer.page if counted else '*'}"
-    return (200 if shown else 204), headers
+    return 200 if shown else 204
 
 
 def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Context, headers: dict[str, str]) -> int:
@@ -144,8 +166,6 @@ def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Con
         elif beyond or total is None:
             total = max(answer.estimate, total or 0)
     lower, upper = compiled.offset, compiled.offset + answer.page - 1
-    if compiled.kind == "read":
-        headers["content-location"] = context.path + _canonical(context.pairs)
     if total is not None and lower > total:
         raise refuse(
             "PGRST103",
@@ -156,12 +176,6 @@ def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Con
     shown = f"{lower}-{upper}" if total != 0 and lower <= upper else "*"
     headers["content-range"] = f"{shown}/{'*' if total is None else total}"
     return 206 if total is not None and answer.page < total else 200
-
-
-def _canonical(pairs: tuple[tuple[str, str], ...]) -> str:
-    if not pairs:
-        return ""
-    return "?" + "&".join(f"{quote(name, safe=_SAFE)}={quote(value, safe=_SAFE)}" for name, value in sorted(pairs))
 
 
 def _key_query(location: bytes) -> str:
@@ -191,8 +205,8 @@ def _applied(request: DataRequest, compiled: Compiled, context: Context) -> list
         applied.append(f"tx={prefer.tx}")
     if prefer.handling is not None:
         applied.append(f"handling={prefer.handling}")
-    if context.timezone is not None:
-        applied.append(f"timezone={context.timezone}")
+    if prefer.timezone is not None:
+        applied.append(f"timezone={prefer.timezone}")
     if prefer.max_affected is not None and prefer.handling == "strict" and kind in {"update", "delete", "call"}:
         applied.append(f"max-affected={prefer.max_affected}")
     return applied
@@ -216,5 +230,3 @@ def _own_headers(raw: bytes | None) -> Headers:
 
 def _bad_headers() -> DealQuestError:
     return refuse("PGRST111", "response.headers guc must be a JSON array composed of objects with a single key and a string value")
-
-

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import anyio
 import attrs
 
 from dealquest.errors import LimitError
 from dealquest.wire import Headers, HttpRequest, HttpResponse
 
 from .identity import Identity
+from .incoming import Incoming
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -31,17 +31,10 @@ class EngineTransport:
         """
         body = request.body if isinstance(request.body, bytes) else b"".join([chunk async for chunk in request.body])
         path, _, query = request.url.partition("?")
+        prefer = [value for name, value in request.headers if name == "prefer"]
+        incoming = Incoming(request.method, path, query, dict(request.headers), prefer, body, request.timeout_s)
         try:
-            with anyio.fail_after(request.timeout_s):
-                response = await self._engine.answer(
-                    request.method,
-                    path,
-                    query,
-                    dict(request.headers),
-                    body,
-                    self._identity,
-                    prefer=[value for name, value in request.headers if name == "prefer"],
-                )
+            response = await self._engine.answer(incoming, self._identity)
         except TimeoutError as exc:
             raise LimitError(f"The database did not answer within {request.timeout_s:g} s.", code="wire.timeout", retryable=True) from exc
         if len(response.body) > request.max_bytes:

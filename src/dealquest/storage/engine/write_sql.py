@@ -167,5 +167,3 @@ def check_put(request: Put, table: Table) -> None:
 
 def _is_equality(condition: Filter) -> bool:
     return condition.operator == "eq" and not condition.negated and condition.modifier is None and not condition.field.path
-
-

@@ -9,7 +9,7 @@ import attrs
 
 from .ast import Condition, Embed, Filter, Read, SelectItem
 from .dialects import Dialect
-from .literals import as_mapping, encode_json
+from .literals import as_mapping, encode_rows
 from .render import encode_query, quote_text, render
 
 
@@ -46,7 +46,7 @@ def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, doubles:
     size = 2
     for row in rows:
         columns = as_mapping(row)
-        text = encode_json([columns], doubles=doubles)[1:-1]
+        text = encode_rows([columns], doubles=doubles)[1:-1]
         if encoded and (len(encoded) >= max_rows or size + len(text) + 1 > max_bytes):
             yield _pack(encoded, names, alike=alike)
             encoded, names, alike, size = [], {}, True, 2
@@ -79,7 +79,7 @@ def split_read(read: Read, dialect: Dialect) -> list[Read]:
         condition for condition in read.where if isinstance(condition, Filter) and condition.operator == "in" and not condition.negated
     ]
     spans_rows = read.order or read.limit is not None or read.offset is not None or _aggregates(read.select)
-    if not lists or spans_rows:
+    if spans_rows:
         return [read]
     longest = max(lists, key=lambda found: len(found.value))
     place = read.where.index(longest)

@@ -34,7 +34,7 @@ from .ast import (
 from .bulk import pack_rows
 from .conditions import parse_lookups
 from .dialects import DIALECTS, DialectName
-from .literals import as_mapping, encode_json, encode_text
+from .literals import as_mapping, encode_json, encode_rows, encode_text
 from .query import Calling, Reading, Writing, read_items, read_terms
 from .session import STORAGE_RETRIES, Session
 
@@ -76,10 +76,8 @@ class Postgrest:
     ) -> None:
         if dialect not in DIALECTS:
             raise InputError(f"{dialect!r} is none of {', '.join(DIALECTS)}.", code="storage.dialect_unknown")
-        shortcut: Any = transport if callable(getattr(transport, "answer", None)) else None
         self._session = Session(
             transport=transport,
-            shortcut=shortcut,
             dialect=DIALECTS[dialect],
             schema=schema,
             headers=headers,
@@ -254,7 +252,7 @@ class Table:
         names = (key,) if isinstance(key, str) else tuple(key)
         absent = [name for name in names if name not in columns]
         if absent:
-            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row_unreadable")
+            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row.no_key")
         where = parse_lookups({name: columns[name] for name in names})
         payload = Payload(encode_json(columns, doubles=self.session.dialect.reads_doubles))
         return Writing(self.session, Put(relation=self.name, profile=self.session.schema, payload=payload, where=where), repeats=True)
@@ -281,7 +279,7 @@ class Table:
             return Payload(b"[]"), None
         first = found[0].keys()
         columns = None if all(row.keys() == first for row in found) else tuple(dict.fromkeys(name for row in found for name in row))
-        return Payload(encode_json(found, doubles=doubles)), columns
+        return Payload(encode_rows(found, doubles=doubles)), columns
 
 
 def _prefer_missing(missing: Literal["default", "null"] | None, columns: tuple[str, ...] | None) -> Prefer:

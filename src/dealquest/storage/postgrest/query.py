@@ -224,10 +224,9 @@ class Reading(Query[Read]):
         Raises:
             LimitError: `storage.rows_cut` when the server's row limit cut the answer; use `each` or `limit`.
         """
-        if self.session.shortcut is None:
-            parts = split_read(self.request, self.session.dialect)
-            if len(parts) > 1:
-                return [found for part in parts for found in await attrs.evolve(self, request=part).all(row)]
+        parts = split_read(self.request, self.session.dialect)
+        if len(parts) > 1:
+            return [found for part in parts for found in await attrs.evolve(self, request=part).all(row)]
         rows = self._rows(await self._send(), row)
         await self._refuse_cut(len(rows))
         return rows
