@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from dealquest.errors import DealQuestError, LimitError, NotFoundError, PeerError, PeerUnavailableError, UnknownOutcomeError
 from dealquest.testing import fail
-from dealquest.transcription import PollPlan, TranscriptionJob
+from dealquest.transcription import PollPlan
 from dealquest.transcription.assemblyai_wire import AssemblyAIWire
-from dealquest.transcription.job import Call, Finished, Pause
+from dealquest.transcription.job import Call, Finished, Pause, TranscriptionJob
 from dealquest.transcription.order import SpeechOrder
 from dealquest.values import Secret
 from dealquest.wire import HttpResponse
