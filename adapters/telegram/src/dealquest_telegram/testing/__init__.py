@@ -1,0 +1,7 @@
+"""An offline Bot API server for tests and for trying a bot in the browser; see `BotApiServer`."""
+
+from .faults import Fault
+from .people import Seen, SimulatedUser
+from .server import TOKEN, BotApiServer, Call
+
+__all__ = ["TOKEN", "BotApiServer", "Call", "Fault", "Seen", "SimulatedUser"]
