@@ -1,23 +1,114 @@
-"""What the adapter needs of the dialogue and of the durable store, as values and one protocol. No I/O."""
+"""What the adapter needs of the coach: values of the dialogue, and the durable conversation as one protocol. No I/O."""
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import attrs
 
-SpanKind = Literal["bold", "italic", "underline", "strike", "spoiler", "code", "pre", "quote", "link"]
-EventKind = Literal["text", "button", "voice", "photo", "other"]
+EventKind = Literal["text", "button", "hello", "voice", "photo", "other"]
+Style = Literal["bold", "italic", "code", "pre", "quote", "link"]
 
 
 @attrs.frozen(kw_only=True)
 class Span:
-    kind: str
-    start: int
-    end: int
-    target: str = ""
+    style: Style
+    offset: int
+    length: int
+    url: str | None = None
+
+
+@attrs.frozen
+class Text:
+    plain: str = ""
+    spans: tuple[Span, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
-class Text:
-    text: str
-    spans: tuple[Span, ...] = ()
+class Person:
+    telegram_id: int | None = None
+    local_name: str | None = None
+    username: str | None = None
+    first_name: str = ""
+    language: str = "en"
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    source: str
+    chat: str
+    update_id: int
+    user: Person
+    kind: EventKind = "text"
+    text: str = ""
+    message_id: int | None = None
+    media: Mapping[str, Any] | None = None
+
+
+@attrs.frozen
+class Button:
+    label: str
+    data: str
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    text: Text
+    buttons: tuple[tuple[Button, ...], ...] = ()
+    edit: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    id: int
+    update_id: int
+    seq: int
+    chat: str
+    reply: Reply
+    attempts: int = 1
+    placeholder: Any = None
+
+
+@attrs.frozen(kw_only=True)
+class Done:
+    event: Event
+    deliveries: tuple[Delivery, ...]
+
+
+class Conversation(Protocol):
+    """The durable conversation behind the bot; `dealquest.coach.Turns` is one.
+
+    Every call is one transaction. `receive` ignores events it knows; `work` commits a turn once or not at all;
+    `deliveries` gives each chat's replies in order and holds them for a while.
+    """
+
+    async def receive(self, events: Sequence[Event]) -> int:
+        """Store events before anything is done with them; how many were new."""
+        ...
+
+    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:
+        """Claim the oldest open event of a chat that nobody works on, and finish its turn."""
+        ...
+
+    async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = 15.0) -> list[Delivery]:
+        """Take replies that wait, in order per chat."""
+        ...
+
+    async def mark_sent(self, delivery: Delivery, reference: Any = None) -> bool:
+        """The reply arrived."""
+        ...
+
+    async def mark_unsent(self, delivery: Delivery, reason: str, *, retry_in_s: float = 0.0, give_up: bool = False) -> bool:
+        """The reply did not arrive: later, or never."""
+        ...
+
+    async def note_placeholder(self, event: Event, reference: Any) -> None:
+        """Remember which message the answer to an event belongs into; the first one noted stays."""
+        ...
+
+    async def take_lease(self, name: str, *, lease_s: float) -> bool:
+        """Take, or keep, a job that one process does at a time."""
+        ...
+
+    async def drop_lease(self, name: str) -> None:
+        """Hand that job back."""
+        ...

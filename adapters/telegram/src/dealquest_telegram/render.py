@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from .boundary import Span, Text
+from .boundary import Text
 
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
@@ -27,9 +27,6 @@ LONGEST_CLUSTER = 64
 _TYPES = {
     "bold": "bold",
     "italic": "italic",
-    "underline": "underline",
-    "strike": "strikethrough",
-    "spoiler": "spoiler",
     "code": "code",
     "pre": "pre",
     "quote": "blockquote",
@@ -40,6 +37,16 @@ _LINE = re.compile(r"\n")
 _WORD = re.compile(r"[ \t]+")
 _WEB_ADDRESS = re.compile(r"https?://[^\s\x00-\x20]+")
 _ZERO_WIDTH_JOINER = "\u200d"
+
+
+@attrs.frozen
+class Stretch:
+    """A style from `start` up to `end`, in characters."""
+
+    style: str
+    start: int
+    end: int
+    url: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -60,15 +67,16 @@ def render(text: Text, *, limit: int = MAX_TEXT) -> list[Part]:
     Returns:
         Parts in order; none when the text is blank.
 
-    >>> render(Text(text="Hi 😀 Ann", spans=(Span(kind="bold", start=5, end=8),)))[0].entities
+    >>> from dealquest_telegram.boundary import Span
+    >>> render(Text("Hi 😀 Ann", (Span(style="bold", offset=5, length=3),)))[0].entities
     ({'type': 'bold', 'offset': 6, 'length': 3},)
     """
-    plain = "".join("\ufffd" if "\ud800" <= mark <= "\udfff" else mark for mark in text.text)
-    spans = untangle([span for span in text.spans if _sendable(span)], len(plain))
+    plain = "".join("\ufffd" if "\ud800" <= mark <= "\udfff" else mark for mark in text.plain)
+    spans = untangle([Stretch(span.style, span.offset, span.offset + span.length, span.url) for span in text.spans], len(plain))
     starts = [span.start for span in spans]
     places = [0, *accumulate(1 if mark <= "\uffff" else 2 for mark in plain)]
     parts: list[Part] = []
-    carried: list[Span] = []  # begun before this part and still open
+    carried: list[Stretch] = []  # begun before this part and still open
     arriving = 0
     start = _skip(plain, 0, spans)
     while start < len(plain):
@@ -89,19 +97,19 @@ def render(text: Text, *, limit: int = MAX_TEXT) -> list[Part]:
     return parts
 
 
-def untangle(spans: Sequence[Span], size: int) -> list[Span]:
+def untangle(spans: Sequence[Stretch], size: int) -> list[Stretch]:
     """Make spans nested or apart, outer ones first, with only what the Bot API lets stand together.
 
     Where kinds cannot share a place, `pre` wins over `code`, code over every style and link, the earlier link or quote over the later.
 
-    >>> untangle([Span(kind="bold", start=0, end=4), Span(kind="italic", start=2, end=6)], 6)[1:]
-    [Span(kind='italic', start=2, end=4, target=''), Span(kind='italic', start=4, end=6, target='')]
+    >>> untangle([Stretch("bold", 0, 4), Stretch("italic", 2, 6)], 6)[1:]
+    [Stretch(style='italic', start=2, end=4, url=None), Stretch(style='italic', start=4, end=6, url=None)]
     """
-    clipped = [attrs.evolve(span, start=max(span.start, 0), end=min(span.end, size)) for span in spans]
+    clipped = [attrs.evolve(span, start=max(span.start, 0), end=min(span.end, size)) for span in spans if _sendable(span)]
     ordered = sorted((span for span in clipped if span.start < span.end), key=lambda span: (span.start, -span.end))
     borders = sorted({place for span in ordered for place in (span.start, span.end)})
     open_spans: list[tuple[int, int]] = []  # (index into ordered, where it began), outer ones first
-    found: list[Span] = []
+    found: list[Stretch] = []
     arriving = 0
     active: list[int] = []
     for place in borders:
@@ -122,38 +130,36 @@ def untangle(spans: Sequence[Span], size: int) -> list[Span]:
     return sorted(found, key=lambda span: (span.start, -span.end))
 
 
-def _sendable(span: Span) -> bool:
+def _sendable(span: Stretch) -> bool:
     """Known kinds; links to the web only, since `tg:` and its kin act inside the app."""
-    return span.kind in _TYPES and (span.kind != "link" or _WEB_ADDRESS.fullmatch(span.target) is not None)
+    return span.style in _TYPES and (span.style != "link" or _WEB_ADDRESS.fullmatch(span.url or "") is not None)
 
 
-def _allowed(active: list[int], spans: list[Span]) -> set[int]:
-    quote = next((index for index in active if spans[index].kind == "quote"), None)
+def _allowed(active: list[int], spans: list[Stretch]) -> set[int]:
+    quote = next((index for index in active if spans[index].style == "quote"), None)
     kept: set[int] = set() if quote is None else {quote}
     for kind in ("pre", "code"):
-        code = next((index for index in active if spans[index].kind == kind), None)
+        code = next((index for index in active if spans[index].style == kind), None)
         if code is not None:
             return {*kept, code}
     seen: set[str] = {"quote"}
     for index in active:
-        if spans[index].kind not in seen:
-            seen.add(spans[index].kind)
+        if spans[index].style not in seen:
+            seen.add(spans[index].style)
             kept.add(index)
     return kept
 
 
-def _entity(span: Span, start: int, end: int, places: list[int], origin: int) -> dict[str, Any]:
-    entity: dict[str, Any] = {"type": _TYPES[span.kind], "offset": places[start] - origin, "length": places[end] - places[start]}
-    if span.kind == "link":
-        entity["url"] = span.target
-    if span.kind == "pre" and span.target:
-        entity["language"] = span.target
+def _entity(span: Stretch, start: int, end: int, places: list[int], origin: int) -> dict[str, Any]:
+    entity: dict[str, Any] = {"type": _TYPES[span.style], "offset": places[start] - origin, "length": places[end] - places[start]}
+    if span.style == "link":
+        entity["url"] = span.url
     return entity
 
 
-def _skip(text: str, place: int, spans: list[Span]) -> int:
+def _skip(text: str, place: int, spans: list[Stretch]) -> int:
     """Step over blanks that Telegram would trim; in `pre` only over line ends, its indentation counts."""
-    blanks = "\n\r" if any(span.kind == "pre" and span.start <= place < span.end for span in spans) else None
+    blanks = "\n\r" if any(span.style == "pre" and span.start <= place < span.end for span in spans) else None
     return len(text) - len(text[place:].lstrip(blanks))
 
 
