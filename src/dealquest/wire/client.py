@@ -1,38 +1,57 @@
-"""The edge to the network: the only file that imports httpx.
+"""The edge to the network over httpx: the only file that imports it.
 
+One request owns one lane: a connection pool of a single connection. A shared httpx pool walks all its
+requests on every change, which collapses at some dozens of calls, and a cancelled call can cost it a
+slot for good; a lane has nothing to walk and is thrown away when its request did not end well.
 Redirects are never followed (a key would follow them), the environment's proxies are used only when
 asked, answers are capped on the decoded side, and httpx's errors are mapped here.
 Source: https://www.python-httpx.org/api/ (0.28), read 2026-11-22.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import contextlib
+import math
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import anyio
 import httpx
 
 from dealquest.errors import DealQuestError, InputError, LimitError, PeerGarbledError, PeerUnavailableError
 
-from .messages import Headers, HttpRequest, HttpResponse, HttpStream
+from .decoding import ACCEPT_ENCODING, BodyDecoder
+from .messages import Headers, HttpRequest, HttpResponse, find_header
 
 CONNECT_TIMEOUT_S = 5.0
+IDLE_LANE_S = 30.0
+USER_AGENT = "dealquest"
+
+_ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_LANE_S)
+_Origin = tuple[str, str, int | None]
 
 
 class HttpxTransport:
-    """A `Transport` over httpx.
+    """A `Transport` over httpx, on asyncio and trio.
 
     Args:
         base_url: Prefix for requests whose URL is a path; comes from the operator, never from a request.
         headers: Sent with every request unless the request has its own; credentials belong here.
         trust_env: Whether HTTP_PROXY and its kin count. Off by default.
+        max_lanes: Requests at one time; further ones wait, inside their own deadline.
     """
 
-    def __init__(self, base_url: str = "", *, headers: Headers = (), trust_env: bool = False) -> None:
+    def __init__(self, base_url: str = "", *, headers: Headers = (), trust_env: bool = False, max_lanes: int = 100) -> None:
         self._base_url = base_url.rstrip("/")
-        self._headers = headers
-        self._client = httpx.AsyncClient(follow_redirects=False, trust_env=trust_env, timeout=None)  # noqa: S113  # each request brings its own
+        self._headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": ACCEPT_ENCODING, **dict(headers)}
+        self._trust_env = trust_env
+        self._slots = anyio.Semaphore(max_lanes, fast_acquire=True)
+        self._free: dict[_Origin, deque[tuple[float, _Lane]]] = {}
+        self._urls: dict[str, httpx.URL] = {}
+        self._tls: ssl.SSLContext | None = None
+        self._abandoned: list[_HttpxExchange] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -42,7 +61,11 @@ class HttpxTransport:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        await self._close_abandoned()
+        lanes = [lane for free in self._free.values() for _, lane in free]
+        self._free.clear()
+        for lane in lanes:
+            await lane.aclose()
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send, and read the answer whole."""
@@ -50,67 +73,193 @@ class HttpxTransport:
             body = await answer.read()
             return HttpResponse(status=answer.status, headers=answer.headers, body=body)
 
-    @asynccontextmanager
-    async def stream(self, request: HttpRequest) -> AsyncIterator[HttpStream]:
+    def stream(self, request: HttpRequest) -> "_HttpxExchange":
         """Send, and read the answer as it arrives; leaving the context closes the connection."""
-        with mapped_errors(request), anyio.fail_after(request.timeout_s):
-            sent = self._client.build_request(
-                request.method,
-                self._base_url + request.url if request.url.startswith("/") else request.url,
-                headers=list({**dict(self._headers), **dict(request.headers)}.items()),
-                content=request.body,
-                timeout=httpx.Timeout(request.timeout_s, connect=min(CONNECT_TIMEOUT_S, request.timeout_s)),
-            )
-            answer = await self._client.send(sent, stream=True)
-            try:
-                yield _HttpxStream(answer, request.max_bytes)
-            finally:
-                with anyio.CancelScope(shield=True):
+        return _HttpxExchange(self, request)
+
+    async def _take_lane(self, url: httpx.URL) -> "_Lane":
+        if self._abandoned:
+            await self._close_abandoned()
+        await self._slots.acquire()
+        origin = (url.scheme, url.host, url.port)
+        free = self._free.get(origin)
+        return free.pop()[1] if free else _Lane(origin, self._tls_for(url), trust_env=self._trust_env)
+
+    async def _return_lane(self, lane: "_Lane", *, usable: bool) -> None:
+        self._slots.release()
+        if not usable:
+            with anyio.CancelScope(shield=True):
+                await lane.aclose()
+            return
+        now = anyio.current_time()
+        free = self._free.setdefault(lane.origin, deque())
+        free.append((now, lane))
+        if now - free[0][0] > IDLE_LANE_S:
+            await free.popleft()[1].aclose()
+
+    def _abandon(self, exchange: "_HttpxExchange") -> None:
+        self._abandoned.append(exchange)
+
+    async def _close_abandoned(self) -> None:
+        while self._abandoned:
+            await self._abandoned.pop().aclose()
+
+    def _tls_for(self, url: httpx.URL) -> ssl.SSLContext:
+        # Reading the certificate store takes tens of milliseconds: once, and only where TLS is spoken.
+        if url.scheme != "https":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context(trust_env=self._trust_env)
+        return self._tls
+
+    def _build(self, request: HttpRequest) -> httpx.Request:
+        text = self._base_url + request.url if request.url.startswith("/") else request.url
+        # Addresses with a query differ from call to call; the others are few.
+        url = self._urls.get(text)
+        if url is None:
+            url = httpx.URL(text)
+            if "?" not in text and len(self._urls) < 64:
+                self._urls[text] = url
+        headers = {**self._headers, **dict(request.headers)}
+        timeout = {"connect": min(CONNECT_TIMEOUT_S, request.timeout_s), "read": None, "write": None, "pool": None}
+        return httpx.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
+
+
+class _Lane:
+    """One connection to one origin."""
+
+    def __init__(self, origin: _Origin, tls: ssl.SSLContext, *, trust_env: bool) -> None:
+        self.origin = origin
+        self._client: httpx.AsyncClient | None = None
+        self._transport: httpx.AsyncHTTPTransport | None = None
+        if trust_env:
+            # Only the client knows how to read the environment's proxies; it costs a fifth more per call.
+            self._client = httpx.AsyncClient(verify=tls, trust_env=True, follow_redirects=False, limits=_ONE_CONNECTION, timeout=None)  # noqa: S113  # each request brings its own
+        else:
+            self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=_ONE_CONNECTION)
+
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        if self._client is not None:
+            return await self._client.send(request, stream=True)
+        assert self._transport is not None
+        return await self._transport.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await (self._client or self._transport).aclose()  # type: ignore[union-attr]  # one of the two is always set
+
+
+class _HttpxExchange:
+    """One request and its answer. No cancel scope is held between calls, so that generators may drive it."""
+
+    def __init__(self, transport: HttpxTransport, request: HttpRequest) -> None:
+        self._transport = transport
+        self._request = request
+        self._lane: _Lane | None = None
+        self._answer: httpx.Response | None = None
+        self._body: Any = None
+        self._decoder: BodyDecoder | None = None
+        self._ended = False
+        self._deadline = math.inf
+        self._headers: Headers | None = None
+        self.status = 0
+
+    async def __aenter__(self) -> Self:
+        request = self._request
+        try:
+            sent = self._transport._build(request)  # noqa: SLF001  # the exchange is the transport's other half
+            with anyio.fail_after(None if request.timeout_s == math.inf else request.timeout_s):
+                if request.timeout_s != math.inf:
+                    self._deadline = anyio.current_time() + request.timeout_s
+                self._lane = await self._transport._take_lane(sent.url)  # noqa: SLF001  # as above
+                self._answer = await self._lane.send(sent)
+            self.status = self._answer.status_code
+            self._body = self._answer.stream.__aiter__()  # type: ignore[union-attr]  # an async transport gives an async stream
+            self._decoder = BodyDecoder(find_header(self.headers, "content-encoding"), max_bytes=request.max_bytes)
+        except BaseException as exc:
+            await self.aclose()
+            if isinstance(exc, _MAPPED):
+                raise _map_error(exc, request) from exc
+            raise
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        lane, self._lane = self._lane, None
+        if lane is None:
+            return
+        answer, self._answer = self._answer, None
+        try:
+            if answer is not None:
+                # A finished answer closes without waiting; an unfinished one must not be kept by cancellation.
+                shield = contextlib.nullcontext() if self._ended else anyio.CancelScope(shield=True)
+                with shield, contextlib.suppress(httpx.HTTPError, OSError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                    await self._body.aclose()
                     await answer.aclose()
+        finally:
+            await self._transport._return_lane(lane, usable=self._ended)  # noqa: SLF001  # as above
 
-
-class _HttpxStream:
-    def __init__(self, answer: httpx.Response, max_bytes: int) -> None:
-        self._answer = answer
-        self._max_bytes = max_bytes
-
-    @property
-    def status(self) -> int:
-        return self._answer.status_code
+    def abort(self) -> None:
+        """Hang up at once, without waiting; the rest is cleared at the transport's next call."""
+        if self._lane is None or self._answer is None:
+            return
+        wire = self._answer.extensions.get("network_stream")
+        raw = wire.get_extra_info("socket") if wire is not None else None
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.shutdown(socket.SHUT_RDWR)
+        self._transport._abandon(self)  # noqa: SLF001  # as above
 
     @property
     def headers(self) -> Headers:
-        return tuple((name.lower(), value) for name, value in self._answer.headers.multi_items())
+        if self._headers is None:
+            assert self._answer is not None
+            self._headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self._answer.headers.raw)
+        return self._headers
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        seen = 0
-        async for chunk in self._answer.aiter_bytes():
-            seen += len(chunk)
-            if seen > self._max_bytes:
-                raise LimitError(f"The answer is larger than {self._max_bytes} bytes.", code="wire.too_large")
-            yield chunk
+    def chunks(self) -> AsyncIterator[bytes]:
+        # Not a generator: one that is dropped half-way would have to be finalised by the event loop.
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._decoder is not None
+        while not self._ended:
+            try:
+                if self._deadline == math.inf:
+                    chunk = await anext(self._body, None)
+                else:
+                    with anyio.fail_after(self._deadline - anyio.current_time()):
+                        chunk = await anext(self._body, None)
+            except _MAPPED as exc:
+                raise _map_error(exc, self._request) from exc
+            if chunk is None:
+                self._decoder.finish()
+                self._ended = True
+            elif data := self._decoder.decode(chunk):
+                return data
+        raise StopAsyncIteration
 
     async def read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.chunks()])
+        return b"".join([chunk async for chunk in self])
 
 
-@contextmanager
-def mapped_errors(request: HttpRequest) -> Iterator[None]:
+_MAPPED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError)
+
+
+def _map_error(exc: Exception, request: HttpRequest) -> DealQuestError:
     """Turn httpx's errors into ours. URLs and headers stay out of the messages: they may hold keys."""
-    host = httpx.URL(request.url).host if "://" in request.url else "the server"
-    try:
-        yield
-    except DealQuestError:
-        raise
-    except TimeoutError as exc:
-        raise LimitError(f"No whole answer from {host} within {request.timeout_s:g} s.", code="wire.timeout", retryable=True) from exc
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-        raise PeerUnavailableError(f"Cannot connect to {host}.", code="wire.connect") from exc
-    except httpx.TimeoutException as exc:
-        raise LimitError(f"No answer from {host} within {request.timeout_s:g} s.", code="wire.timeout", retryable=True) from exc
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as exc:
-        raise InputError("The request cannot be sent: its URL or a header is malformed.", code="wire.bad_request") from exc
-    except (httpx.RemoteProtocolError, httpx.DecodingError) as exc:
-        raise PeerGarbledError(f"{host} broke off or answered something that is not HTTP.", code="wire.garbled", retryable=True) from exc
-    except httpx.HTTPError as exc:
-        raise PeerUnavailableError(f"The connection to {host} broke.", code="wire.broken") from exc
+    match exc:
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.PoolTimeout() | httpx.ProxyError():
+            return PeerUnavailableError("Cannot connect to the server.", code="wire.connect")
+        case TimeoutError() | httpx.TimeoutException():
+            return LimitError(f"No whole answer within {request.timeout_s:g} s.", code="wire.timeout", retryable=True)
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+            return InputError("The request cannot be sent: its URL or a header is malformed.", code="wire.bad_request")
+        case httpx.RemoteProtocolError() if "disconnected" not in str(exc) and "closed connection" not in str(exc):
+            return PeerGarbledError("The server answered something that is not HTTP.", code="wire.garbled", retryable=True)
+        case _:
+            return PeerUnavailableError("The connection to the server broke.", code="wire.broken")

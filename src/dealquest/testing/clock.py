@@ -1,0 +1,103 @@
+"""A clock that stands still until somebody sleeps, then jumps: no test waits for real.
+
+When every task is blocked, time jumps to the next thing that is due: the end of a sleep or of a time
+limit. It replaces `SystemTimer` wherever a `Timer` is taken, on asyncio and trio. It does not speed
+up sockets: pair it with `ScriptedTransport`.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import anyio.lowlevel
+
+from dealquest.wire import ScopeLimit
+
+_SETTLING_ROUNDS = 8
+
+
+class FrozenClock:
+    """Wall and monotonic time under the test's control.
+
+    Args:
+        start: The wall time at the beginning, aware.
+    """
+
+    def __init__(self, start: datetime = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)) -> None:
+        self._start = start
+        self._elapsed = 0.0
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._cancelled: set[int] = set()
+        self._numbers = itertools.count()
+        self._turn = anyio.Lock()
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        """The wall time as an aware UTC datetime."""
+        return self._start + timedelta(seconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        """Seconds since the clock was made."""
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once; what falls due on the way happens in order."""
+        until = self._elapsed + seconds
+        while self._due and self._due[0][0] <= until:
+            self._jump()
+        self._elapsed = until
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in frozen time; `slept` keeps every wait for the test to look at."""
+        self.slept.append(seconds)
+        if seconds <= 0:
+            await anyio.lowlevel.checkpoint()
+            return
+        woken: list[bool] = []
+        number = self._plan(self._elapsed + seconds, lambda: woken.append(True))
+        try:
+            while not woken:
+                # One sleeper at a time moves the clock, and only when everybody else waits.
+                async with self._turn:
+                    if woken:
+                        break
+                    await self._settle()
+                    if not woken:
+                        self._jump()
+        finally:
+            self._cancelled.add(number)
+        await anyio.lowlevel.checkpoint()
+
+    def limit(self, seconds: float) -> ScopeLimit:
+        """A block that is cancelled when frozen time passes its end."""
+        scope = anyio.CancelScope()
+        if seconds == math.inf:
+            return ScopeLimit(scope)
+        if seconds <= 0:
+            scope.cancel()
+            return ScopeLimit(scope)
+        number = self._plan(self._elapsed + seconds, scope.cancel)
+        return ScopeLimit(scope, lambda: self._cancelled.add(number))
+
+    def _plan(self, at: float, action: Callable[[], None]) -> int:
+        number = next(self._numbers)
+        heapq.heappush(self._due, (at, number, action))
+        return number
+
+    def _jump(self) -> None:
+        while self._due:
+            at, number, action = heapq.heappop(self._due)
+            if number in self._cancelled:
+                self._cancelled.discard(number)
+                continue
+            self._elapsed = max(self._elapsed, at if at != math.inf else self._elapsed)
+            action()
+            return
+
+    async def _settle(self) -> None:
+        for _ in range(_SETTLING_ROUNDS):
+            await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
