@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dealquest_telegram.boundary import Span, Style, Text
+from dealquest.coach.dialogue import Span, Style, Text
 from dealquest_telegram.render import MAX_ENTITIES, MAX_TEXT, Part, Stretch, render, untangle
 from dealquest_telegram.testing.entities import check_entities, trim, units
 

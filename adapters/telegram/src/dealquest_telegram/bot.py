@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 import anyio.abc
 
+from dealquest.coach.dialogue import Event
+from dealquest.coach.turns import Done
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.values import Clock
 
-from .boundary import Conversation, Done, Event
+from .boundary import Conversation
 from .calls import BotCalls
 from .intake import Admit, Intake, SetAside
 from .outlet import Outlet
@@ -26,6 +28,7 @@ logger = logging.getLogger("dealquest.telegram")
 WORKERS = 8
 IDLE_S = 1.0
 FAILURE_PAUSE_S = 1.0
+QUIET_S = 90.0
 GRACE_S = 7.0
 DELIVERY_GRACE_S = 2.0
 
@@ -60,6 +63,7 @@ class TelegramBot:
         pace: Pace | None = None,
     ) -> None:
         self.source = f"telegram:{calls.bot_id}"
+        self._lease = f"poll:{self.source}"
         self._turns = turns
         self._calls = calls
         self._clock = clock
@@ -70,7 +74,13 @@ class TelegramBot:
         self._pace = pace or Pace()
         self._permits = anyio.Semaphore(0)
         self._stopping = False
+        self._intake: Intake | None = None
         self._failure: SettingsError | None = None
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether updates came in, or were asked for, within the last minute and a half."""
+        return self._intake is not None and self._clock.monotonic() - self._intake.last_poll < QUIET_S
 
     async def run(self, stop: anyio.Event, receive: Receive = Intake.poll) -> None:
         """Serve until `stop` is set.
@@ -85,7 +95,7 @@ class TelegramBot:
         async with anyio.create_task_group() as group:
             progress = Progress(self._turns, self._calls, group)
             outlet = self._make_outlet()
-            intake = self._make_intake(group, progress)
+            intake = self._intake = self._make_intake(group, progress)
             receiving, working = anyio.CancelScope(), anyio.CancelScope()
             received, worked = anyio.Event(), anyio.Event()
             group.start_soon(outlet.run)
@@ -132,6 +142,13 @@ class TelegramBot:
             group.cancel_scope.cancel()
         return count
 
+    async def hand_over(self) -> None:
+        """Let another process poll at once, without waiting for this one's lease to end."""
+        try:
+            await self._turns.drop_lease(self._lease)
+        except DealQuestError as exc:
+            logger.info("The poll lease could not be handed over, it ends by itself: %s", exc.message)
+
     def _make_outlet(self) -> Outlet:
         return Outlet(self._turns, self._calls, source=self.source, pace=self._pace, clock=self._clock, careful=self._careful)
 
@@ -173,7 +190,7 @@ class TelegramBot:
         finally:
             ended.set()
 
-    async def _worker(self, watchful: bool, outlet: Outlet, progress: Progress) -> None:  # noqa: FBT001  # one call, above
+    async def _worker(self, watchful: bool, outlet: Outlet, progress: Progress) -> None:  # one call, above
         while not self._stopping:
             try:
                 done = await self._turns.work(self.source)

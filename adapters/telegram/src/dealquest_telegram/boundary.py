@@ -1,77 +1,10 @@
-"""What the adapter needs of the coach: values of the dialogue, and the durable conversation as one protocol. No I/O."""
+"""What the adapter needs of the coach: the durable conversation as one protocol, over the dialogue's own values. No I/O."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-import attrs
-
-EventKind = Literal["text", "button", "hello", "voice", "photo", "other"]
-Style = Literal["bold", "italic", "code", "pre", "quote", "link"]
-
-
-@attrs.frozen(kw_only=True)
-class Span:
-    style: Style
-    offset: int
-    length: int
-    url: str | None = None
-
-
-@attrs.frozen
-class Text:
-    plain: str = ""
-    spans: tuple[Span, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class Person:
-    telegram_id: int | None = None
-    local_name: str | None = None
-    username: str | None = None
-    first_name: str = ""
-    language: str = "en"
-
-
-@attrs.frozen(kw_only=True)
-class Event:
-    source: str
-    chat: str
-    update_id: int
-    user: Person
-    kind: EventKind = "text"
-    text: str = ""
-    message_id: int | None = None
-    media: Mapping[str, Any] | None = None
-
-
-@attrs.frozen
-class Button:
-    label: str
-    data: str
-
-
-@attrs.frozen(kw_only=True)
-class Reply:
-    text: Text
-    buttons: tuple[tuple[Button, ...], ...] = ()
-    edit: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Delivery:
-    id: int
-    update_id: int
-    seq: int
-    chat: str
-    reply: Reply
-    attempts: int = 1
-    placeholder: Any = None
-
-
-@attrs.frozen(kw_only=True)
-class Done:
-    event: Event
-    deliveries: tuple[Delivery, ...]
+from dealquest.coach.dialogue import Event
+from dealquest.coach.turns import Delivery, Done
 
 
 class Conversation(Protocol):

@@ -18,10 +18,11 @@ import anyio
 import anyio.abc
 import msgspec
 
+from dealquest.coach.dialogue import Event, Person
 from dealquest.errors import ConflictError, DealQuestError, InputError, LimitError, PeerError, PeerGarbledError, PeerRefusedError
 from dealquest.values import Clock
 
-from .boundary import Conversation, Event, Person
+from .boundary import Conversation
 from .calls import BotCalls, Undecoded
 from .render import Part
 from .translate import WANTED_UPDATES, Ignored, Incoming, Undecodable, decode_update
@@ -30,7 +31,7 @@ logger = logging.getLogger("dealquest.telegram")
 
 POLL_TIMEOUT_S = 20
 BATCH = 100
-LEASE_S = 60.0
+LEASE_S = 4.0
 SHORTEST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 CHAT_EVENTS_PER_MINUTE = 120
@@ -70,6 +71,7 @@ class Intake:
         stored: Callable[[Sequence[Event]], None],
         group: anyio.abc.TaskGroup,
     ) -> None:
+        self.lease = f"poll:{source}"
         self._turns = turns
         self._calls = calls
         self._source = source
@@ -89,20 +91,48 @@ class Intake:
         Raises:
             SettingsError: `telegram.token_refused`.
         """
+        while True:
+            if not await self._take_lease():
+                await anyio.sleep(SHORTEST_PAUSE_S)
+                continue
+            with anyio.CancelScope() as held:
+                self._group.start_soon(self._keep_lease, held)
+                try:
+                    await self._poll_while_held()
+                finally:
+                    held.cancel()
+
+    async def _poll_while_held(self) -> None:
         offset, pause_s = 0, SHORTEST_PAUSE_S
         while True:
             try:
-                if not await self._turns.take_lease(f"poll:{self._source}", lease_s=LEASE_S):
-                    await anyio.sleep(SHORTEST_PAUSE_S)
-                    continue
                 offset = await self.poll_once(offset, timeout_s=POLL_TIMEOUT_S)
             except (PeerError, ConflictError, LimitError) as exc:
-                wait_s = exc.retry_after_s if exc.retry_after_s is not None else pause_s * self._rng.uniform(0.8, 1.2)
+                wait_s = exc.retry_after_s if exc.retry_after_s is not None else pause_s * self._rng.uniform(0.8, 1.0)
                 logger.warning("No updates for %.1f s: %s", wait_s, exc.message)
                 await anyio.sleep(wait_s)
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             else:
                 pause_s = SHORTEST_PAUSE_S
+
+    async def _take_lease(self) -> bool:
+        try:
+            return await self._turns.take_lease(self.lease, lease_s=LEASE_S)
+        except PeerError as exc:
+            logger.warning("The store cannot be reached: %s", exc.message)
+            return False
+
+    async def _keep_lease(self, held: anyio.CancelScope) -> None:
+        """Renew the lease beside the long poll; stop polling when another process has it."""
+        while not held.cancel_called:
+            await anyio.sleep(LEASE_S / 4)
+            try:
+                kept = held.cancel_called or await self._turns.take_lease(self.lease, lease_s=LEASE_S)
+            except PeerError:
+                continue  # it lasts a while longer; should another process poll meanwhile, Telegram tells one of the two
+            if not kept:
+                logger.warning("Another process polls for this bot now.")
+                held.cancel()
 
     async def poll_once(self, offset: int, *, timeout_s: int) -> int:
         """Fetch one batch and store it; the offset that confirms it."""
@@ -155,7 +185,9 @@ class Intake:
             text = exc.body if isinstance(exc.body, str) else _raw_text(exc.body)
             found = re.search(r'"update_id"\s*:\s*([0-9]{1,16})', text)
             if found is None:
-                raise PeerGarbledError("The Bot API server answered getUpdates with something unreadable.", code="telegram.garbled") from None
+                raise PeerGarbledError(
+                    "The Bot API server answered getUpdates with something unreadable.", code="telegram.garbled"
+                ) from None
             update_id = int(found.group(1))
             logger.warning("Update %d is set aside: its JSON cannot be read", update_id)
             self._set_aside(update_id, text, "its JSON cannot be read")

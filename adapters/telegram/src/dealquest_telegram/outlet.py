@@ -14,10 +14,12 @@ import anyio
 import anyio.abc
 from aiogram.types import InlineKeyboardMarkup
 
+from dealquest.coach.dialogue import Event, Person
+from dealquest.coach.turns import Delivery
 from dealquest.errors import NotFoundError, PeerError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
 from dealquest.values import Clock
 
-from .boundary import Conversation, Delivery, Event, Person
+from .boundary import Conversation
 from .calls import BotCalls
 from .pace import Pace
 from .render import Part, render
@@ -89,8 +91,8 @@ class Outlet:
         count = 0
         while rows := await self._turns.deliveries(self._source, most=BATCH, lease_s=LEASE_S):
             count += len(rows)
-            for chat, of_chat in _by_chat(rows).items():
-                await self._deliver_rows(chat, of_chat)
+            for of_chat in _by_chat(rows).values():
+                await self._deliver_rows(of_chat)
         return count
 
     async def _sweep(self, group: anyio.abc.TaskGroup) -> None:
@@ -111,12 +113,12 @@ class Outlet:
 
     async def _serve(self, chat: str, rows: Sequence[Delivery]) -> None:
         try:
-            if rows and not await self._deliver_rows(chat, rows):
+            if rows and not await self._deliver_rows(rows):
                 return
             while True:
                 self._again.discard(chat)
                 taken = await self._turns.deliveries(self._source, chat=chat, most=BATCH, lease_s=LEASE_S)
-                if taken and not await self._deliver_rows(chat, taken):
+                if taken and not await self._deliver_rows(taken):
                     return
                 if not taken and chat not in self._again:
                     return
@@ -126,7 +128,7 @@ class Outlet:
             self._serving.discard(chat)
             self._idle.set()
 
-    async def _deliver_rows(self, chat: str, rows: Sequence[Delivery]) -> bool:
+    async def _deliver_rows(self, rows: Sequence[Delivery]) -> bool:
         for index, row in enumerate(rows):
             if not await self._deliver(row):
                 # Keep the order: what comes after it waits in the outbox behind it.

@@ -11,9 +11,10 @@ import anyio
 import anyio.abc
 import attrs
 
+from dealquest.coach.dialogue import Event
 from dealquest.errors import DealQuestError
 
-from .boundary import Conversation, Event
+from .boundary import Conversation
 from .calls import BotCalls
 from .render import Part
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from .boundary import Text
+from dealquest.coach.dialogue import Text
 
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
@@ -67,7 +67,7 @@ def render(text: Text, *, limit: int = MAX_TEXT) -> list[Part]:
     Returns:
         Parts in order; none when the text is blank.
 
-    >>> from dealquest_telegram.boundary import Span
+    >>> from dealquest.coach.dialogue import Span
     >>> render(Text("Hi 😀 Ann", (Span(style="bold", offset=5, length=3),)))[0].entities
     ({'type': 'bold', 'offset': 6, 'length': 3},)
     """

@@ -12,7 +12,7 @@ import attrs
 from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, PhotoSize, Update, User
 from pydantic import ValidationError
 
-from .boundary import Button, Event, EventKind, Person
+from dealquest.coach.dialogue import Button, Event, EventKind, Person
 
 WANTED_UPDATES = ("message", "callback_query")
 """The kinds of updates the bot asks for; no other kind is sent to it."""

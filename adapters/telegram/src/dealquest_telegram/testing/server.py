@@ -131,6 +131,11 @@ class BotApiServer:
             )
         )  # fmt: skip
 
+    @property
+    def polls(self) -> int:
+        """How many calls of `getUpdates` have begun; `calls` has those that ended."""
+        return self._poller
+
     def clear_faults(self) -> None:
         """Let everything work again."""
         self._faults.clear()
