@@ -77,7 +77,7 @@ def install(python: Path, arguments: Sequence[str]) -> bool:
     """Run pip for the environment, its own or the system's."""
     own = runs([str(python), "-c", "import pip"], quiet=True)
     command = [str(python), "-m", "pip"] if own else [sys.executable, "-m", "pip", "--python", str(python)]
-    return runs([*command, "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location", *arguments])
+    return runs([*command, "install", "-qq", "--disable-pip-version-check", "--no-input", "--no-warn-script-location", *arguments])
 
 
 def install_without_optional(python: Path, constraints: Path) -> bool:

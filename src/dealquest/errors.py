@@ -27,6 +27,8 @@ class DealQuestError(Exception):
         self.code = code
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.reference: str | None = None
+        """The peer's own id of the job that failed, where there is one: what it is resumed by."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders with their code."""
@@ -103,7 +105,29 @@ class PeerRefusedError(PeerError):
 
 
 class PeerGarbledError(PeerError):
-    """The peer's answer is unreadable, cut short, or an error dressed as success."""
+    """The peer's answer is unreadable, cut short, or an error dressed as success.
+
+    `received` keeps what did arrive, for the caller to look at; it is never part of the message.
+    """
+
+    def __init__(self, message: str, *, code: str, retryable: bool = False, retry_after_s: float | None = None, received: str = "") -> None:
+        super().__init__(message, code=code, retryable=retryable, retry_after_s=retry_after_s)
+        self.received = received
+
+
+class StreamInterruptedError(PeerGarbledError):
+    """An answer broke off after its first part was delivered; it is not asked for a second time.
+
+    `received` is the text so far, `usage` the tokens so far (a `dealquest.values.Usage`) where the peer
+    told them, `request_id` the peer's name for the answer.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, received: str = "", usage: object = None, request_id: str = "", retryable: bool = True
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable, received=received)
+        self.usage = usage
+        self.request_id = request_id
 
 
 class PeerUnavailableError(PeerError):

@@ -11,12 +11,12 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command; an expected failure is one clear line and exit code 1, never a traceback."""
-    from .app import app  # noqa: PLC0415  # cyclopts is an extra, and its absence needs a clear word
+    from .app import app  # cyclopts is an extra, and its absence needs a clear word
 
     try:
         app(arguments, exit_on_error=True)
     except DealQuestError as exc:
-        print(f"dealquest: {exc.message}", file=sys.stderr)  # noqa: T201  # this is the command line
+        print(f"dealquest: {exc.message}", file=sys.stderr)  # this is the command line
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,6 +13,8 @@ app = App(name="dealquest", help="Practise sales conversations, and everything a
 
 app.command("dealquest.cli.chat:chat", name="chat", help="Open the coach in the terminal.")
 app.command("dealquest.cli.bot:bot", name="bot", help="Run the coach as a Telegram bot.")
+app.command("dealquest.cli.serve:serve", name="serve", help="Serve records, functions and health over HTTP.")
 app.command("dealquest.cli.doctor:doctor", name="doctor", help="Show what is set, from where, and what each missing setting switches off.")
 app.command("dealquest.cli.db:app", name="db", help="The database: status and migrations.")
+app.command("dealquest.cli.keys:app", name="keys", help="Encryption keys: make one, rotate the stored secrets.")
 app.command("dealquest.cli.scenarios:app", name="scenarios", help="Scenario packs: check a file.")

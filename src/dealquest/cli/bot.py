@@ -12,7 +12,7 @@ def bot(*, once: bool = False, simulate: bool = False) -> None:
         simulate: Start an offline Bot API server with a chat page for the browser, and run the bot against it.
     """
     try:
-        from dealquest_telegram import run_bot  # noqa: PLC0415  # an adapter, and aiogram takes seconds to load
+        from dealquest_telegram import run_bot  # an adapter, and aiogram takes seconds to load
     except ModuleNotFoundError as exc:
         raise SettingsError("The Telegram adapter is not installed: pip install 'dealquest[telegram]'", code="telegram.missing") from exc
     run_bot(load_settings(), once=once, simulate=simulate)

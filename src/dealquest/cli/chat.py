@@ -43,12 +43,15 @@ def chat(*, plain: bool = False, name: str | None = None) -> None:
     """
     settings = load_settings()
     face = choose_face(sys.stdout, plain=plain)
-    with _terminated_like_interrupted(), contextlib.suppress(KeyboardInterrupt), start_blocking_portal() as portal:
-        with portal.wrap_async_context_manager(open_kit(settings)) as kit:
-            turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S, hold_s=_LEASE_S)
-            person = name or _account_name()
-            conversation = Conversation(turns, person=person, clock=SystemClock())
-            _talk(portal, conversation, face)
+    with (
+        _terminated_like_interrupted(),
+        contextlib.suppress(KeyboardInterrupt),
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_kit(settings)) as kit,
+    ):
+        turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S)
+        conversation = Conversation(turns, person=name or _account_name(), clock=SystemClock())
+        _talk(portal, conversation, face)
 
 
 class Conversation:
@@ -68,26 +71,28 @@ class Conversation:
         return await self._turns.deliveries(SOURCE, chat=self._chat, most=50, lease_s=_LEASE_S)
 
     async def send(self, text: str, kind: EventKind = "text") -> list[Delivery]:
-        """Store one event, finish its turn, and return the replies."""
+        """Store one event, see its turn finished, and return every reply that waits for this person."""
         moment = int(self._clock.now().timestamp() * 1000)
         event = Event(
             source=SOURCE, chat=self._chat, update_id=moment << 20 | self._rng.getrandbits(20), user=self._person, kind=kind, text=text
         )
         await self._turns.receive([event])
-        replies: list[Delivery] = []
-        waiting_since = self._clock.monotonic()
+        # An older line may still be open: another terminal works on it, or a process died over it and its lease runs out.
         while True:
-            done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id)
+            done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id) or await self._turns.work(
+                SOURCE, chat=self._chat
+            )
+            if done is not None and done.event.update_id == event.update_id:
+                break
             if done is None:
-                # An older line is still worked on, here or in another terminal. One whose process died is taken over.
-                patient = self._clock.monotonic() - waiting_since < 2 * _LEASE_S
-                done = None if patient else await self._turns.work(SOURCE, chat=self._chat)
-            if done is not None:
-                replies.extend(done.deliveries)
-                if done.event.update_id == event.update_id:
-                    return replies
-            else:
+                if await self._turns.replies_to(SOURCE, event.update_id) is not None:
+                    break
                 await anyio.sleep(0.05)
+        waiting = await self._turns.deliveries(SOURCE, chat=self._chat, most=50, lease_s=_LEASE_S)
+        if any(delivery.update_id == event.update_id for delivery in waiting):
+            return waiting
+        # Another terminal of the same person was quicker and took them.
+        return [*waiting, *(await self._turns.replies_to(SOURCE, event.update_id) or ())]
 
     async def shown(self, deliveries: Sequence[Delivery]) -> None:
         """The person has seen these."""
@@ -153,7 +158,7 @@ def _lines(face: Face) -> Iterator[str]:
             yield line
         return
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401, PLC0415  # importing it gives input() line editing and history
+        import readline  # noqa: F401  # importing it gives input() line editing and history
     while True:
         try:
             line = input(face.prompt)
@@ -181,7 +186,7 @@ def _account_name() -> str:
 def _terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM and a closed terminal end the chat as Ctrl-C does: cleanly."""
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}

@@ -6,9 +6,10 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from dealquest.compose import examine
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings, load_settings, variables
+
+from .examine import examine
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "fault": "[red]fault[/]", "off": "[dim]off[/]"}
 

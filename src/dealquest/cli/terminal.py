@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import Protocol, TextIO
@@ -59,18 +58,18 @@ class PlainFace:
 class RichFace:
     """Boxes and styles; rich obeys NO_COLOR and the terminal's width by itself."""
 
-    prompt = "› "
+    prompt = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
     def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415  # an extra, and slow enough to load late
+        from rich.console import Console  # an extra, and slow enough to load late
 
         self._console = Console(width=min(shutil.get_terminal_size((80, 24)).columns, _WIDEST), highlight=False, soft_wrap=False)
 
     def show(self, reply: Reply, *, first_button: int) -> None:
         """A box with the text, and the numbered buttons below it."""
-        from rich import box  # noqa: PLC0415
-        from rich.panel import Panel  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from rich import box
+        from rich.panel import Panel
+        from rich.text import Text
 
         text = Text(printable(reply.text.plain))
         for span in reply.text.spans:
@@ -85,7 +84,7 @@ class RichFace:
 
     def note(self, text: str) -> None:
         """A dim line."""
-        from rich.text import Text  # noqa: PLC0415
+        from rich.text import Text
 
         self._console.print(Text(printable(text), style="dim"))
 
@@ -109,11 +108,6 @@ def printable(text: str) -> str:
     'a[2Jb\nc'
     """
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
-
-
-def wrapped(text: str) -> str:
-    """A long line of help, broken for 80 columns."""
-    return textwrap.fill(text, 78)
 
 
 def _cells(plain: str, span: Span) -> tuple[int, int]:

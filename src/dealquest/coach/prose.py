@@ -17,9 +17,9 @@ COPIED_SHARE = 0.6
 
 _QUOTE_MARKS = str.maketrans({"‘": "'", "’": "'", "‛": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001  # the marks themselves
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―", "-"))  # noqa: RUF001  # the dashes themselves
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
+_THOUSANDS = re.compile(r"(?<=\d)[, ](?=\d{3}(?!\d))")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
-_FIGURE = re.compile(r"\d")
 _INFLECTION = r"(?:'s|s|es|d|ed|ing)?"
 
 
@@ -65,12 +65,12 @@ def fold(text: str) -> str:
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """The words in lower case; a hyphen separates.
+    """The words in lower case; a hyphen separates, a number stays whole.
 
-    >>> split_words("Don't follow-up, Ines!")
-    ("don't", 'follow', 'up', 'ines')
+    >>> split_words("Don't follow-up at 9:30, Ines: 24,000!")
+    ("don't", 'follow', 'up', 'at', '9:30', 'ines', '24000')
     """
-    return tuple(_WORD.findall(fold(text)))
+    return tuple(_WORD.findall(_THOUSANDS.sub("", fold(text))))
 
 
 def split_sentences(text: str, lexicon: Lexicon) -> tuple[Sentence, ...]:
@@ -87,9 +87,13 @@ def split_sentences(text: str, lexicon: Lexicon) -> tuple[Sentence, ...]:
     return tuple(sentences)
 
 
-def has_figure(sentence: Sentence, lexicon: Lexicon) -> bool:
-    """Whether a number is named, in digits or in words."""
-    return _FIGURE.search(sentence.text) is not None or contains(lexicon.phrases["number"], sentence.plain)
+def find_figures(words: tuple[str, ...], lexicon: Lexicon) -> frozenset[str]:
+    """The quantities named, in digits or in words; times and durations are none."""
+    plain = " ".join(words)
+    for group in ("time", "duration"):
+        plain = _pattern(lexicon.phrases[group]).sub("", plain)
+    digits = {word for word in plain.split() if word[0].isdigit()}
+    return frozenset(digits | find_phrases(lexicon.phrases["number"], plain))
 
 
 def find_phrases(phrases: tuple[str, ...], plain: str) -> frozenset[str]:

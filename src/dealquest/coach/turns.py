@@ -14,9 +14,9 @@ import anyio
 import attrs
 import msgspec
 
-from dealquest.errors import ConflictError, DealQuestError, PeerError
+from dealquest.errors import ConflictError, DealQuestError, PeerError, UnknownOutcomeError
 from dealquest.tracing import span, trace
-from dealquest.values import Clock, SystemClock
+from dealquest.values import Clock, Principal, SystemClock
 
 from .dialogue import (
     Effect,
@@ -32,7 +32,8 @@ from .dialogue import (
     converse,
 )
 from .pack import Pack
-from .scoring import ScoreCard, Scorer
+from .scorecard import ScoreCard
+from .scoring import Scorer
 
 LEASE_S = 15.0
 MAX_FAILURES = 4
@@ -148,7 +149,7 @@ class Turns:
             return None
         claim = _claimed(answer)
         async with _Attempt(self._records, claim, self._worker):
-            async with trace(_pipeline(claim), user=str(claim.view.user.id)):
+            async with trace(_pipeline(claim), user=_principal(claim)):
                 turn = await self._decide(claim)
             return await self._commit(claim, turn)
 
@@ -158,6 +159,11 @@ class Turns:
             "claim_replies", for_source=source, for_worker=self._worker, lease_s=lease_s, for_chat=chat, most=most
         )
         return msgspec.convert(rows, list[Delivery])
+
+    async def replies_to(self, source: str, update_id: int) -> list[Delivery] | None:
+        """The replies to one event, delivered or not; None while its turn is open."""
+        rows = await self._records.rpc("replies_of", for_source=source, for_update_id=update_id)
+        return None if rows is None else msgspec.convert(rows, list[Delivery])
 
     async def mark_sent(self, delivery: Delivery, reference: Any = None) -> bool:
         """The reply arrived; `reference` is the channel's own id of it. False: it was marked before."""
@@ -219,13 +225,15 @@ class Turns:
         if step in claim.steps:
             return msgspec.convert(claim.steps[step], ScoreCard)
         scorer = self._offline_scorer if effect.offline else self._scorer
-        async with span("score", kind="step"):
-            try:
+        try:
+            async with span("score", scenario=effect.scenario_id) as scoring:
                 card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
-            except DealQuestError as exc:
-                if exc.code == "coach.lease_lost":
-                    raise
-                return ScoringFailed(reason=exc.message, retryable=exc.retryable)
+                scoring.set("score", card.total)
+                scoring.set("scorer", card.scorer)
+        except DealQuestError as exc:
+            if exc.code == "coach.lease_lost":
+                raise
+            return ScoringFailed(reason=exc.message, retryable=exc.retryable)
         if not card.is_offline:
             await self._records.rpc(
                 "save_step",
@@ -299,7 +307,7 @@ class _Attempt:
         with anyio.move_on_after(RELEASE_TIMEOUT_S, shield=True):
             if not isinstance(error, Exception) or (isinstance(error, DealQuestError) and error.code == "coach.lease_lost"):
                 await self._records.rpc("release_update", **names)
-            elif not isinstance(error, PeerError):
+            elif not isinstance(error, PeerError | UnknownOutcomeError):
                 # A fault of ours must not block the chat for ever: after some failures the event is set aside, and the user is told.
                 texts = catalogue(self._claim.view.user.language)
                 apology = Reply(text=texts.say("apology.dead", number=f"{event.update_id}"))
@@ -322,7 +330,13 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
 
 def _pipeline(claim: _Claim) -> str:
     """The name of the trace: the mode while a scenario is open, else the plain conversation."""
-    return claim.view.state.mode or "conversation" if claim.view.state.at == "answering" else "conversation"
+    state = claim.view.state
+    return state.mode if state.at == "answering" and state.mode is not None else "conversation"
+
+
+def _principal(claim: _Claim) -> Principal:
+    known = claim.event.user.telegram_id
+    return Principal(role="authenticated", subject=str(claim.view.user.id), claims={} if known is None else {"telegram_id": known})
 
 
 def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str, Any]:

@@ -1,1 +1,88 @@
-"""Ask a model: messages, codecs, provider, router."""
+"""Ask a model: messages, two dialects, one router that is never fooled."""
+
+from .answer_stream import AnswerStream
+from .health import RouteState
+from .keys import KeyCheck, ModelCheck, check_key, check_models
+from .messages import (
+    Attempt,
+    Audio,
+    Citation,
+    Completion,
+    Done,
+    Event,
+    File,
+    Image,
+    Message,
+    Prompt,
+    ReasoningDelta,
+    Text,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolCallReady,
+    UsageReport,
+    WebSearch,
+    assistant,
+    system,
+    tool_result,
+    user,
+)
+from .models import CLAUDE_MODEL, DEFAULT_MODEL, RESEARCH_MODEL, resolve_model
+from .observing import CallWatch, Observer
+from .prices import Price, find_price
+from .research import Research, fence
+from .router import Router, RouterState, Structured
+from .routes import Provider, Route, own_provider, providers_of
+from .sending import Limits
+from .spend import SpendBudget, SpendState
+
+__all__ = [
+    "CLAUDE_MODEL",
+    "DEFAULT_MODEL",
+    "RESEARCH_MODEL",
+    "AnswerStream",
+    "Attempt",
+    "Audio",
+    "CallWatch",
+    "Citation",
+    "Completion",
+    "Done",
+    "Event",
+    "File",
+    "Image",
+    "KeyCheck",
+    "Limits",
+    "Message",
+    "ModelCheck",
+    "Observer",
+    "Price",
+    "Prompt",
+    "Provider",
+    "ReasoningDelta",
+    "Research",
+    "Route",
+    "RouteState",
+    "Router",
+    "RouterState",
+    "SpendBudget",
+    "SpendState",
+    "Structured",
+    "Text",
+    "TextDelta",
+    "Tool",
+    "ToolCall",
+    "ToolCallReady",
+    "UsageReport",
+    "WebSearch",
+    "assistant",
+    "check_key",
+    "check_models",
+    "fence",
+    "find_price",
+    "own_provider",
+    "providers_of",
+    "resolve_model",
+    "system",
+    "tool_result",
+    "user",
+]

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .postgrest.client import Postgrest, Table
     from .postgrest.conditions import all_of, any_of, col, negate
+    from .postgrest.dialects import DIALECTS, DialectName
     from .postgrest.errors import ErrorBody, find_body
     from .postgrest.query import Page, embed
 
 __all__ = [
+    "DIALECTS",
+    "DialectName",
     "ErrorBody",
     "Page",
     "Postgrest",
@@ -26,6 +29,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DIALECTS": "postgrest.dialects",
+    "DialectName": "postgrest.dialects",
     "ErrorBody": "postgrest.errors",
     "Page": "postgrest.query",
     "Postgrest": "postgrest.client",

@@ -67,11 +67,10 @@ def _own_server(url: str, *, migrated: bool) -> Database:
         safe = _is_login_role(connection)
     if safe and not status(url).pending:
         return Database(owner_dsn=url, login_dsn=url, is_embedded=False)
-    parts = conninfo_to_dict(url)
-    given = str(parts.get("password") or "")
+    given = str(conninfo_to_dict(url).get("password") or "")
     # One address is all the operator gives, so the login role's password follows from it; it changes when theirs does.
     derived = hmac.new(given.encode(), b"dealquest login role", hashlib.sha256).hexdigest() if given else None
-    login = make_conninfo(**{**parts, "user": LOGIN_ROLE, "password": derived})
+    login = make_conninfo(url, user=LOGIN_ROLE) if derived is None else make_conninfo(url, user=LOGIN_ROLE, password=derived)
     if migrated:
         migrate(url)
         ensure_login(url, derived)

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -114,7 +114,7 @@ class EmbeddedPostgres:
     def _prepare_folder(self) -> None:
         assert self._account is not None
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             socket_folder = self._socket_folder()
             socket_folder.mkdir(mode=0o700, exist_ok=True)
             self._account.own(socket_folder)
@@ -281,7 +281,7 @@ class _Account:
         entry = pwd.getpwuid(data.stat().st_uid) if data.exists() else pwd.getpwnam("nobody")
         return cls(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid)
 
-    def identity(self) -> dict[str, int | list[int]]:
+    def identity(self) -> dict[str, Any]:
         """Arguments of `subprocess` that make a child run as this account."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if os.geteuid() == 0 else {}
 

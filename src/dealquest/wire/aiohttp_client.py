@@ -164,7 +164,11 @@ class _AiohttpExchange:
             if answer is None:
                 raise PeerUnavailableError("The connection to the server was closed.", code="wire.broken")
             try:
-                if self._deadline == math.inf:
+                # What has already arrived needs no time limit around it.
+                chunk = answer.content.read_nowait() if self._deadline == math.inf or anyio.current_time() < self._deadline else b""
+                if chunk or answer.content.at_eof():
+                    pass
+                elif self._deadline == math.inf:
                     chunk = await answer.content.readany()
                 else:
                     with anyio.fail_after(self._deadline - anyio.current_time()):
@@ -177,6 +181,10 @@ class _AiohttpExchange:
             elif data := self._decoder.decode(chunk):
                 return data
         raise StopAsyncIteration
+
+    def limit_read(self, seconds: float) -> None:
+        """The next chunk must come within this time; replaces the request's `timeout_s` from here on."""
+        self._deadline = anyio.current_time() + seconds
 
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self])

@@ -14,7 +14,7 @@ from dealquest.coach.progress import (
     streak_after,
     xp_for_answer,
 )
-from dealquest.coach.scoring import ScoreCard
+from dealquest.coach.scorecard import ScoreCard
 
 from .scene import Flow, Rows, Scene, bar, find_level
 from .text import Text, join, styled
@@ -185,7 +185,8 @@ def _feedback(scene: Scene, card: ScoreCard, earned: int, before: Best | None) -
     parts: list[Text | str] = [head + "   " + gain, join(lines)]
     if card.strengths:
         parts.append(join((scene.say("feedback.strengths"), *(f"+ {strength}" for strength in card.strengths))))
-    if card.improvements:
-        parts.append(join((scene.say("feedback.improvements"), *(f"→ {improvement}" for improvement in card.improvements))))
+    shown = {item.suggestion for item in card.criteria}
+    if improvements := [improvement for improvement in card.improvements if improvement not in shown]:
+        parts.append(join((scene.say("feedback.improvements"), *(f"→ {improvement}" for improvement in improvements))))
     parts.append(scene.say("feedback.by_offline") if card.is_offline else scene.say("feedback.by_model", model=card.model))
     return join(parts, "\n\n")

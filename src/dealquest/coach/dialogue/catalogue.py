@@ -35,7 +35,7 @@ class Catalogue:
 @cache
 def catalogue(language: str) -> Catalogue:
     """The catalogue for a language tag such as `de` or `de-AT`; English where there is none."""
-    name = language.split("-")[0].casefold()
+    name = language.split("-", maxsplit=1)[0].casefold()
     file = resources.files("dealquest.coach") / "texts" / f"{name}.toml"
     if name == FALLBACK or not name.isalpha() or not file.is_file():
         return Catalogue(FALLBACK, _templates(FALLBACK))

@@ -59,7 +59,8 @@ def _route(scene: Scene) -> Flow:
 
 def _command(scene: Scene, text: str) -> Turn:
     match = _COMMAND.match(text)
-    command, argument = (match.group(1).casefold(), (match.group(2) or "").strip().casefold()) if match else (text[1:].split(" ")[0], "")
+    command = match.group(1).casefold() if match else text[1:].split(" ", maxsplit=1)[0]
+    argument = (match.group(2) or "").strip().casefold() if match else ""
     match command:
         case "start":
             return show_start(scene)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from dealquest.coach.scoring import ScoreCard
+from dealquest.coach.scorecard import ScoreCard
 
 from .text import Text
 
@@ -21,6 +21,15 @@ MAX_BUTTON_DATA_BYTES = 64
 """Telegram's limit for callback data, kept on every channel."""
 
 
+def storable(text: str) -> str:
+    r"""The text without what no database stores: NUL, and halves of surrogate pairs.
+
+    >>> storable("a\x00b\ud800c")
+    'ab?c'
+    """
+    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+
+
 @attrs.frozen(kw_only=True)
 class Person:
     """Who wrote, as the channel knows them: a Telegram account or a name on this machine."""
@@ -28,7 +37,7 @@ class Person:
     telegram_id: int | None = None
     local_name: str | None = None
     username: str | None = None
-    first_name: str = ""
+    first_name: str = attrs.field(default="", converter=storable)
     language: str = "en"
 
 
@@ -52,7 +61,7 @@ class Event:
     update_id: int
     user: Person
     kind: EventKind = "text"
-    text: str = ""
+    text: str = attrs.field(default="", converter=storable)
     message_id: int | None = None
     media: Mapping[str, Any] | None = None
 

@@ -49,8 +49,8 @@ async def load_catalog(
         PeerRefusedError: `engine.catalog` when PostgreSQL refuses a question.
         PeerUnavailableError: `engine.broken` when the connection is lost.
     """
-    exposed = [_array(schemas)]
-    wider = [_array([*schemas, *search_path])]
+    exposed: list[bytes | None] = [_array(schemas)]
+    wider: list[bytes | None] = [_array([*schemas, *search_path])]
     questions: list[tuple[str, list[bytes | None]]] = [
         (catalog_sql.TABLES, exposed),
         (catalog_sql.FOREIGN_KEYS, []),
@@ -98,7 +98,9 @@ async def load_catalog(
         handlers={
             (handler.table, handler.media): handler
             for handler in (
-                Handler(media=_some(row[0]), function=Name(_some(row[1]), _some(row[2])), table=Name(row[3] or "", row[4]) if row[4] else None)
+                Handler(
+                    media=_some(row[0]), function=Name(_some(row[1]), _some(row[2])), table=Name(row[3] or "", row[4]) if row[4] else None
+                )
                 for row in handlers
             )
         },

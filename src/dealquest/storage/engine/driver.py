@@ -14,11 +14,11 @@ Rules of a batch:
 import asyncio  # noqa: TID251  # a reader that stays registered halves the cost of a wait; trio goes the anyio way
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from contextlib import suppress
+from typing import NamedTuple, TypeAlias
 
 import anyio
 import attrs
-import sniffio
 from psycopg import NotSupportedError, OperationalError, pq
 
 from dealquest.errors import PeerUnavailableError
@@ -31,8 +31,7 @@ _FINE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 _PLAIN = [True]
 
 
-@attrs.frozen(kw_only=True)
-class Query:
+class Query(NamedTuple):
     """One statement of a batch, its values as text that the server gives a type.
 
     Attributes:
@@ -109,7 +108,7 @@ class Connection:
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()
         connection = cls(pg, max_prepared=max_prepared)
-        if sniffio.current_async_library() == "asyncio":
+        with suppress(RuntimeError):  # on trio no loop of asyncio runs, and the socket is waited for through anyio
             connection._loop = asyncio.get_running_loop()
             connection._loop.add_reader(connection._socket, connection._on_readable)
         return connection
@@ -124,13 +123,15 @@ class Connection:
         """The server process that serves this session."""
         return self._pg.backend_pid
 
-    async def run(self, batch: Sequence[Query]) -> Outcome:
+    async def run(self, batch: Sequence[Query], *, timeout_s: float | None = None) -> Outcome:
         """Send a batch and read every answer.
 
         Args:
             batch: Statements in order; the first error skips the rest.
+            timeout_s: Seconds until the server is told to stop; None waits as long as the caller does.
 
         Raises:
+            TimeoutError: When `timeout_s` is over.
             PeerUnavailableError: `engine.broken` when the connection is lost: what was sent may or may not have happened.
         """
         self._answers = []
@@ -142,7 +143,7 @@ class Connection:
             self._pending = True
             while self._pg.flush():
                 await anyio.wait_writable(self._socket)
-            await self._wait()
+            await self._wait(timeout_s)
         except OperationalError as exc:
             self.close()
             raise PeerUnavailableError("The connection to PostgreSQL broke; its answer is lost.", code="engine.broken") from exc
@@ -207,16 +208,21 @@ class Connection:
         pg.send_query_prepared(name, query.values)
         return layout
 
-    async def _wait(self) -> None:
+    async def _wait(self, timeout_s: float | None) -> None:
         if self._loop is None:
-            while not self._advance():
-                await anyio.wait_readable(self._socket)
+            with anyio.fail_after(timeout_s):
+                while not self._advance():
+                    await anyio.wait_readable(self._socket)
             return
         self._done = self._loop.create_future()
+        # A bare timer costs a tenth of a cancel scope, and every request has one.
+        timer = None if timeout_s is None else self._loop.call_later(timeout_s, _expire, self._done)
         try:
             await self._done
         finally:
             self._done = None
+            if timer is not None:
+                timer.cancel()
 
     def _on_readable(self) -> None:
         """Take in what arrived (asyncio only); an idle connection that hears an end is broken."""
@@ -263,6 +269,11 @@ class Connection:
             return
         finally:
             cancel.finish()
+
+
+def _expire(done: "asyncio.Future[None]") -> None:
+    if not done.done():
+        done.set_exception(TimeoutError())
 
 
 async def _poll(step: Callable[[], int], socket: Callable[[], int]) -> None:

@@ -18,7 +18,13 @@ _GONE = frozenset({"engine.connect", "engine.broken"})
 
 
 def refuse(
-    code: str, message: str, *, details: object = None, hint: object = None, status: int | None = None, headers: Mapping[str, str] | None = None
+    code: str,
+    message: str,
+    *,
+    details: object = None,
+    hint: object = None,
+    status: int | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> DealQuestError:
     """Make the error of one of PostgREST's codes; the caller raises it.
 
@@ -47,6 +53,8 @@ def refuse_sql(error: ServerError, *, authenticated: bool) -> DealQuestError:
     if error.sqlstate == "PGRST":
         return _read_raise(error)
     status = find_status(error.sqlstate, authenticated=authenticated)
+    if error.sqlstate.startswith("PT") and not error.sqlstate[2:].isdigit():
+        status = 500
     if error.sqlstate == "21000":
         # Only our own "UPDATE ... requires a WHERE clause" guard is the caller's fault.
         status = 400 if error.message.endswith("requires a WHERE clause") else 500

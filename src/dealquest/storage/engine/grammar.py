@@ -177,7 +177,7 @@ def read_path(scanner: Scanner) -> tuple[Arrow, ...]:
         if quoted is None:
             found = scanner.match(_JSON_KEY)
             if found is None:
-                raise Refusal(scanner.at, "letter, digit, \"-\", \"->>\" or \"->\"")
+                raise Refusal(scanner.at, 'letter, digit, "-", "->>" or "->"')
             quoted = found[0]
         steps.append(Arrow(quoted, as_text))
     return tuple(steps)
@@ -198,7 +198,7 @@ def read_select(scanner: Scanner) -> tuple[SelectItem, ...]:
 
 def _read_item(scanner: Scanner) -> SelectItem:
     scanner.skip_blanks()
-    if scanner.take("..."):
+    if scanner.take("...") or scanner.take(".."):
         return _read_embed(scanner, None, read_name(scanner), spread=True)
     if scanner.take("*"):
         return Column(field=Field("*"))
@@ -325,9 +325,7 @@ def read_condition_value(scanner: Scanner, field: Field, *, nested: bool) -> Fil
         value = _read_is(scanner)
     else:
         value = _read_nested_value(scanner) if nested else _take_rest(scanner)
-    return Filter(
-        field=field, operator=cast("Any", name), value=value, modifier=cast("Any", modifier), language=language, negated=negated
-    )
+    return Filter(field=field, operator=cast("Any", name), value=value, modifier=cast("Any", modifier), language=language, negated=negated)
 
 
 def _take_rest(scanner: Scanner) -> str:
@@ -433,5 +431,3 @@ def _read_tree_path(scanner: Scanner) -> tuple[tuple[str, ...], Field]:
             path.append(name)
             continue
         return tuple(path), Field(name, read_path(scanner))
-
-

@@ -6,7 +6,7 @@ Source: https://docs.postgrest.org/en/latest/references/api.html (PostgREST 16),
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 from urllib.parse import unquote, unquote_plus
 
@@ -36,12 +36,14 @@ from dealquest.storage.postgrest.ast import (
 
 from .errors import refuse
 from .grammar import parse_with, read_condition_value, read_filter_key, read_logic, read_names, read_order, read_select
+from .incoming import Incoming
 from .negotiate import parse_accept, parse_media, parse_prefer, parse_range
+from .shape import Slot, SlotList
 
 Pairs = Sequence[tuple[str, str]]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
-_LOGIC_KEY = re.compile(r"(?:(?P<path>.+)\.)?(?P<operator>(?:not\.)?(?:and|or))\Z", re.DOTALL)
+_LOGIC_KEY = re.compile(r"(?:(?P<path>.+?)\.)??(?P<operator>(?:not\.)?(?:and|or))\Z", re.DOTALL)
 _RESERVED = frozenset({"select", "columns", "on_conflict"})
 _TAILS = ("order", "limit", "offset")
 _RPC_METHODS = frozenset({"GET", "HEAD", "POST"})
@@ -92,29 +94,24 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(unquote(part) for part in path.strip("/").split("/")) if path.strip("/") else ()
 
 
-def parse_request(
-    method: str, path: str, pairs: Pairs, headers: Mapping[str, str], body: bytes, *, limits: Limits, prefer: Sequence[str] = ()
-) -> Request:
+def parse_request(incoming: Incoming, pairs: Pairs, *, limits: Limits) -> Request:
     """Read a request.
 
     Args:
-        method: Upper-case method.
-        path: Path without query.
-        pairs: The query, decoded.
-        headers: Lower-case names to values.
-        body: The body.
+        incoming: It.
+        pairs: Its query, decoded.
         limits: What is refused as too large.
-        prefer: Every `Prefer` header.
 
     Raises:
         InputError: PGRST1xx codes: the request does not follow the grammar.
     """
-    segments = split_path(path)
+    method, headers, body = incoming.method, incoming.headers, incoming.body
+    segments = split_path(incoming.path)
     is_call = len(segments) == 2 and segments[0] == "rpc"
     if len(segments) > 1 and not is_call:
         raise refuse("PGRST125", "Invalid path specified in request URL")
     _check_method(method, segments, is_call=is_call)
-    preferences = parse_prefer(prefer)
+    preferences = parse_prefer(incoming.prefer)
     query = _Query(pairs, limits=limits, arguments_allowed=is_call and method in {"GET", "HEAD"})
     media = parse_media(headers["content-type"]) if "content-type" in headers else None
     payload = Payload(body) if media is None else Payload(body, media)
@@ -129,7 +126,9 @@ def parse_request(
         return Describe(head=method == "HEAD", **shape)
     name = segments[-1]
     if is_call:
-        return Call(function=name, method=cast("Any", method), arguments=tuple(query.arguments), payload=payload, columns=query.columns, **shape)
+        return Call(
+            function=name, method=cast("Any", method), arguments=tuple(query.arguments), payload=payload, columns=query.columns, **shape
+        )
     if method in {"GET", "HEAD"}:
         return Read(relation=name, head=method == "HEAD", **shape)
     if method == "DELETE":
@@ -174,7 +173,7 @@ class _Query:
             elif key == "on_conflict":
                 self.on_conflict = parse_with(read_names, value, "on_conflict parameter") if value else self.on_conflict
             elif key.rpartition(".")[2] in _TAILS:
-                self._take_tail(key, value, place)
+                self._take_tail(key, value)
             elif (found := _LOGIC_KEY.match(key)) is not None:
                 self._take_logic(found, value)
             else:
@@ -227,7 +226,7 @@ class _Query:
         if self._filters > self._limits.max_filters:
             raise refuse("PGRST100", f"A request may hold {self._limits.max_filters} filters at most.")
 
-    def _take_tail(self, key: str, value: str, place: int) -> None:
+    def _take_tail(self, key: str, value: str) -> None:
         path, field = read_filter_key(key)
         level = self._level(path)
         if field.name == "order":
@@ -236,7 +235,7 @@ class _Query:
             return
         if _INTEGER.match(value) is None:
             return
-        number = SlotNumber(int(value), place)
+        number = int(value)
         if field.name == "limit":
             if number < 0:
                 raise refuse("PGRST103", "Requested range not satisfiable", details="Limit should be greater than or equal to zero.")
@@ -257,7 +256,7 @@ class _Query:
                 path, field = read_filter_key(key)
                 condition = _read_filter(field, value, place)
             except InputError:
-                self.arguments.append((key, value))
+                self.arguments.append((key, Slot(value, place)))
                 return
         else:
             path, field = read_filter_key(key)
@@ -290,43 +289,9 @@ def _trim_logic(value: str) -> str:
 def _read_filter(field: Field, value: str, place: int) -> Filter:
     condition = parse_with(lambda scanner: read_condition_value(scanner, field, nested=False), value, "filter")
     found = condition.value
-    if isinstance(found, str):
-        return attrs.evolve(condition, value=Slot(found, place)) if condition.operator != "is" else condition
-    return attrs.evolve(condition, value=SlotList(found, place))
-
-
-class Slot(str):
-    """A value that is the rest of query pair `place`."""
-
-    __slots__ = ("place",)
-    place: int
-
-    def __new__(cls, text: str, place: int) -> "Slot":
-        self = super().__new__(cls, text)
-        self.place = place
-        return self
-
-
-class SlotNumber(int):
-    """A limit or offset that is the whole of query pair `place`."""
-
-    place: int
-
-    def __new__(cls, number: int, place: int) -> "SlotNumber":
-        self = super().__new__(cls, number)
-        self.place = place
-        return self
-
-
-class SlotList(tuple[str, ...]):
-    """The items of an `in` list that is the rest of query pair `place`."""
-
-    place: int
-
-    def __new__(cls, items: tuple[str, ...], place: int) -> "SlotList":
-        self = super().__new__(cls, items)
-        self.place = place
-        return self
+    if isinstance(found, tuple):
+        return attrs.evolve(condition, value=SlotList(found, place))
+    return condition if condition.operator == "is" else attrs.evolve(condition, value=Slot(found, place))
 
 
 def count_filters(condition: Condition) -> int:

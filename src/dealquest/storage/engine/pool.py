@@ -31,7 +31,7 @@ class Pool:
         self._max_prepared = max_prepared
         self._idle: list[Connection] = []
         self._open = 0
-        self._waiting: deque[anyio.Event] = deque()
+        self._waiting: "deque[_Turn]" = deque()
         self._closed = False
 
     @property
@@ -100,7 +100,7 @@ class Pool:
 
     async def _queue(self) -> "_Turn":
         if len(self._waiting) >= self._max_waiting:
-            raise LimitError("Too many requests wait for a database connection; try again shortly.", code="engine.pool_full", retryable=True)
+            raise LimitError("Too many requests wait for a database connection.", code="engine.pool_full", retryable=True, retry_after_s=1)
         turn = _Turn()
         self._waiting.append(turn)
         try:
@@ -112,7 +112,8 @@ class Pool:
             else:
                 self._waiting.remove(turn)
             if isinstance(exc, TimeoutError):
-                raise LimitError("Timed out acquiring connection from connection pool.", code="engine.pool_timeout", retryable=True) from exc
+                message = "Timed out acquiring connection from connection pool."
+                raise LimitError(message, code="engine.pool_timeout", retryable=True) from exc
             raise
         return turn
 

@@ -73,9 +73,7 @@ def trace_origins(
     return traced
 
 
-def extend_through_views(
-    links: Iterable[Relationship], traced: Mapping[Name, Mapping[str, tuple[Name, str]]]
-) -> list[Relationship]:
+def extend_through_views(links: Iterable[Relationship], traced: Mapping[Name, Mapping[str, tuple[Name, str]]]) -> list[Relationship]:
     """The relationships that views inherit from the tables under them, on either side or both."""
     shown: dict[Name, list[tuple[Name, dict[str, list[str]]]]] = {}
     for view, columns in traced.items():
@@ -107,7 +105,9 @@ def extend_through_views(
     return found
 
 
-def find_view_keys(traced: Mapping[Name, Mapping[str, tuple[Name, str]]], keys: Mapping[Name, tuple[str, ...]]) -> dict[Name, tuple[str, ...]]:
+def find_view_keys(
+    traced: Mapping[Name, Mapping[str, tuple[Name, str]]], keys: Mapping[Name, tuple[str, ...]]
+) -> dict[Name, tuple[str, ...]]:
     """The primary keys that views show whole."""
     found: dict[Name, tuple[str, ...]] = {}
     for view, columns in traced.items():

@@ -58,11 +58,12 @@ create table public.users (
 comment on table public.users is 'One row per person; XP is the sum of xp_ledger, the level follows from it.';
 
 create table public.user_keys (
+    id bigint generated always as identity primary key,
     user_id bigint not null references public.users on delete cascade,
     provider text not null,
     sealed_key text not null,
     updated_at timestamptz not null default now(),
-    primary key (user_id, provider)
+    unique (user_id, provider)
 );
 comment on table public.user_keys is 'A person''s own model keys, sealed by the vault for this owner and provider.';
 

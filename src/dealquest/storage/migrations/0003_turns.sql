@@ -272,6 +272,18 @@ as $$
     from taken t
 $$;
 
+-- The replies to one update, delivered or not; null while its turn is open.
+create function public.replies_of(for_source text, for_update_id bigint) returns jsonb
+language sql stable
+set search_path = public
+as $$
+    select coalesce(
+        (select jsonb_agg(jsonb_build_object('id', o.id, 'update_id', o.update_id, 'seq', o.seq, 'chat', o.chat, 'reply', o.payload) order by o.id)
+         from outbox o where o.source = i.source and o.update_id = i.update_id), '[]')
+    from inbox i
+    where i.source = for_source and i.update_id = for_update_id and i.status <> 'open'
+$$;
+
 create function public.mark_sent(reply_id bigint, for_worker text, reference jsonb default null) returns boolean
 language sql volatile
 set search_path = public
@@ -347,7 +359,7 @@ begin
         select p.oid::regprocedure
         from pg_proc p
         where p.pronamespace = 'public'::regnamespace
-            and p.proname in ('receive_updates', 'claim_update', 'renew_lease', 'save_step', 'commit_turn', 'release_update', 'fail_update', 'claim_replies',
+            and p.proname in ('receive_updates', 'claim_update', 'renew_lease', 'save_step', 'commit_turn', 'release_update', 'fail_update', 'claim_replies', 'replies_of',
                 'mark_sent', 'mark_unsent', 'take_lease', 'drop_lease', 'sweep_conversations')
     loop
         execute format('revoke all on function %s from public, anon, authenticated', signature);

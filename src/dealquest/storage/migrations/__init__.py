@@ -154,7 +154,7 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
 def connection_error(exc: psycopg.OperationalError) -> DealQuestError:
     """What a failed connection means, without the address it was tried at."""
     text = str(exc).lower()
-    if "authentication failed" in text or "no password supplied" in text or "role" in text and "does not exist" in text:
+    if "authentication failed" in text or "no password supplied" in text or ("role" in text and "does not exist" in text):
         return SettingsError("The database refused the login. Check user and password in DATABASE_URL.", code="storage.denied")
     if "database" in text and "does not exist" in text:
         return SettingsError("The server has no database of that name. Check the end of DATABASE_URL, or create it.", code="storage.denied")

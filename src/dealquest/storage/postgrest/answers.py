@@ -12,7 +12,7 @@ import msgspec
 from dealquest.errors import ConflictError, DealQuestError, NotFoundError
 from dealquest.wire import HttpResponse, parse_retry_after
 
-from .errors import ErrorBody, build_error
+from .errors import ErrorBody, build_error, find_body, is_sqlstate
 
 _TOTAL = re.compile(r"(?:\d+-\d+|\*)/(\d+)")
 _SPAN = re.compile(r"(\d+)-(\d+)/")
@@ -58,8 +58,8 @@ def read_span(response: HttpResponse) -> int | None:
 
 def is_from_postgrest(error: DealQuestError) -> bool:
     """Whether PostgREST or the database itself answered, and not a machine in between."""
-    body = error.__dict__.get("body")
-    return isinstance(body, ErrorBody) and bool(body.code) and (body.code.startswith("PGRST") or len(body.code) == 5)
+    body = find_body(error)
+    return body is not None and (body.code.startswith("PGRST") or is_sqlstate(body.code))
 
 
 def _read_body(response: HttpResponse) -> ErrorBody:

@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 import attrs
 
-from dealquest.errors import InputError
-from dealquest.values import Clock, SystemClock
-from dealquest.wire import Headers, RetryBudget, RetryPolicy, Transport
+from dealquest.errors import DealQuestError, InputError
+from dealquest.wire import Headers, RetryBudget, RetryPolicy, SystemTimer, Timer, Transport
 
 from .ast import (
     NO_PREFERENCE,
@@ -32,9 +31,10 @@ from .ast import (
     Update,
     Upsert,
 )
+from .bulk import pack_rows
 from .conditions import parse_lookups
 from .dialects import DIALECTS, DialectName
-from .literals import as_mapping, encode_json, encode_text
+from .literals import as_mapping, encode_json, encode_rows, encode_text
 from .query import Calling, Reading, Writing, read_items, read_terms
 from .session import STORAGE_RETRIES, Session
 
@@ -55,7 +55,7 @@ class Postgrest:
             for having been cut. None for a server without one.
         exact: Whether untyped numbers with a fraction become `Decimal`.
         retries: How often and how long.
-        clock: Where time comes from.
+        timer: Where time comes from.
         rng: Where jitter comes from.
     """
 
@@ -71,15 +71,13 @@ class Postgrest:
         row_limit: int | None = 1000,
         exact: bool = False,
         retries: RetryPolicy = STORAGE_RETRIES,
-        clock: Clock | None = None,
+        timer: Timer | None = None,
         rng: random.Random | None = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise InputError(f"{dialect!r} is none of {', '.join(DIALECTS)}.", code="storage.dialect_unknown")
-        shortcut: Any = transport if callable(getattr(transport, "answer", None)) else None
         self._session = Session(
             transport=transport,
-            shortcut=shortcut,
             dialect=DIALECTS[dialect],
             schema=schema,
             headers=headers,
@@ -89,7 +87,7 @@ class Postgrest:
             exact=exact,
             policy=retries,
             budget=RetryBudget(),
-            clock=clock or SystemClock(),
+            timer=timer or SystemTimer(),
             rng=rng or random.Random(),  # noqa: S311  # jitter is no secret
         )
 
@@ -158,6 +156,52 @@ class Table:
             ),
         )
 
+    async def insert_many(
+        self,
+        rows: Iterable[object],
+        *,
+        on: str | Sequence[str] | None = None,
+        ignore: bool = False,
+        max_rows: int = 1000,
+        max_bytes: int = 1_000_000,
+    ) -> int:
+        """Insert any number of rows in chunks, each in a transaction of its own.
+
+        When a chunk fails, the error has a note that says how many rows were stored before it. With `on` the
+        whole call can simply be made again.
+
+        Args:
+            rows: Mappings or row objects; read as needed.
+            on: Unique columns: existing rows are updated, and a chunk whose fate is unknown is sent again.
+            ignore: With `on`, leave existing rows as they are.
+            max_rows: Most rows in a chunk.
+            max_bytes: Most bytes in a chunk.
+
+        Returns:
+            How many rows were sent.
+        """
+        stored = 0
+        for chunk in pack_rows(rows, max_rows=max_rows, max_bytes=max_bytes, doubles=self.session.dialect.reads_doubles):
+            shape: dict[str, Any] = {
+                "relation": self.name,
+                "profile": self.session.schema,
+                "payload": Payload(chunk.content),
+                "columns": chunk.columns,
+                "prefer": _prefer_missing(None, chunk.columns),
+            }
+            try:
+                if on is None:
+                    await Writing(self.session, Insert(**shape)).run()
+                else:
+                    names = (on,) if isinstance(on, str) else tuple(on)
+                    kind: Literal["merge-duplicates", "ignore-duplicates"] = "ignore-duplicates" if ignore else "merge-duplicates"
+                    await Writing(self.session, Upsert(on_conflict=names, resolution=kind, **shape), repeats=True).run()
+            except DealQuestError as exc:
+                exc.add_note(f"{stored} rows were stored before this chunk of {chunk.count}.")
+                raise
+            stored += chunk.count
+        return stored
+
     def insert_csv(self, content: bytes | str, *, columns: Sequence[str] | None = None) -> Writing[Insert]:
         """Insert rows from CSV with a header line; `NULL` is null."""
         content = content.encode() if isinstance(content, str) else content
@@ -208,7 +252,7 @@ class Table:
         names = (key,) if isinstance(key, str) else tuple(key)
         absent = [name for name in names if name not in columns]
         if absent:
-            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row_unreadable")
+            raise InputError(f"The row lacks its key {', '.join(absent)}.", code="storage.row.no_key")
         where = parse_lookups({name: columns[name] for name in names})
         payload = Payload(encode_json(columns, doubles=self.session.dialect.reads_doubles))
         return Writing(self.session, Put(relation=self.name, profile=self.session.schema, payload=payload, where=where), repeats=True)
@@ -235,7 +279,7 @@ class Table:
             return Payload(b"[]"), None
         first = found[0].keys()
         columns = None if all(row.keys() == first for row in found) else tuple(dict.fromkeys(name for row in found for name in row))
-        return Payload(encode_json(found, doubles=doubles)), columns
+        return Payload(encode_rows(found, doubles=doubles)), columns
 
 
 def _prefer_missing(missing: Literal["default", "null"] | None, columns: tuple[str, ...] | None) -> Prefer:

@@ -121,7 +121,7 @@ SQLSTATE_RULES: dict[str, Rule] = {
     "25006": Rule(405, InputError, "storage.read_only"),
     "40001": Rule(500, ConflictError, "storage.serialization", retryable=True),
     "40P01": Rule(500, ConflictError, "storage.serialization", retryable=True),
-    "42501": Rule(403, DeniedError, "storage.denied"),
+    "42501": Rule(403, DeniedError, "storage.forbidden"),
     "42703": Rule(400, InputError, "storage.column_unknown"),
     "42883": Rule(404, NotFoundError, "storage.function_unknown"),
     "42P01": Rule(404, NotFoundError, "storage.relation_unknown"),
@@ -139,12 +139,12 @@ SQLSTATE_RULES: dict[str, Rule] = {
 SQLSTATE_CLASS_RULES: dict[str, Rule] = {
     "08": _DATABASE_GONE,
     "09": _INTERNAL,
-    "0L": Rule(403, DeniedError, "storage.denied"),
-    "0P": Rule(403, DeniedError, "storage.denied"),
+    "0L": Rule(403, DeniedError, "storage.forbidden"),
+    "0P": Rule(403, DeniedError, "storage.forbidden"),
     "22": Rule(400, InputError, "storage.value.invalid"),
     "23": Rule(400, InputError, "storage.constraint.other"),
     "25": _INTERNAL,
-    "28": Rule(403, DeniedError, "storage.denied"),
+    "28": Rule(403, DeniedError, "storage.forbidden"),
     "2D": _INTERNAL,
     "38": _INTERNAL,
     "39": _INTERNAL,
@@ -163,8 +163,8 @@ SQLSTATE_CLASS_RULES: dict[str, Rule] = {
 """The first two letters of a SQLSTATE, where the five are not listed."""
 
 _STATUS_RULES: dict[int, Rule] = {
-    401: Rule(401, DeniedError, "storage.denied"),
-    403: Rule(403, DeniedError, "storage.denied"),
+    401: Rule(401, DeniedError, "storage.forbidden"),
+    403: Rule(403, DeniedError, "storage.forbidden"),
     404: Rule(404, NotFoundError, "storage.not_found"),
     409: Rule(409, ConflictError, "storage.conflict"),
     412: Rule(412, ConflictError, "storage.conflict"),
@@ -177,6 +177,15 @@ _STATUS_RULES: dict[int, Rule] = {
     504: Rule(504, PeerUnavailableError, "storage.unavailable", retryable=True),
     520: Rule(520, PeerUnavailableError, "storage.unavailable", retryable=True),
 }
+
+
+def is_sqlstate(code: str) -> bool:
+    """Whether a code looks like PostgreSQL's and not like a word that some proxy says.
+
+    >>> is_sqlstate("23505"), is_sqlstate("ERROR"), is_sqlstate("PGRST116")
+    (True, False, False)
+    """
+    return len(code) == 5 and code.isascii() and code.isalnum() and code == code.upper() and not code.isalpha()
 
 
 def find_rule(code: str) -> Rule | None:
@@ -197,7 +206,7 @@ def find_rule(code: str) -> Rule | None:
     rule = PGRST_RULES.get(code) or SQLSTATE_RULES.get(code)
     if rule is not None:
         return rule
-    if len(code) != 5 or not (code.isascii() and code.isalnum() and code.upper() == code):
+    if not is_sqlstate(code):
         return None
     if code.startswith("PT") and code[2:].isdigit():
         return attrs.evolve(find_status_rule(int(code[2:])), status=int(code[2:]))

@@ -5,7 +5,7 @@
 Building is pure and knows no URL; sending is `session`'s.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Sequence
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 import attrs
@@ -37,8 +37,10 @@ from .ast import (
     SelectItem,
     Update,
 )
+from .bulk import split_read
 from .conditions import is_always_true, parse_lookups
 from .notation import parse_order, parse_select
+from .paging import pages_by_key, pages_by_offset
 from .retry import Safety
 from .rows import decode_rows, decode_value
 from .session import Session
@@ -222,9 +224,45 @@ class Reading(Query[Read]):
         Raises:
             LimitError: `storage.rows_cut` when the server's row limit cut the answer; use `each` or `limit`.
         """
+        parts = split_read(self.request, self.session.dialect)
+        if len(parts) > 1:
+            return [found for part in parts for found in await attrs.evolve(self, request=part).all(row)]
         rows = self._rows(await self._send(), row)
         await self._refuse_cut(len(rows))
         return rows
+
+    @overload
+    def each(self, *, key: str | Sequence[str] = "id", size: int = 500, by_offset: bool = False) -> AsyncIterator[Row]: ...
+    @overload
+    def each(self, row: type[T], *, key: str | Sequence[str] = "id", size: int = 500, by_offset: bool = False) -> AsyncIterator[T]: ...
+    async def each(
+        self, row: Any = dict, *, key: str | Sequence[str] = "id", size: int = 500, by_offset: bool = False
+    ) -> AsyncIterator[Any]:
+        """Row after row, page by page, to the true end.
+
+        Args:
+            row: Class of a row.
+            key: Unique columns that are never null; the rows come in their order.
+            size: Rows of a page.
+            by_offset: Page by offset in the query's own order, where no key serves.
+        """
+        async for page in self.pages(row, key=key, size=size, by_offset=by_offset):
+            for found in page:
+                yield found
+
+    @overload
+    def pages(self, *, key: str | Sequence[str] = "id", size: int = 500, by_offset: bool = False) -> AsyncIterator[list[Row]]: ...
+    @overload
+    def pages(
+        self, row: type[T], *, key: str | Sequence[str] = "id", size: int = 500, by_offset: bool = False
+    ) -> AsyncIterator[list[T]]: ...
+    def pages(
+        self, row: Any = dict, *, key: str | Sequence[str] = "id", size: int = 500, by_offset: bool = False
+    ) -> AsyncIterator[list[Any]]:
+        """As `each`, a page at a time."""
+        if by_offset:
+            return pages_by_offset(self.session, self.request, row, size)
+        return pages_by_key(self.session, self.request, row, (key,) if isinstance(key, str) else key, size)
 
     @overload
     async def one(self) -> Row: ...

@@ -4,14 +4,11 @@ It decides nothing by itself: `render` says what is sent, `retry` what may be se
 """
 
 import random
-from typing import Protocol
 
-import anyio
 import attrs
 
 from dealquest.errors import DealQuestError, LimitError, PeerError
-from dealquest.values import Clock, SystemClock
-from dealquest.wire import Headers, HttpRequest, HttpResponse, RetryBudget, RetryPolicy, Transport
+from dealquest.wire import Headers, HttpRequest, HttpResponse, RetryBudget, RetryPolicy, SystemTimer, Timer, Transport
 
 from .answers import read_error
 from .ast import Call, Describe, Request
@@ -22,25 +19,12 @@ from .retry import Safety, build_unknown_outcome, is_fate_known, may_repeat
 STORAGE_RETRIES = RetryPolicy(max_attempts=3, waits_s=(0.2, 1.0), least_attempt_s=0.2)
 
 
-class TreeTransport(Protocol):
-    """A transport that takes the tree itself, so that nothing is rendered only to be parsed: the engine in process."""
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """Answer a rendered request."""
-        ...
-
-    async def answer(self, request: Request, *, timeout_s: float, max_bytes: int) -> HttpResponse:
-        """Answer as the server would."""
-        ...
-
-
 @attrs.frozen(kw_only=True)
 class Session:
     """How requests reach one server; shared by every query.
 
     Attributes:
         transport: Where requests go.
-        shortcut: The transport again, where it takes the tree itself.
         dialect: What the server understands.
         schema: The schema asked for unless a query says otherwise; None is the server's first.
         headers: Sent with every request.
@@ -50,12 +34,11 @@ class Session:
         exact: Whether untyped numbers with a fraction become `Decimal`.
         policy: How often and how long.
         budget: What all calls together may spend on retries.
-        clock: Where time comes from.
+        timer: Where time comes from.
         rng: Where jitter comes from.
     """
 
     transport: Transport
-    shortcut: TreeTransport | None = None
     dialect: Dialect = DIALECTS["postgrest16"]
     schema: str | None = None
     headers: Headers = attrs.field(default=(), repr=False)
@@ -65,7 +48,7 @@ class Session:
     exact: bool = False
     policy: RetryPolicy = STORAGE_RETRIES
     budget: RetryBudget = attrs.field(factory=RetryBudget)
-    clock: Clock = attrs.field(factory=SystemClock)
+    timer: Timer = attrs.field(factory=SystemTimer)
     rng: random.Random = attrs.field(factory=random.Random)
 
     async def send(self, request: Request, *, safety: Safety) -> HttpResponse:
@@ -75,18 +58,18 @@ class Session:
             UnknownOutcomeError: `storage.write.unknown_outcome` for a write whose fate is not known.
             DealQuestError: What the server answered, by `errors`, or what the wire raised.
         """
-        deadline = self.clock.monotonic() + self.timeout_s
-        sent = self._render(request) if self.shortcut is None else None
+        deadline = self.timer.monotonic() + self.timeout_s
+        sent = self._render(request)
         attempts = 0
         doubtful = False
         while True:
             attempts += 1
             try:
-                response = await self._send_once(request, sent, deadline - self.clock.monotonic())
+                response = await self._send_once(sent, deadline - self.timer.monotonic())
             except (PeerError, LimitError) as exc:
                 failure: DealQuestError = exc
             else:
-                answered = read_error(response, now=self.clock.now())
+                answered = read_error(response, now=self.timer.now())
                 if answered is None:
                     self.budget.add_success()
                     return response
@@ -97,7 +80,7 @@ class Session:
                 if doubtful:
                     raise build_unknown_outcome(f"{type(request).__name__} of {_name(request)}", failure) from failure
                 raise failure
-            await anyio.sleep(wait_s)
+            await self.timer.sleep(wait_s)
 
     def _render(self, request: Request) -> HttpRequest:
         rendered = render(request, self.dialect)
@@ -117,18 +100,15 @@ class Session:
             max_bytes=self.max_bytes,
         )
 
-    async def _send_once(self, request: Request, sent: HttpRequest | None, remaining_s: float) -> HttpResponse:
+    async def _send_once(self, sent: HttpRequest, remaining_s: float) -> HttpResponse:
         if remaining_s <= 0:
             raise LimitError(f"No answer within {self.timeout_s:g} s.", code="storage.timeout")
-        if sent is not None:
-            return await self.transport.send(sent if remaining_s >= self.timeout_s else attrs.evolve(sent, timeout_s=remaining_s))
-        assert self.shortcut is not None
-        return await self.shortcut.answer(request, timeout_s=remaining_s, max_bytes=self.max_bytes)
+        return await self.transport.send(sent if remaining_s >= self.timeout_s else attrs.evolve(sent, timeout_s=remaining_s))
 
     def _next_wait_s(self, failure: DealQuestError, safety: Safety, attempts: int, deadline: float) -> float | None:
         if not may_repeat(failure, safety):
             return None
-        remaining_s = deadline - self.clock.monotonic()
+        remaining_s = deadline - self.timer.monotonic()
         wait_s = self.policy.next_wait_s(attempts, rng=self.rng, remaining_s=remaining_s, hint_s=failure.retry_after_s)
         if wait_s is None or not self.budget.take(after_timeout=failure.code == "wire.timeout"):
             return None

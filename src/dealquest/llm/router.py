@@ -1,0 +1,374 @@
+"""Ask a model and never be fooled: one deadline, routes in order, whole answers or a typed error.
+
+The knowledge stands elsewhere (journey, health, failures, the two dialects); here it meets the clock
+and the wire. No retry happens below this file.
+"""
+
+import logging
+import random
+import re
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, overload
+
+import attrs
+
+from dealquest.errors import InputError, PeerGarbledError, SettingsError
+from dealquest.settings import Settings, load_settings
+from dealquest.values import Secret
+from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
+
+from .answer_stream import AnswerStream
+from .billing import add_up, check_whole
+from .calls import Calls
+from .health import Health, RouteState
+from .keys import KeyCheck, ModelCheck, check_key, check_models
+from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
+from .models import CLAUDE_MODEL, DEFAULT_MODEL, FACTS, RESEARCH_MODEL, resolve_model
+from .observing import Observer, SilentObserver
+from .research import Research, read_research, research_prompt
+from .routes import Provider, Route, own_provider, providers_of
+from .sending import Limits, Sender
+from .spend import SpendBudget, SpendState
+from .structured import read_object, repair_request, schema_of
+
+T = TypeVar("T")
+
+_log = logging.getLogger("dealquest.llm")
+
+
+@attrs.frozen(kw_only=True)
+class Structured(Generic[T]):
+    """A validated object and the call that brought it; a repair round is counted in."""
+
+    value: T
+    completion: Completion
+
+
+@attrs.frozen(kw_only=True)
+class RouterState:
+    """A look inside: what the router knows and what is under way."""
+
+    routes: tuple[RouteState, ...]
+    free_slots: int
+    spend: SpendState | None
+
+
+class Router:
+    """Asks models.
+
+    Args:
+        routes: Where to ask when the caller names no model, the preferred one first.
+        providers: Servers for models that the caller names; those of the routes when left out.
+        transport: How to get there; the fastest one that works here when left out, closed with the router.
+        timer: Where time comes from.
+        rng: Where jitter comes from.
+        limits: How long and how much.
+        policy: How often to try again.
+        budget: What may be spent.
+        observer: Is told about every call.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        providers: Sequence[Provider] = (),
+        transport: Transport | None = None,
+        timer: Timer | None = None,
+        rng: random.Random | None = None,
+        limits: Limits | None = None,
+        policy: RetryPolicy | None = None,
+        budget: SpendBudget | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        if not routes:
+            raise InputError("A router needs at least one route.", code="llm.input.routes")
+        self.routes = tuple(routes)
+        self.providers = tuple(providers) or tuple(dict.fromkeys(route.provider for route in routes))
+        self._transport = transport
+        self._owned: NetworkTransport | None = None
+        self._timer = timer or SystemTimer()
+        self._rng = rng or random.Random()  # noqa: S311  # jitter, no secret
+        self._limits = limits or Limits()
+        self._policy = policy or RetryPolicy()
+        self._budget = budget
+        self._observer = observer or SilentObserver()
+        self._health = Health(self._rng)
+        self._calls: Calls | None = None
+        self._warned: set[str] = set()
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+        """A router for the operator's settings: one route per configured provider.
+
+        Args:
+            settings: What the operator decided.
+            **options: As the constructor takes them, without `routes` and `providers`.
+
+        Raises:
+            SettingsError: `llm.settings.no_provider` when no provider is configured.
+        """
+        providers = providers_of(settings)
+        if not providers:
+            raise SettingsError(
+                "No model can be asked: set OPENROUTER_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL.", code="llm.settings.no_provider"
+            )
+        routes = [
+            Route(model=CLAUDE_MODEL if provider.name == "anthropic" else settings.default_openrouter_model, provider=provider)
+            for provider in providers
+        ]
+        return cls(routes, providers=providers, **options)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
+        """A router for the environment.
+
+        Raises:
+            SettingsError: `settings.invalid`, or `llm.settings.no_provider` when no provider is configured.
+        """
+        return cls.from_settings(load_settings(environ), **options)
+
+    @classmethod
+    def from_key(cls, provider: str, key: Secret, *, model: str | None = None, settings: Settings | None = None, **options: Any) -> Self:
+        """A router for a user's own key alone.
+
+        Args:
+            provider: `openrouter` or `anthropic`.
+            key: The user's key.
+            model: What to ask when the caller names no model.
+            settings: Where the addresses come from.
+            **options: As the constructor takes them.
+        """
+        own = own_provider(provider, key, settings or Settings())
+        return cls([Route(model=model or _default_model(own), provider=own)], **options)
+
+    def with_key(self, provider: str, key: Secret, *, model: str | None = None, settings: Settings | None = None,
+                 use_shared_after: bool = False) -> "Router":  # fmt: skip
+        """This router for a user's own key, over the same connections, slots and limits.
+
+        Args:
+            provider: `openrouter` or `anthropic`.
+            key: The user's key.
+            model: What to ask when the caller names no model.
+            settings: Where the addresses come from.
+            use_shared_after: Whether the shared routes may answer, at the operator's cost, when the user's key cannot.
+        """
+        own = own_provider(provider, key, settings or Settings())
+        routes = (Route(model=model or _default_model(own), provider=own), *(self.routes if use_shared_after else ()))
+        providers = (own, *(self.providers if use_shared_after else ()))
+        twin = Router(routes, providers=providers, transport=self._wire(), timer=self._timer, rng=self._rng, limits=self._limits,
+                      policy=self._policy, budget=self._budget if use_shared_after else None, observer=self._observer)  # fmt: skip
+        twin._health, twin._warned = self._health, self._warned  # the same class
+        twin._calls = attrs.evolve(self._calling(), budget=twin._budget)  # as above
+        return twin
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, where the router opened them."""
+        owned, self._owned = self._owned, None
+        if owned is not None:
+            self._transport = self._calls = None
+            await owned.aclose()
+
+    @property
+    def state(self) -> RouterState:
+        """What the router knows now."""
+        return RouterState(
+            routes=self._health.states(self._timer.monotonic()),
+            free_slots=self._calling().sender.free_slots,
+            spend=self._budget.state if self._budget else None,
+        )
+
+    @overload
+    async def complete(self, prompt: Prompt, *, output: None = None, model: str | None = None, system: str = "",
+                       max_tokens: int = 4096, temperature: float | None = None, tools: Sequence[Tool] = (),
+                       reasoning: Effort | None = None, web: WebSearch | None = None, stop: Sequence[str] = (),
+                       fallback: Sequence[str] = (), deadline_s: float | None = None,
+                       allow_truncated: bool = False) -> Completion: ...  # fmt: skip
+
+    @overload
+    async def complete(self, prompt: Prompt, *, output: type[T], model: str | None = None, system: str = "",
+                       max_tokens: int = 4096, temperature: float | None = None, tools: Sequence[Tool] = (),
+                       reasoning: Effort | None = None, web: WebSearch | None = None, stop: Sequence[str] = (),
+                       fallback: Sequence[str] = (), deadline_s: float | None = None,
+                       allow_truncated: bool = False) -> T: ...  # fmt: skip
+
+    async def complete(self, prompt: Prompt, *, output: type[T] | None = None, model: str | None = None, system: str = "",
+                       max_tokens: int = 4096, temperature: float | None = None, tools: Sequence[Tool] = (),
+                       reasoning: Effort | None = None, web: WebSearch | None = None, stop: Sequence[str] = (),
+                       fallback: Sequence[str] = (), deadline_s: float | None = None,
+                       allow_truncated: bool = False) -> Completion | T:  # fmt: skip
+        """Ask, and wait for the whole answer.
+
+        Args:
+            prompt: A text, messages, or plain role and content mappings.
+            output: An attrs class; then the validated object comes back instead of the completion.
+            model: Whom to ask; the configured routes when left out.
+            system: Standing orders.
+            max_tokens: Most tokens of the answer.
+            temperature: 0 to 2; dropped where the model refuses it.
+            tools: What the model may call.
+            reasoning: How hard to think.
+            web: Search the web first (OpenRouter).
+            stop: Texts that end the answer.
+            fallback: Models to ask when `model` cannot answer, in order.
+            deadline_s: Seconds for everything; `Limits.deadline_s` when left out.
+            allow_truncated: Take an answer that `max_tokens` cut off, with `finish == "length"`.
+
+        Raises:
+            InputError: `llm.input.*`, before anything is sent.
+            LimitError: `llm.deadline`, `llm.timeout`, `llm.busy`, `llm.budget.exceeded`.
+            PeerRefusedError: `llm.refused.*`, `llm.answer.refused`.
+            PeerUnavailableError: `llm.unavailable.*`, `wire.*`.
+            PeerGarbledError: `llm.answer.*`, `llm.output.invalid`, `llm.tool.*`; `received` keeps the text.
+            RoutesExhaustedError: `llm.routes.exhausted` when several routes failed.
+        """
+        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, tools=tuple(tools),
+                  reasoning=reasoning, web=web, stop=tuple(stop), schema=schema_of(output) if output else None)  # fmt: skip
+        routes = self._routes_for(model, fallback)
+        deadline_at = self._deadline(deadline_s)
+        if output is not None:
+            return (await self._complete_object(ask, routes, deadline_at, output)).value
+        return check_whole(await self._calling().complete(ask, routes, deadline_at), allow_truncated=allow_truncated)
+
+    async def structured(self, prompt: Prompt, output: type[T], *, model: str | None = None, system: str = "", max_tokens: int = 4096,
+                         temperature: float | None = None, reasoning: Effort | None = None, fallback: Sequence[str] = (),
+                         deadline_s: float | None = None) -> Structured[T]:  # fmt: skip
+        """Like `complete(output=...)`, and keeps the call: usage, cost, who answered."""
+        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, reasoning=reasoning,
+                  schema=schema_of(output))  # fmt: skip
+        return await self._complete_object(ask, self._routes_for(model, fallback), self._deadline(deadline_s), output)
+
+    def stream(self, prompt: Prompt, *, model: str | None = None, system: str = "", max_tokens: int = 4096,
+               temperature: float | None = None, tools: Sequence[Tool] = (), reasoning: Effort | None = None,
+               web: WebSearch | None = None, stop: Sequence[str] = (), fallback: Sequence[str] = (),
+               deadline_s: float | None = None) -> AnswerStream:  # fmt: skip
+        """Ask, and read the answer as it is written; arguments as for `complete`.
+
+        Raises:
+            InputError: `llm.input.*`, at once.
+        """
+        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, tools=tuple(tools),
+                  reasoning=reasoning, web=web, stop=tuple(stop))  # fmt: skip
+        routes = self._routes_for(model, fallback)
+        return self._calling().stream(ask, routes, self._deadline(deadline_s))
+
+    async def research(self, prospect: str, *, question: str = "", model: str = RESEARCH_MODEL, max_tokens: int = 2048,
+                       web: WebSearch | None = None, deadline_s: float | None = None) -> Research:  # fmt: skip
+        """Search the web for a prospect.
+
+        Args:
+            prospect: Name and company, in the seller's words.
+            question: What to find out; a general picture when left out.
+            model: A model at OpenRouter.
+            max_tokens: Most tokens of the report.
+            web: How to search.
+            deadline_s: `Limits.research_deadline_s` when left out.
+
+        Returns:
+            The report and its sources; both are untrusted, use `fenced` in prompts.
+        """
+        orders, asked = research_prompt(prospect, question)
+        completion = await self.complete(
+            asked,
+            system=orders,
+            model=model,
+            max_tokens=max_tokens,
+            web=web or WebSearch(),
+            deadline_s=deadline_s or self._limits.research_deadline_s,
+            allow_truncated=True,
+        )
+        return read_research(completion)
+
+    async def check_keys(self) -> tuple[KeyCheck, ...]:
+        """Ask every provider whether its key is good; spends no token."""
+        return tuple([await check_key(provider, self._wire(), now=self._timer.now()) for provider in self.providers])
+
+    async def check_models(self, models: Sequence[str] = ()) -> tuple[ModelCheck, ...]:
+        """Ask which models are served: those of the routes, and others by name; spends no token."""
+        routes = [*self.routes, *(route for name in models for route in self._name_routes(name))]
+        pairs = list(dict.fromkeys((route.provider, route.model) for route in routes))
+        return await check_models(pairs, self._wire(), now=self._timer.now())
+
+    def _wire(self) -> Transport:
+        if self._transport is None:
+            self._transport = self._owned = open_transport()
+        return self._transport
+
+    def _calling(self) -> Calls:
+        if self._calls is None:
+            sender = Sender(self._wire(), self._timer, self._limits)
+            self._calls = Calls(sender=sender, health=self._health, timer=self._timer, policy=self._policy, rng=self._rng,
+                                limits=self._limits, observer=self._observer, budget=self._budget, warn=self._warn)  # fmt: skip
+        return self._calls
+
+    def _deadline(self, deadline_s: float | None) -> float:
+        seconds = self._limits.deadline_s if deadline_s is None else deadline_s
+        if not 0 < seconds <= 86_400:
+            raise InputError("deadline_s must lie above zero and within a day.", code="llm.input.deadline")
+        return self._timer.monotonic() + seconds
+
+    def _routes_for(self, model: str | None, fallback: Sequence[str]) -> tuple[Route, ...]:
+        routes = list(self.routes) if model is None else self._name_routes(model)
+        for name in fallback:
+            routes.extend(self._name_routes(name))
+        return tuple(dict.fromkeys(self._resolve(route) for route in routes))
+
+    def _name_routes(self, model: str) -> list[Route]:
+        known = [route for route in self.routes if route.model == model]
+        if known:
+            return known
+        by_name = {provider.name: provider for provider in reversed(self.providers)}
+        if model.startswith("claude-"):
+            if "anthropic" in by_name:
+                return [Route(model=model, provider=by_name["anthropic"])]
+            if "openrouter" in by_name:
+                today = self._timer.now().date()
+                served = re.sub(r"-(\d)-(\d)$", r"-\1.\2", resolve_model(model, today=today))
+                return [Route(model="anthropic/" + served, provider=by_name["openrouter"])]
+        if "/" in model and "openrouter" in by_name:
+            return [Route(model=model, provider=by_name["openrouter"])]
+        if "openai" in by_name:
+            return [Route(model=model, provider=by_name["openai"])]
+        raise InputError(
+            "No configured provider serves a model of that name; OpenRouter's look like openai/gpt-oss-120b.", code="llm.input.model"
+        )
+
+    def _resolve(self, route: Route) -> Route:
+        if route.provider.name == "openai":
+            return route
+        served = resolve_model(route.model, today=self._timer.now().date())
+        if served == route.model:
+            return route
+        self._warn(route.model, served, FACTS[route.model].note)
+        return attrs.evolve(route, model=served)
+
+    def _warn(self, model: str, served: str, why: str) -> None:
+        if model not in self._warned:
+            self._warned.add(model)
+            _log.warning("The model %s is asked for as %s: %s.", model, served, why)
+
+    async def _complete_object(self, ask: Ask, routes: Sequence[Route], deadline_at: float, output: type[T]) -> Structured[T]:
+        first = check_whole(await self._calling().complete(ask, routes, deadline_at))
+        found = read_object(first.text, output)
+        if not isinstance(found, str):
+            return Structured(value=found, completion=first)
+        turns: tuple[Message, ...] = (*ask.messages, assistant(first.text), user(repair_request(first.text, found)))
+        second = check_whole(await self._calling().complete(attrs.evolve(ask, messages=turns), routes, deadline_at))
+        both = add_up(first, second)
+        repaired = read_object(second.text, output)
+        if isinstance(repaired, str):
+            raise PeerGarbledError(
+                f"The model did not give a valid {output.__name__}, also after one repair.", code="llm.output.invalid", received=second.text
+            )
+        return Structured(value=repaired, completion=both)
+
+
+def _default_model(provider: Provider) -> str:
+    return CLAUDE_MODEL if provider.name == "anthropic" else DEFAULT_MODEL

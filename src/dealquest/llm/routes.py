@@ -1,0 +1,104 @@
+"""Where a question can go: providers, routes and their limits, as data.
+
+A base URL comes from the operator's settings or from the closed list here, never from a user; a
+user brings a key only.
+"""
+
+import re
+from typing import Literal, TypeAlias
+
+import attrs
+
+from dealquest.errors import InputError
+from dealquest.settings import Settings
+from dealquest.values import Secret
+
+Dialect: TypeAlias = Literal["chat", "claude"]
+ProviderName: TypeAlias = Literal["openrouter", "anthropic", "openai"]
+
+ANTHROPIC_VERSION = "2023-06-01"
+_MODEL = re.compile(r"~?[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
+
+
+@attrs.frozen(kw_only=True)
+class Provider:
+    """A server and the key to it.
+
+    Attributes:
+        name: Which of the three kinds.
+        base_url: Where it is reached; from the operator only.
+        key: Its key; None where it wants none.
+        own: Whether the key is a user's own, which never falls back to a shared one unless told.
+        api_version: The Anthropic API version that is pinned.
+    """
+
+    name: ProviderName
+    base_url: str
+    key: Secret | None = None
+    own: bool = False
+    api_version: str = ANTHROPIC_VERSION
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key that would break out of its header."""
+        key = self.key.reveal() if self.key else ""
+        if any(not 33 <= ord(character) <= 126 for character in key) or len(key) > 512:
+            raise InputError("The key holds blanks or characters no key has; paste the key alone.", code="llm.input.key")
+        if not self.base_url.startswith(("http://", "https://")):
+            raise InputError("A provider's address begins with http:// or https://.", code="llm.input.base_url")
+
+    @property
+    def dialect(self) -> Dialect:
+        """How it wants to be spoken to."""
+        return "claude" if self.name == "anthropic" else "chat"
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """One way to an answer: a model at a provider.
+
+    Attributes:
+        model: The model's name as that provider knows it.
+        provider: Whose server.
+        server_fallbacks: Models that OpenRouter itself tries next, without another request of ours.
+        attempt_s: Longest single attempt in seconds; the call's deadline holds anyway.
+    """
+
+    model: str
+    provider: Provider
+    server_fallbacks: tuple[str, ...] = ()
+    attempt_s: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse names that are no model's."""
+        for name in (self.model, *self.server_fallbacks):
+            if _MODEL.fullmatch(name) is None:
+                raise InputError("That is not a model's name; one looks like openai/gpt-oss-120b.", code="llm.input.model")
+        if self.attempt_s is not None and self.attempt_s <= 0:
+            raise InputError("attempt_s must be above zero.", code="llm.input.deadline")
+
+
+def providers_of(settings: Settings) -> tuple[Provider, ...]:
+    """The providers that the operator's settings can reach, the preferred one first."""
+    found: list[Provider] = []
+    if settings.openrouter_api_key:
+        found.append(Provider(name="openrouter", base_url=settings.openrouter_base_url, key=settings.openrouter_api_key))
+    if settings.openai_base_url:
+        found.append(Provider(name="openai", base_url=settings.openai_base_url, key=settings.openai_api_key))
+    if settings.anthropic_api_key:
+        found.append(Provider(name="anthropic", base_url=settings.anthropic_base_url, key=settings.anthropic_api_key))
+    return tuple(found)
+
+
+def own_provider(name: str, key: Secret, settings: Settings) -> Provider:
+    """A provider reached with a user's own key.
+
+    Raises:
+        InputError: `llm.input.provider` when the name is not on the closed list; `llm.input.key` when the key is no key.
+    """
+    if not key:
+        raise InputError("The key is empty.", code="llm.input.key")
+    if name == "openrouter":
+        return Provider(name="openrouter", base_url=settings.openrouter_base_url, key=key, own=True)
+    if name == "anthropic":
+        return Provider(name="anthropic", base_url=settings.anthropic_base_url, key=key, own=True)
+    raise InputError("Keys are taken for openrouter and anthropic only.", code="llm.input.provider")

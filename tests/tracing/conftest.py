@@ -1,0 +1,3 @@
+"""What the tracing tests share."""
+
+pytest_plugins = ["dealquest.testing.pytest_plugin"]
