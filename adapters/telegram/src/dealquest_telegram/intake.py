@@ -127,7 +127,7 @@ class Intake:
         while not held.cancel_called:
             await anyio.sleep(LEASE_S / 4)
             try:
-                kept = held.cancel_called or await self._turns.take_lease(self.lease, lease_s=LEASE_S)
+                kept = await self._turns.take_lease(self.lease, lease_s=LEASE_S)
             except PeerError:
                 continue  # it lasts a while longer; should another process poll meanwhile, Telegram tells one of the two
             if not kept:
