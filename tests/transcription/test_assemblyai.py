@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from dealquest.errors import DealQuestError, LimitError, PeerRefusedError, PeerUnavailableError, UnknownOutcomeError
+from dealquest.errors import DealQuestError, InputError, LimitError, PeerRefusedError, PeerUnavailableError, UnknownOutcomeError
 from dealquest.testing import (
     Arrival,
     AssemblyAIServer,
@@ -248,3 +248,14 @@ async def test_an_upload_that_hangs_ends_at_the_deadline() -> None:
         await speech.transcribe(VOICE, deadline_s=7)
     assert clock.monotonic() == pytest.approx(7.0, abs=0.001)
     assert caught.value.code == "transcription.deadline"
+
+
+async def test_submitting_has_a_deadline_too() -> None:
+    """Handing a sound over ends in time, and a client without a model is never made."""
+    clock = FrozenClock()
+    transport = ScriptedTransport(answer_json({"upload_url": "https://cdn.example/x"}), Step(before=(Hang(),)), timer=clock)
+    with pytest.raises(UnknownOutcomeError):
+        await AssemblyAITranscriber(Secret("k" * 20), transport=transport, timer=clock).submit(VOICE, deadline_s=5)
+    assert clock.monotonic() == pytest.approx(5, abs=0.001)
+    with pytest.raises(InputError):
+        AssemblyAITranscriber(Secret("k" * 20), speech_models=())
