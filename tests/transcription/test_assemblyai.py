@@ -97,10 +97,10 @@ async def test_a_failed_job_inside_a_200_carries_its_id(server: AssemblyAIServer
 
 async def test_what_the_deadline_interrupts_another_client_resumes(server: AssemblyAIServer) -> None:
     """The id in the error is all another process needs; the sound is not sent again and no second job is begun."""
-    server.script = JobScript(processing_s=0.8)
+    server.script = JobScript(processing_s=1.4)
     async with open_speech(server) as speech:
         with pytest.raises(LimitError) as caught:
-            await speech.transcribe(VOICE, deadline_s=0.5)
+            await speech.transcribe(VOICE, deadline_s=1.0)
     assert caught.value.reference is not None
     async with open_speech(server) as other:
         transcript = await other.resume(caught.value.reference)
@@ -114,7 +114,7 @@ async def test_a_job_that_waits_for_its_turn_is_told_apart(server: AssemblyAISer
     heard: list[Progress] = []
     async with open_speech(server) as speech:
         with pytest.raises(LimitError) as caught:
-            await speech.transcribe(VOICE, deadline_s=0.5, on_progress=heard.append)
+            await speech.transcribe(VOICE, deadline_s=1.2, on_progress=heard.append)
     assert caught.value.code == "transcription.queued"
     assert heard[-1].stage == "queued"
 
