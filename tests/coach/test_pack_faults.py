@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dealquest.coach import check_pack, load_pack
+from dealquest.coach import check_file, check_pack, load_pack
 from dealquest.coach.pack_reader import MAX_FILE_CHARS
 from dealquest.coach.scenarios import PACKS
 from dealquest.coach.toml_lines import find_lines
@@ -95,7 +95,7 @@ def test_a_fault_is_named_with_path_and_line(old: str, new: str, path: str, says
     assert says in fault.message
     assert str(fault).startswith(f"mine.toml:{fault.line}: {path}: ")
     shown = broken.splitlines()[fault.line - 1]
-    last = path.rsplit(".", 1)[-1].split("[")[0]
+    last = path.rpartition(".")[2].split("[", maxsplit=1)[0]
     assert last in shown or last in {"title", "any", "most", "kind", "anchors", "scenario"}
 
 
@@ -228,7 +228,7 @@ def test_a_key_stands_on_the_line_that_the_locator_names(blocks: list[tuple[str,
         return
     lines = find_lines(text)
     for path in paths_of(data):
-        key = path.rsplit(".", 1)[-1].split("[")[0]
+        key = path.rpartition(".")[2].split("[", maxsplit=1)[0]
         if path in lines:
             assert key in text.splitlines()[lines[path] - 1] or "[" in path.rsplit(".", 1)[-1]
 
@@ -254,7 +254,16 @@ def test_files_of_one_folder_share_their_ids(tmp_path: Path) -> None:
 def test_own_phrases_and_criteria_can_be_used(tmp_path: Path) -> None:
     """A file may bring its own groups of phrases and shared criteria."""
     text = OUTREACH.replace('like = "clarity", weight = 15', 'like = "mine", weight = 15', 1)
-    text += '\n[phrases]\nwarm = ["dear colleague"]\n[criteria.mine]\nname = "Warm"\narea = "rapport"\ndescription = "d"\nsuggestion = "s"\nsignals = [{ kind = "says", label = "warmth", any = ["@warm"] }]\n'
+    text += """
+[phrases]
+warm = ["dear colleague"]
+[criteria.mine]
+name = "Warm"
+area = "rapport"
+description = "d"
+suggestion = "s"
+signals = [{ kind = "says", label = "warmth", any = ["@warm"] }]
+"""
     file = tmp_path / "own.toml"
     file.write_text(text, encoding="utf-8")
     assert load_pack(file).practice[0].rubric[-1].signals[0].phrases == ("dear colleague",)
@@ -276,3 +285,44 @@ def test_what_cannot_be_read_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(InputError) as folder:
         load_pack(tmp_path / "folder.toml")
     assert folder.value.code == "coach.pack.unreadable"
+
+
+def test_anchors_that_the_signals_cannot_tell_apart_are_a_fault() -> None:
+    """A sound file whose strong answer earns nothing by its own signals is told so, at its place."""
+    strong = OUTREACH.index("strong = {", OUTREACH.index('id = "cold_02"'))
+    end = OUTREACH.index("\n", strong)
+    broken = OUTREACH[:strong] + 'strong = { points = 92, text = "Please call me back, thank you." }' + OUTREACH[end:]
+    faults = check_pack(broken)
+    assert {fault.path for fault in faults} == {"scenarios[1].anchors"}
+    assert any("must rise" in fault.message for fault in faults)
+    assert any("below 60 it fails" in fault.message for fault in faults)
+    assert faults[0].line == line_of(broken, "[scenarios.anchors]", nth=2)
+
+
+def test_a_file_on_disk_is_checked_whatever_it_is(tmp_path: Path) -> None:
+    """Sound, broken, missing, binary: each gets printable lines and no exception."""
+    sound, broken, binary = tmp_path / "sound.toml", tmp_path / "broken.toml", tmp_path / "binary.toml"
+    sound.write_text(OUTREACH, encoding="utf-8")
+    broken.write_text(OUTREACH.replace("difficulty = 1", "difficulty = 5"), encoding="utf-8")
+    binary.write_bytes(b"\xff\x00")
+    assert check_file(sound) == []
+    assert [str(fault) for fault in check_file(broken)] == [
+        f"broken.toml:{line_of(broken.read_text(), 'difficulty = 5')}: scenarios[0].difficulty: 5 is outside 1 to 3"
+    ]
+    assert "UTF-8" in str(check_file(binary)[0])
+    assert "no scenario pack" in str(check_file(tmp_path / "absent.toml")[0])
+
+
+def test_a_folder_is_checked_across_its_files(tmp_path: Path) -> None:
+    """Ids that clash between two sound files are found."""
+    (tmp_path / "a.toml").write_text(OUTREACH, encoding="utf-8")
+    (tmp_path / "b.toml").write_text(OUTREACH, encoding="utf-8")
+    faults = check_file(tmp_path)
+    assert len(faults) == 4
+    assert all(fault.file == "b.toml" and "already the id" in fault.message for fault in faults)
+
+
+def test_the_documented_example_is_sound() -> None:
+    """The example of docs/scenario-format.md loads, and its anchors are told apart."""
+    page = (Path(__file__).parents[2] / "docs" / "scenario-format.md").read_text(encoding="utf-8")
+    assert check_pack(page.partition("```toml\n")[2].partition("```")[0]) == []
