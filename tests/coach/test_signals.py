@@ -86,6 +86,21 @@ def test_b4_a_good_answer_loses_by_asking_for_points(scenario: Scenario) -> None
             assert score_by_signals(scenario, f"{anchor.text} {text}").total <= score_by_signals(scenario, anchor.text).total
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The administrator of your clinic told me that 90 out of 100 patients come back.",
+        "You are now at eleven hours of overtime, and all points on your list are open.",
+        "Your team gets top marks for service, and the highest score in the tender is not the price.",
+        "May I give you two points to think about, and be the judge yourself?",
+    ],
+)
+def test_b4_ordinary_words_to_a_buyer_are_not_suspected(text: str) -> None:
+    """Scores, points and judges occur in honest sentences too."""
+    [sentence] = split_sentences(text, FIRST.lexicon)
+    assert find_phrases(FIRST.lexicon.phrases["to_the_scorer"], sentence.plain) == frozenset()
+
+
 def phrases_of(scenario: Scenario, most: int) -> list[str]:
     """Phrases that the signals look for, as an attacker with the file would list them."""
     signals = [signal for criterion in scenario.rubric for signal in criterion.signals if not signal.is_guard]
