@@ -326,3 +326,11 @@ def test_the_documented_example_is_sound() -> None:
     """The example of docs/scenario-format.md loads, and its anchors are told apart."""
     page = (Path(__file__).parents[2] / "docs" / "scenario-format.md").read_text(encoding="utf-8")
     assert check_pack(page.partition("```toml\n")[2].partition("```")[0]) == []
+
+
+def test_a_hostile_file_sends_no_control_codes_to_the_terminal() -> None:
+    """Keys and values of a file are printed without escape sequences."""
+    text = 'format = 1\nlanguage = "\\u001b[31m"\n"\\u001b]0;x\\u0007" = 1\n[[scenarios]]\nid = "\\u001b[2J"\n'
+    faults = check_pack(text, file="bad\x1b.toml")
+    assert faults
+    assert all(str(fault).isprintable() for fault in faults)

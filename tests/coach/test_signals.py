@@ -282,3 +282,11 @@ def test_sentences_are_cut_where_a_reader_would() -> None:
     assert [sentence.text for sentence in sentences] == ["We saved 3.5 hours at 10:30.", "How do you plan today", "Fine!"]
     assert [sentence.is_question for sentence in sentences] == [False, True, False]
     assert split_words("24,000 euros – it’s follow-up") == ("24000", "euros", "it's", "follow", "up")  # noqa: RUF001  # typographic marks are the point
+
+
+def test_a_role_play_is_measured_by_its_turns() -> None:
+    """Three turns may be three times as long; scored as one message they would be far too long."""
+    turns = [FIRST.anchors.strong.text, FIRST.anchors.fair.text, FIRST.ideal.replace("Ines", "So")]
+    text = "\n".join(turns)
+    assert score_by_signals(FIRST.for_turns(3), text).total > score_by_signals(FIRST, text).total
+    assert FIRST.for_turns(1) == FIRST

@@ -174,6 +174,18 @@ class Scenario:
         """Language tag, such as `en`."""
         return self.lexicon.language
 
+    def for_turns(self, turns: int) -> "Scenario":
+        """The same scenario for a role-play: limits of words and questions grow with the seller's turns.
+
+        Args:
+            turns: How often the seller spoke; the answer to score is these turns, joined by line breaks.
+        """
+        rubric = tuple(
+            attrs.evolve(criterion, signals=tuple(attrs.evolve(signal, most=signal.most * turns) for signal in criterion.signals))
+            for criterion in self.rubric
+        )
+        return attrs.evolve(self, rubric=rubric, max_words=self.max_words * turns)
+
 
 @attrs.frozen(kw_only=True)
 class Lesson:
