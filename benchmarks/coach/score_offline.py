@@ -36,8 +36,6 @@ cut_all()
 rounds = [(measure(score_all), measure(cut_all)) for _ in range(ROUNDS)]
 score_ms = 1000 * statistics.median(first for first, _ in rounds) / len(PAIRS)
 ratio = statistics.median(first / second for first, second in rounds)
-print(
-    f"offline score: {score_ms:.2f} ms CPU an answer, {ratio:.1f} x cutting it into sentences and words ({len(PAIRS)} answers, {ROUNDS} paired rounds)"
-)
+print(f"offline score: {score_ms:.2f} ms CPU an answer, {ratio:.1f} x its floor ({len(PAIRS)} answers, {ROUNDS} paired rounds)")
 big = "What would it cost you, if nothing changed by Tuesday at 10? " * 1700
 print(f"100 kB answer: {1000 * measure(lambda: score_by_signals(PAIRS[0][0], big)):.1f} ms CPU")

@@ -1,5 +1,6 @@
 """A broken scenario file is told every fault with its place."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -320,6 +321,26 @@ def test_a_folder_is_checked_across_its_files(tmp_path: Path) -> None:
     faults = check_file(tmp_path)
     assert len(faults) == 4
     assert all(fault.file == "b.toml" and "already the id" in fault.message for fault in faults)
+
+
+@pytest.mark.parametrize(
+    "phrase", ["b2b", "Big", "two  spaces", ".. start", "end ..", "a .. .. b", "comma, here", "", "*", "café au lait!"]
+)
+def test_a_phrase_that_can_never_match_is_a_fault(phrase: str) -> None:
+    """What no answer can hold after reading is refused, gaps that would multiply too."""
+    broken = FOUNDATIONS.replace('"could you have"]', f'"could you have", "{phrase}"]', 1)
+    assert broken != FOUNDATIONS
+    [fault] = check_pack(broken)
+    assert fault.path.rpartition(".")[2].startswith("any")
+    assert fault.line == line_of(broken, '"could you have", ')
+
+
+def test_the_common_phrases_can_match() -> None:
+    """The words that every pack uses obey the rule they set for others."""
+    common = tomllib.loads((PACKS / "en" / "common.toml").read_text(encoding="utf-8"))
+    phrases = [phrase for group in common["phrases"].values() for phrase in group]
+    listed = ", ".join(json.dumps(phrase, ensure_ascii=False) for phrase in phrases)
+    assert check_pack(f"{OUTREACH}\n[phrases]\nall = [{listed}]\n") == []
 
 
 def test_the_documented_example_is_sound() -> None:

@@ -3,6 +3,7 @@
 No file is opened here. The schema is described in docs/scenario-format.md.
 """
 
+import itertools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -28,12 +29,12 @@ from .pack import (
     SignalKind,
     Track,
 )
+from .prose import split_words
 from .toml_lines import find_lines
 
 FORMAT = 1
 MAX_FILE_CHARS = 1_000_000
 
-_PHRASE = re.compile(r"(?:[^\W_]+(?:'[^\W_]+)*\*?|\.\.)(?: (?:[^\W_]+(?:'[^\W_]+)*\*?|\.\.))*")
 _SIGNAL_KEYS: Mapping[str, frozenset[str]] = {
     "says": frozenset({"any", "least", "within", "label", "points"}),
     "question": frozenset({"any", "least", "open", "within", "label", "points"}),
@@ -323,7 +324,13 @@ class _PackReader:
     @staticmethod
     def is_phrase(phrase: str, table: FileTable, key: str) -> bool:
         """Whether a phrase can ever match: the words of an answer are lower case and without punctuation."""
-        if phrase == phrase.casefold() and _PHRASE.fullmatch(phrase) and not phrase.startswith("..") and not phrase.endswith(".."):
+        parts = phrase.split(" ")
+        words = [part.removesuffix("*") for part in parts if part not in {"..", "*"}]
+        gaps_stand_between_words = not any(first == second == ".." for first, second in itertools.pairwise(parts))
+        if words and ".." not in {parts[0], parts[-1]} and gaps_stand_between_words and all(split_words(word) == (word,) for word in words):
             return True
-        table.fault(key, f"{phrase[:40]!r} cannot match: use lower-case words separated by single spaces, `word*`, and `..` between words")
+        table.fault(
+            key,
+            f"{phrase[:40]!r} cannot match: use lower-case words of letters or of digits, single spaces, `word*`, and `..` between words",
+        )
         return False
