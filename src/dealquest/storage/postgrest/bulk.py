@@ -28,13 +28,14 @@ class Chunk:
     columns: tuple[str, ...] | None
 
 
-def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, doubles: bool = False) -> Iterator[Chunk]:
+def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, even: bool = False, doubles: bool = False) -> Iterator[Chunk]:
     """Pack rows in order; a row larger than `max_bytes` travels alone. The source may be endless: it is read as needed.
 
     Args:
         rows: Mappings or row objects.
         max_rows: Most rows in a chunk.
         max_bytes: Most bytes in a chunk.
+        even: Whether a chunk ends where the columns change.
         doubles: As in `encode_json`.
 
     >>> [chunk.content for chunk in pack_rows([{"a": 1}, {"a": 2}, {"a": 3}], max_rows=2, max_bytes=100)]
@@ -47,10 +48,11 @@ def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, doubles:
     for row in rows:
         columns = as_mapping(row)
         text = encode_rows([columns], doubles=doubles)[1:-1]
-        if encoded and (len(encoded) >= max_rows or size + len(text) + 1 > max_bytes):
+        differs = bool(encoded) and names.keys() != columns.keys()
+        if encoded and (len(encoded) >= max_rows or size + len(text) + 1 > max_bytes or (even and differs)):
             yield _pack(encoded, names, alike=alike)
-            encoded, names, alike, size = [], {}, True, 2
-        alike = alike and (not encoded or names.keys() == columns.keys())
+            encoded, names, alike, size, differs = [], {}, True, 2, False
+        alike = alike and not differs
         names.update(dict.fromkeys(columns))
         encoded.append(text)
         size += len(text) + 1
