@@ -139,7 +139,7 @@ async def test_the_deadline_covers_every_attempt() -> None:
     assert wire.requests[1].timeout_s == pytest.approx(5 - sum(clock.slept))
 
 
-@pytest.mark.parametrize("code", ["57014", "XX000", "58030", "40003", "PGRST001", "08006"])
+@pytest.mark.parametrize("code", ["57014", "XX000", "58030", "40003", "PGRST001", "PGRST112", "08006"])
 def test_a_timeout_of_a_statement_is_a_known_fate_and_a_broken_backend_is_not(code: str) -> None:
     """A cancelled statement was rolled back; a crash or a lost connection may come after the commit."""
     said = HttpResponse(status=500, body=b'{"code":"%s","message":"m"}' % code.encode())

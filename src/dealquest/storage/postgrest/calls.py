@@ -31,7 +31,7 @@ class Calling(Query[Call]):
 
     async def value(self, kind: type[T]) -> T:
         """The function's value as a type; rows of a set as `list[Row]`."""
-        return self._value(await self._send(), kind)
+        return self.session.read_value(await self._send(), kind)
 
     @overload
     async def all(self) -> list[Row]: ...
@@ -48,7 +48,7 @@ class Calling(Query[Call]):
             # Calling again to look for more would call it twice, so the one call counts.
             prefer = attrs.evolve(prefer, count="exact")
         response = await self._send(prefer=prefer)
-        rows = self._rows(response, row)
+        rows = self.session.read_rows(response, row)
         total = read_total(response)
         if self.request.limit is None and total is not None and total > len(rows) + (self.request.offset or 0):
             raise LimitError(
@@ -68,7 +68,7 @@ class Calling(Query[Call]):
             NotFoundError: `storage.row_not_found`.
             ConflictError: `storage.many_rows`.
         """
-        return self._value(await self._send(accept=(OBJECT_MEDIA,)), row)
+        return self.session.read_value(await self._send(accept=(OBJECT_MEDIA,)), row)
 
     async def run(self) -> None:
         """Call it for its effect."""

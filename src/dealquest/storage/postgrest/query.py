@@ -30,13 +30,12 @@ from .ast import (
 from .conditions import parse_lookups
 from .notation import parse_order, parse_select
 from .retry import Safety
-from .rows import decode_rows, decode_value
+from .rows import decode_value
 from .session import Session
 
 R = TypeVar("R", bound=Request)
 T = TypeVar("T")
 Row = dict[str, Any]
-CountKind = Literal["exact", "planned", "estimated"]
 
 
 def embed(
@@ -155,9 +154,9 @@ class Query(Generic[R]):
         """The rows as CSV with a header line."""
         response = await self._send(accept=(CSV_MEDIA,))
         # A proxy that re-encodes answers makes a JSON string of it.
-        return (
-            decode_value(response.body, str) if response.body[:1] == b'"' and self.session.dialect.reads_doubles else response.body.decode()
-        )
+        if self.session.dialect.reads_doubles and response.body[:1] == b'"':
+            return decode_value(response.body, str)
+        return response.body.decode()
 
     async def geojson(self) -> Any:
         """The rows as a GeoJSON FeatureCollection; needs PostGIS."""
@@ -190,12 +189,6 @@ class Query(Generic[R]):
                 code="storage.write.not_rolled_back",
             )
         return response
-
-    def _value(self, response: HttpResponse, kind: type[T]) -> T:
-        return decode_value(response.body, kind, lax=self.session.dialect.reads_doubles, exact=self.session.exact)
-
-    def _rows(self, response: HttpResponse, row: type[T]) -> list[T]:
-        return decode_rows(response.body, row, lax=self.session.dialect.reads_doubles, exact=self.session.exact)
 
 
 def take_one(rows: list[T], name: str) -> T | None:

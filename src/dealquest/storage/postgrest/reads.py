@@ -50,7 +50,7 @@ class Reading(Query[Read]):
         parts = split_read(self.request, self.session.dialect)
         if len(parts) > 1:
             return [found for part in parts for found in await attrs.evolve(self, request=part).all(row)]
-        rows = self._rows(await self._send(), row)
+        rows = self.session.read_rows(await self._send(), row)
         await self._refuse_cut(len(rows))
         return rows
 
@@ -114,7 +114,7 @@ class Reading(Query[Read]):
             ConflictError: `storage.many_rows`.
         """
         limit = 2 if self.request.limit is None else min(2, self.request.limit)
-        return take_one(self._rows(await self._send(limit=limit), row), self.request.relation)
+        return take_one(self.session.read_rows(await self._send(limit=limit), row), self.request.relation)
 
     @overload
     async def page(self, *, count: CountKind | None = "exact") -> Page[Row]: ...
@@ -123,7 +123,7 @@ class Reading(Query[Read]):
     async def page(self, row: Any = dict, *, count: CountKind | None = "exact") -> Page[Any]:
         """The rows of this window, with the total."""
         response = await self._send(prefer=attrs.evolve(self.request.prefer, count=count))
-        return Page(rows=self._rows(response, row), total=read_total(response))
+        return Page(rows=self.session.read_rows(response, row), total=read_total(response))
 
     async def count(self, kind: CountKind = "exact") -> int:
         """How many rows meet the conditions, without fetching them."""
@@ -138,7 +138,7 @@ class Reading(Query[Read]):
         if limit is None or found < limit or (self.request.limit is not None and self.request.limit <= found):
             return
         offset = (self.request.offset or 0) + found
-        if self._rows(await self._send(limit=1, offset=offset), dict):
+        if self.session.read_rows(await self._send(limit=1, offset=offset), dict):
             raise LimitError(
                 f"{self.request.relation} has more than the {found} rows that the server gives at once; use each() or limit().",
                 code="storage.rows_cut",

@@ -54,7 +54,7 @@ class Writing(Query[W]):
     async def all(self, row: type[T]) -> list[T]: ...
     async def all(self, row: Any = dict) -> list[Any]:
         """Do it, and return the rows it touched."""
-        return self._rows(await self._send(), row)
+        return self.session.read_rows(await self._send(), row)
 
     @overload
     async def one(self) -> Row: ...
@@ -68,7 +68,7 @@ class Writing(Query[W]):
             ConflictError: `storage.many_rows`.
         """
         if isinstance(self.request, Update | Delete):
-            return self._value(await self._send(accept=(OBJECT_MEDIA,)), row)
+            return self.session.read_value(await self._send(accept=(OBJECT_MEDIA,)), row)
         found = await self.one_or_none(row)
         if found is None:
             raise NotFoundError(f"The write left no row of {self.request.relation} to return.", code="storage.row_not_found")
