@@ -1,6 +1,7 @@
 """What a sound is, how large and how long, from its bytes alone (B6)."""
 
 import io
+import itertools
 import struct
 import wave
 from decimal import Decimal
@@ -47,7 +48,7 @@ def measure(sound: bytes) -> float | None:
 
 def feed_whole(meter: SoundMeter, sound: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cut % (len(sound) + 1) for cut in cuts), len(sound)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         meter.feed(sound[start:end])
 
 
@@ -165,8 +166,7 @@ def test_b6_a_limit_crossed_while_sending_stops_the_sound(limits: SoundLimits, c
     """A source without a size is still stopped at the byte, or the page, where the limit lies."""
     meter = SoundMeter(VOICE[:HEAD_BYTES], limits, longest_s=limits.max_duration_s)
     with pytest.raises(InputError) as caught:
-        for start in range(0, len(VOICE), 100):
-            meter.feed(VOICE[start : start + 100])
+        feed_whole(meter, VOICE, list(range(0, len(VOICE), 100)))
     assert caught.value.code == code
     assert meter.seen_bytes < len(VOICE)
 

@@ -80,7 +80,7 @@ async def test_no_rows() -> None:
 async def test_a_row_written_meanwhile_is_left_alone() -> None:
     """A row that its user replaces during the run keeps the user's text, and the run says that it must come again."""
     rows = ListedRows({key: sealed(key) for key in "abc"}, meddle="b")
-    rotation = await rotate_rows(BOTH, rows)
+    rotation = await rotate_rows(BOTH, rows, batch=2)
     assert rotation == Rotation(resealed=2, changed=1)
     assert not rotation.old_keys_may_go
     rows.meddle = None

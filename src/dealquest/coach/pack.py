@@ -30,6 +30,8 @@ class Signal:
         most: The limit of `words` (0: the scenario's own) and of `question_limit`.
         within: Look only at the first so many sentences; 0 looks everywhere.
         open: Whether a question must be an open one.
+        new: Whether a figure must be one that the scenario does not name.
+        unless: Phrases that excuse an `avoid` in the same sentence.
         points: Weight among the signals of its criterion.
         penalty: Share of the criterion a broken guard takes away, 1 to 100.
     """
@@ -41,6 +43,8 @@ class Signal:
     most: int = 0
     within: int = 0
     open: bool = False
+    new: bool = False
+    unless: tuple[str, ...] = ()
     points: int = 1
     penalty: int = 100
 

@@ -39,10 +39,10 @@ _SIGNAL_KEYS: Mapping[str, frozenset[str]] = {
     "says": frozenset({"any", "least", "within", "label", "points"}),
     "question": frozenset({"any", "least", "open", "within", "label", "points"}),
     "question_first": frozenset({"label", "points"}),
-    "number": frozenset({"any", "label", "points"}),
+    "number": frozenset({"any", "new", "label", "points"}),
     "next_step": frozenset({"any", "label", "points"}),
     "echo": frozenset({"least", "label", "points"}),
-    "avoid": frozenset({"any", "within", "label", "penalty"}),
+    "avoid": frozenset({"any", "unless", "within", "label", "penalty"}),
     "words": frozenset({"least", "most", "label", "penalty"}),
     "question_limit": frozenset({"most", "label", "penalty"}),
 }
@@ -406,6 +406,8 @@ class _PackReader:
             most=table.number("most", least=1, most=400, default=0 if kind == "words" else None) if names_most else 0,
             within=table.number("within", least=1, most=20, default=0) if "within" in allowed else 0,
             open=table.flag("open") if "open" in allowed else False,
+            new=table.flag("new") if "new" in allowed else False,
+            unless=self.expand(table, "unless") if "unless" in table.data and "unless" in allowed else (),
             points=table.number("points", least=1, most=100, default=1) if "points" in allowed else 1,
             penalty=table.number("penalty", least=1, most=100, default=100) if "penalty" in allowed else 100,
         )

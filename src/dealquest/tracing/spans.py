@@ -11,6 +11,7 @@ from contextvars import ContextVar, Token
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+from uuid import UUID
 
 import attrs
 
@@ -27,7 +28,7 @@ current: ContextVar["Span | None"] = ContextVar("dealquest_span", default=None)
 MAX_NAME = 200
 MAX_ERROR = 2_000
 SPAN_WEIGHT = 512
-_LIGHT: frozenset[type] = frozenset({int, float, bool, type(None)})
+_LIGHT: frozenset[type] = frozenset({int, float, bool, type(None), Decimal})
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})
 _STOPPED = (KeyboardInterrupt, SystemExit)
 
@@ -66,6 +67,7 @@ class Run:
         "tracer",
         "tracestate",
         "user_id",
+        "uuid",
     )
 
     def __init__(self, tracer: "Tracer", trace_id: int, name: str, *, sampled: bool, flags: int = 1, tracestate: str = "") -> None:
@@ -73,6 +75,7 @@ class Run:
         self.clock_ns = tracer.clock_ns
         self.emit = tracer.emit
         self.trace_id = trace_id
+        self.uuid = str(UUID(int=trace_id))
         self.name = name
         self.sampled = sampled
         self.flags = flags
@@ -112,9 +115,9 @@ class Span:
     """
 
     __slots__ = (
-        "bridge_token",
         "_token",
         "attributes",
+        "bridge_token",
         "end_ns",
         "failure",
         "input_data",
@@ -359,7 +362,7 @@ def describe_failure(error: BaseException, *, with_stack: bool) -> Failure:
     type_name = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     return Failure(
         type_name=type_name[:MAX_NAME],
-        message=Overlong(text[: MAX_ERROR + CUT_MARGIN], MAX_ERROR),
+        message=text if len(text) <= MAX_ERROR else Overlong(text[: MAX_ERROR + CUT_MARGIN], MAX_ERROR),
         stack_hash=hashlib.blake2b("\n".join((type_name, *places)).encode("utf-8", "replace"), digest_size=8).hexdigest(),
         stack="".join(traceback.format_list(frames)) if frames is not None else None,
     )
