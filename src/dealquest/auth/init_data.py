@@ -226,16 +226,14 @@ def _check_string(fields: Mapping[str, str], *, third_party: bool = False) -> by
 def _find_signer(fields: Mapping[str, str], digest: bytes | None, bots: Sequence[Bot]) -> tuple[int, str]:
     """Rule 5: the bot's id and the proof that held."""
     by_token = [bot for bot in bots if isinstance(bot, BotKey)]
-    # A bot whose token is known is proven by it alone: with two proofs a replayed string would have two names.
-    known = {bot.bot_id for bot in by_token}
-    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey) and bot.bot_id not in known] if fields.get("signature") else []
     if digest is not None and by_token:
         message = _check_string(fields)
         for bot in by_token:
             if bot.signed_mini_app(message, digest):
                 return bot.bot_id, fields["hash"]
-    elif not by_id:
-        raise DeniedError("initData lacks its hash or signature; pass the raw string, not initDataUnsafe", code="auth.init_data.unsigned")
+    # A bot whose token is known is proven by it alone: with two proofs a replayed string would have two names.
+    known = {bot.bot_id for bot in by_token}
+    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey) and bot.bot_id not in known] if fields.get("signature") else []
     if by_id:
         if _SIGNATURE.fullmatch(fields["signature"]) is None:
             raise DeniedError("signature is not 64 bytes in base64url", code="auth.init_data.malformed")
@@ -244,6 +242,8 @@ def _find_signer(fields: Mapping[str, str], digest: bytes | None, bots: Sequence
         for third_party in by_id:
             if third_party.signed_mini_app(message, signature):
                 return third_party.bot_id, fields["signature"]
+    if not by_id and (digest is None or not by_token):
+        raise DeniedError("initData lacks its hash or signature; pass the raw string, not initDataUnsafe", code="auth.init_data.unsigned")
     raise DeniedError("initData was not signed for this bot, or was changed", code="auth.init_data.forged")
 
 
