@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -127,7 +127,20 @@ class HttpxTransport:
                 self._urls[text] = url
         headers = {**self._headers, **dict(request.headers)}
         timeout = {"connect": min(CONNECT_TIMEOUT_S, request.timeout_s), "read": None, "write": None, "pool": None}
-        return httpx.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
+        sent = httpx.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
+        if not isinstance(request.body, bytes):
+            sent.stream = _BodyStream(request.body)
+        return sent
+
+
+class _BodyStream(httpx.AsyncByteStream):
+    """A body that is sent as it is made. httpx wraps one in a generator, which an upload that breaks off leaves open."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._chunks)
 
 
 class _Lane:
