@@ -106,29 +106,14 @@ def test_texts_fit_a_message() -> None:
     """What is shown in one message stays below the limit of a chat."""
     for scenario in PACK.scenarios:
         persona = scenario.persona
-        shown = " ".join(
-            [
-                scenario.title,
-                scenario.situation,
-                scenario.opening,
-                persona.background,
-                persona.context,
-                persona.name,
-                persona.role,
-                persona.company,
-            ]
-        )
+        shown = " ".join([scenario.title, scenario.situation, scenario.opening, persona.background, persona.context, persona.name, persona.role, persona.company])
         assert len(shown) <= 3000
         assert len(scenario.ideal) + sum(map(len, scenario.mistakes)) <= 3000
 
 
 def test_unknown_ids_are_refused_in_words() -> None:
     """A stale button's id is a NotFoundError with its own code."""
-    for look_up, code in (
-        (PACK.scenario, "coach.scenario.unknown"),
-        (PACK.track, "coach.track.unknown"),
-        (PACK.level, "coach.level.unknown"),
-    ):
+    for look_up, code in ((PACK.scenario, "coach.scenario.unknown"), (PACK.track, "coach.track.unknown"), (PACK.level, "coach.level.unknown")):
         with pytest.raises(NotFoundError) as caught:
             look_up("learn_9_9")
         assert caught.value.code == code

@@ -35,18 +35,8 @@ def test_the_builtin_files_have_no_faults() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "path", "says"),
     [
-        (
-            'like = "relevance"\nweight = 30',
-            'like = "relevance"\nweight = 35',
-            "tracks[0].levels[0].scenario.rubric[4].weight",
-            "sum to 105",
-        ),
-        (
-            'like = "clarity"\nweight = 15',
-            'like = "brevity"\nweight = 15',
-            "tracks[0].levels[0].scenario.rubric[4].like",
-            "no shared criterion",
-        ),
+        ('like = "relevance"\nweight = 30', 'like = "relevance"\nweight = 35', "tracks[0].levels[0].scenario.rubric[4].weight", "sum to 105"),
+        ('like = "clarity"\nweight = 15', 'like = "brevity"\nweight = 15', "tracks[0].levels[0].scenario.rubric[4].like", "no shared criterion"),
         ("difficulty = 1\n", "difficulty = 7\n", "tracks[0].levels[0].scenario.difficulty", "outside 1 to 3"),
         ("difficulty = 1\n", "difficulty = true\n", "tracks[0].levels[0].scenario.difficulty", "found true or false"),
         ('channel = "email"', 'channel = "pigeon"', "tracks[0].levels[0].scenario.channel", "one of: email, message, call, meeting"),
@@ -57,12 +47,7 @@ def test_the_builtin_files_have_no_faults() -> None:
         ('title = "A note to a head of operations"', 'titel = "A note"', "tracks[0].levels[0].scenario.titel", "unknown key"),
         ('seniority = "director"', 'seniority = "boss"', "tracks[0].levels[0].scenario.persona.seniority", "'boss' is not known"),
         ("strong = { points = 92", "strong = { points = 40", "tracks[0].levels[0].scenario.anchors", "must rise"),
-        (
-            '{ kind = "question_first", points = 1 }',
-            '{ kind = "guess" }',
-            "tracks[0].levels[0].scenario.rubric[1].signals[1].kind",
-            "not known",
-        ),
+        ('{ kind = "question_first", points = 1 }', '{ kind = "guess" }', "tracks[0].levels[0].scenario.rubric[1].signals[1].kind", "not known"),
         (
             '{ kind = "question_first", points = 1 }',
             '{ kind = "says", label = "x", any = ["Big Words!"] }',
@@ -101,10 +86,7 @@ def test_a_fault_is_named_with_path_and_line(old: str, new: str, path: str, says
 
 def test_the_line_of_a_weight_is_exact() -> None:
     """The line is the one a person would open, even far down in the file."""
-    broken = FOUNDATIONS.replace(
-        'id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = 25',
-        'id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = "25"',
-    )
+    broken = FOUNDATIONS.replace('id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = 25', 'id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = "25"')
     [fault] = check_pack(broken)
     assert fault.path == "tracks[0].levels[1].scenario.rubric[0].weight"
     assert fault.line == line_of(broken, 'weight = "25"')
@@ -112,11 +94,7 @@ def test_the_line_of_a_weight_is_exact() -> None:
 
 def test_all_faults_are_reported_at_once() -> None:
     """Three faults in one file give three lines, in file order."""
-    broken = (
-        OUTREACH.replace("difficulty = 1", "difficulty = 9")
-        .replace('channel = "message"', 'channel = "fax"')
-        .replace('id = "cold_03"', 'id = "cold_01"')
-    )
+    broken = OUTREACH.replace("difficulty = 1", "difficulty = 9").replace('channel = "message"', 'channel = "fax"').replace('id = "cold_03"', 'id = "cold_01"')
     faults = check_pack(broken)
     assert [fault.path for fault in faults] == ["scenarios[0].difficulty", "scenarios[2].id", "scenarios[3].channel"]
     assert [fault.line for fault in faults] == sorted(fault.line for fault in faults)
@@ -126,12 +104,12 @@ def test_all_faults_are_reported_at_once() -> None:
     ("text", "says"),
     [
         ("", "missing"),
-        ('format = 1\nlanguage = "en"\n', "holds no [[tracks]] and no [[scenarios]]"),
+        ("format = 1\nlanguage = \"en\"\n", "holds no [[tracks]] and no [[scenarios]]"),
         ("[[tracks]\nid = 1", "not valid TOML"),
         ("a = " + "[" * 20_000, "not valid TOML"),
         ("\x00", "not valid TOML"),
         ("#" * (MAX_FILE_CHARS + 1), "split it"),
-        ('format = 1\nlanguage = "en"\ntracks = 7\nscenarios = [1, {}]\n', "expected a list of tables"),
+        ("format = 1\nlanguage = \"en\"\ntracks = 7\nscenarios = [1, {}]\n", "expected a list of tables"),
     ],
 )
 def test_any_text_gets_a_fault_and_no_exception(text: str, says: str) -> None:
@@ -147,12 +125,11 @@ def test_a_syntax_error_names_its_line() -> None:
     assert fault.line == line_of(broken, "channel = email")
 
 
+
+
 @given(
     st.lists(
-        st.tuples(
-            st.integers(0, len(FOUNDATIONS.splitlines()) - 1),
-            st.sampled_from(["", "x = 1", "[a]", "weight = -1", "}", '"', "signals = []", "[[tracks]]"]),
-        ),
+        st.tuples(st.integers(0, len(FOUNDATIONS.splitlines()) - 1), st.sampled_from(["", "x = 1", "[a]", "weight = -1", "}", '"', "signals = []", "[[tracks]]"])),
         min_size=1,
         max_size=4,
     )
@@ -194,28 +171,10 @@ def test_every_path_of_a_file_has_a_line(file: Path) -> None:
 
 
 keys = st.text("abcdef", min_size=1, max_size=3)
-scalars = st.integers(0, 99).map(str) | st.sampled_from(
-    [
-        '"x # ] }"',
-        "'''a\n]\nb'''",
-        '"""\n[[no]]\nk = 1\n"""',
-        "true",
-        "1979-05-27",
-        '"\\""',
-        "[1, 2,\n 3]",
-        "{ q = 1, r = [ { s = 2 } ] }",
-        "[]",
-    ]
-)
+scalars = st.integers(0, 99).map(str) | st.sampled_from(['"x # ] }"', "'''a\n]\nb'''", '"""\n[[no]]\nk = 1\n"""', "true", "1979-05-27", '"\\""', "[1, 2,\n 3]", "{ q = 1, r = [ { s = 2 } ] }", "[]"])
 
 
-@given(
-    st.lists(
-        st.tuples(st.sampled_from(["", "[{}]", "[[{}]]"]), keys, st.dictionaries(keys, scalars, min_size=1, max_size=3)),
-        min_size=1,
-        max_size=4,
-    )
-)
+@given(st.lists(st.tuples(st.sampled_from(["", "[{}]", "[[{}]]"]), keys, st.dictionaries(keys, scalars, min_size=1, max_size=3)), min_size=1, max_size=4))
 @settings(max_examples=80, deadline=None)
 def test_a_key_stands_on_the_line_that_the_locator_names(blocks: list[tuple[str, str, dict[str, str]]]) -> None:
     """For generated TOML with strings that look like syntax, the named line holds the key."""

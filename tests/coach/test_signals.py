@@ -48,17 +48,7 @@ def test_any_text_gets_a_card(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "",
-        " \n\t ",
-        "\x00\x1b[31m\x7f" * 1000,
-        "\u202e\u200b\ufeff" * 50,
-        "?" * 100_000,
-        "a" * 100_000,
-        "what cost why " * 8_000,
-        "\n" * 100_000,
-        "😀" * 25_000,
-    ],
+    ["", " \n\t ", "\x00\x1b[31m\x7f" * 1000, "\u202e\u200b\ufeff" * 50, "?" * 100_000, "a" * 100_000, "what cost why " * 8_000, "\n" * 100_000, "😀" * 25_000],
     ids=["empty", "blank", "control", "invisible", "marks", "one word", "100 kB", "lines", "emoji"],
 )
 def test_b6_hostile_texts_score_nothing(text: str) -> None:
@@ -102,23 +92,14 @@ def test_keyword_stuffing_does_not_pass(scenario: Scenario) -> None:
 def test_copying_the_scenario_the_rubric_or_the_ideal_earns_nothing(scenario: Scenario) -> None:
     """What the coach has shown cannot be handed back as an answer."""
     rubric = " ".join(f"{criterion.name}. {criterion.description} {criterion.suggestion}" for criterion in scenario.rubric)
-    for text in (
-        scenario.situation,
-        scenario.opening,
-        rubric,
-        scenario.ideal,
-        scenario.ideal.replace(". ", ".\n").upper(),
-        " ".join(scenario.mistakes),
-    ):
+    for text in (scenario.situation, scenario.opening, rubric, scenario.ideal, scenario.ideal.replace(". ", ".\n").upper(), " ".join(scenario.mistakes)):
         assert score_by_signals(scenario, text).total <= 15
 
 
 @each_scenario
 def test_describing_an_answer_is_not_answering(scenario: Scenario) -> None:
     """Reciting the method earns little."""
-    method = (
-        "I would acknowledge the concern, explore it with an open question, name a figure, and propose a next step with a day and a time."
-    )
+    method = "I would acknowledge the concern, explore it with an open question, name a figure, and propose a next step with a day and a time."
     labels = " ".join(f"I use {signal.label}." for criterion in scenario.rubric for signal in criterion.signals)
     assert score_by_signals(scenario, method).total <= 15
     assert score_by_signals(scenario, labels).total < PASS_MARK
@@ -166,46 +147,14 @@ def test_the_card_explains_each_criterion() -> None:
 @pytest.mark.parametrize(
     ("signal", "good", "bad"),
     [
-        (
-            Signal(kind="question", label="q"),
-            "Is the queue long in the morning? That is what I wanted to ask you about before anything else today.",
-            "I wanted to ask you about the queue in the morning before anything else, if I may do so today.",
-        ),
-        (
-            Signal(kind="question", label="q", open=True),
-            "What does the queue cost you in the morning? I ask because I read it in your interview last week.",
-            "Does the queue cost you money in the morning? I ask because I read it in your interview last week.",
-        ),
-        (
-            Signal(kind="question", label="q", phrases=("cost",)),
-            "What does the queue cost you now? I ask because I read about it in your interview last week.",
-            "What do you think of the queue? I ask because I read about the cost in your interview last week.",
-        ),
-        (
-            Signal(kind="question_first", label="q"),
-            "How long is the queue? Then I will tell you about our platform and what it does for people in your place.",
-            "We have a good story about our platform and what it does for you. How long is the queue with you?",
-        ),
-        (
-            Signal(kind="number", label="n"),
-            "One of our clients saved 40 euros on every lorry at the gate, which is what made them stay. They told us so last week.",
-            "One of our clients saved a lot of time at the gate, which is what made them stay. We talk on Tuesday at 10.",
-        ),
-        (
-            Signal(kind="next_step", label="n"),
-            "That is what I read. I would like to propose that we talk about it on Thursday at 10, if that is fine with you.",
-            "That is what I read on Thursday. It would be nice to hear from you at some point, whenever you are in the mood for it.",
-        ),
-        (
-            Signal(kind="echo", label="e", least=2),
-            "You wrote that lorries stand in the lane and wake the neighbours before it is light. I would like to hear more about that.",
-            "You wrote that things are hard these days, and that people call. I would like to hear more about that.",
-        ),
-        (
-            Signal(kind="says", label="s", phrases=("so that you",)),
-            "We do it in this way, so that you have the morning for yourself. It is for the people who work with you as well.",
-            "We do it in this way, and that is what makes us proud. It is for the people who work with us as well.",
-        ),
+        (Signal(kind="question", label="q"), "Is the queue long in the morning? That is what I wanted to ask you about before anything else today.", "I wanted to ask you about the queue in the morning before anything else, if I may do so today."),
+        (Signal(kind="question", label="q", open=True), "What does the queue cost you in the morning? I ask because I read it in your interview last week.", "Does the queue cost you money in the morning? I ask because I read it in your interview last week."),
+        (Signal(kind="question", label="q", phrases=("cost",)), "What does the queue cost you now? I ask because I read about it in your interview last week.", "What do you think of the queue? I ask because I read about the cost in your interview last week."),
+        (Signal(kind="question_first", label="q"), "How long is the queue? Then I will tell you about our platform and what it does for people in your place.", "We have a good story about our platform and what it does for you. How long is the queue with you?"),
+        (Signal(kind="number", label="n"), "One of our clients saved 40 euros on every lorry at the gate, which is what made them stay. They told us so last week.", "One of our clients saved a lot of time at the gate, which is what made them stay. We talk on Tuesday at 10."),
+        (Signal(kind="next_step", label="n"), "That is what I read. I would like to propose that we talk about it on Thursday at 10, if that is fine with you.", "That is what I read on Thursday. It would be nice to hear from you at some point, whenever you are in the mood for it."),
+        (Signal(kind="echo", label="e", least=2), "You wrote that lorries stand in the lane and wake the neighbours before it is light. I would like to hear more about that.", "You wrote that things are hard these days, and that people call. I would like to hear more about that."),
+        (Signal(kind="says", label="s", phrases=("so that you",)), "We do it in this way, so that you have the morning for yourself. It is for the people who work with you as well.", "We do it in this way, and that is what makes us proud. It is for the people who work with us as well."),
     ],
     ids=lambda value: value.kind if isinstance(value, Signal) else "",
 )

@@ -69,10 +69,7 @@ def sink_and_count(request: pytest.FixtureRequest, tmp_path: Path, tables: Trace
         sink, count = PostgrestSink.over_http(tables.base_url), lambda: len(tables.spans)
     else:
         exporter = InMemorySpanExporter()
-        sink, count = (
-            OtlpSink(exporter=exporter),
-            lambda: len({found.context.span_id for found in exporter.get_finished_spans() if found.context}),
-        )
+        sink, count = OtlpSink(exporter=exporter), lambda: len({found.context.span_id for found in exporter.get_finished_spans() if found.context})
     yield sink, count
     sink.close()
 

@@ -67,3 +67,4 @@ def capture_traces(*, capture: Capture = "content", clock: Clock | None = None, 
     traces = CapturedTraces()
     with installed_tracer(Tracer(traces, capture=capture, clock=clock, seed=seed, otel=False)):
         yield traces
+
