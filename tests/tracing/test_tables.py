@@ -119,10 +119,16 @@ def test_the_service_neither_changes_nor_deletes_spans(database: Any) -> None:
                 " values (%s, %s, 'x', 'ok', %s, %s, 1, 1, true)",
                 (UUID(int=number), UUID(int=number), at, at),
             )
-        connection.execute("insert into public.pipeline_traces (trace_id, pipeline_name, start_time) values (%s, 'x', %s)", (UUID(int=0), old))
+        connection.execute(
+            "insert into public.pipeline_traces (trace_id, pipeline_name, start_time) values (%s, 'x', %s)", (UUID(int=0), old)
+        )
         connection.commit()
         connection.execute("set role project_admin")
-        for statement in ("update public.pipeline_spans set span_name = 'y'", "delete from public.pipeline_spans", "delete from public.pipeline_traces"):
+        for statement in (
+            "update public.pipeline_spans set span_name = 'y'",
+            "delete from public.pipeline_spans",
+            "delete from public.pipeline_traces",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(statement)  # type: ignore[call-overload]  # constants
         gone = connection.execute("select public.delete_pipeline_traces_before(%s)", (new - timedelta(days=30),)).fetchone()

@@ -18,3 +18,4 @@ app.command("dealquest.cli.doctor:doctor", name="doctor", help="Show what is set
 app.command("dealquest.cli.db:app", name="db", help="The database: status and migrations.")
 app.command("dealquest.cli.keys:app", name="keys", help="Encryption keys: make one, rotate the stored secrets.")
 app.command("dealquest.cli.scenarios:app", name="scenarios", help="Scenario packs: check a file.")
+app.command("dealquest.cli.traces:app", name="traces", help="Pipeline runs: list, show, follow, count, export, send again.")

@@ -26,7 +26,7 @@ from .context import (
 )
 from .decorator import traced_span
 from .models import Kind, SpanModel, Status, TraceModel
-from .readers import RemoteTraces, find_trace, read_records, read_traces, replay
+from .readers import RemoteTraces, find_trace, gather, read_records, read_traces, replay
 from .recorder import MemoryRecorder
 from .records import Record
 from .redact import Redactor, Rule
@@ -42,6 +42,7 @@ from .sinks import (
     Unavailable,
 )
 from .spans import NoSpan, Span
+from .stats import PipelineStats, summarize
 from .story import Trace, assemble, draw_tree
 from .tracer import Recorder, Tracer, parse_traceparent
 
@@ -64,6 +65,7 @@ __all__ = [
     "OtlpSink",
     "Outcome",
     "Overflow",
+    "PipelineStats",
     "PostgrestSink",
     "Record",
     "Recorder",
@@ -83,6 +85,7 @@ __all__ = [
     "current_span",
     "draw_tree",
     "find_trace",
+    "gather",
     "install_tracer",
     "installed_tracer",
     "langfuse_sink",
@@ -94,6 +97,7 @@ __all__ = [
     "read_traces",
     "replay",
     "span",
+    "summarize",
     "trace",
     "traced_span",
     "wrap_context",
