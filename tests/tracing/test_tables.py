@@ -115,7 +115,8 @@ def test_the_service_neither_changes_nor_deletes_spans(database: Any) -> None:
         old, new = datetime.now(UTC) - timedelta(days=40), datetime.now(UTC)
         for number, at in enumerate((old, new)):
             connection.execute(
-                "insert into public.pipeline_spans (span_id, trace_id, span_name, status, start_time, end_time, start_ns, duration_ms, success)"
+                "insert into public.pipeline_spans (span_id, trace_id, span_name, status,"
+                " start_time, end_time, start_ns, duration_ms, success)"
                 " values (%s, %s, 'x', 'ok', %s, %s, 1, 1, true)",
                 (UUID(int=number), UUID(int=number), at, at),
             )
