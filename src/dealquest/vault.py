@@ -284,4 +284,4 @@ def _read_time(token: object) -> int | None:
 
 
 def _refused() -> DeniedError:
-    return DeniedError("the stored secret cannot be opened here; enter it again", code="vault.sealed.refused")
+    return DeniedError("the stored secret cannot be opened here; enter it again", code="vault.sealed.refused", forbidden=True)

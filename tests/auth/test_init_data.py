@@ -350,6 +350,13 @@ def test_errors_hold_neither_hash_nor_token() -> None:
     assert "canary canary" not in shown
 
 
+def test_two_tokens_of_one_bot_are_two_keys() -> None:
+    """A set of keys keeps the new and the old token of one bot."""
+    keys = {BotKey.from_token(Secret(f"7:{letter * 20}")) for letter in "ab"}
+    assert len(keys) == 2
+    assert BotPublicKey(7) == BotPublicKey(7) != BotPublicKey(7, TEST_PUBLIC_KEY)
+
+
 def test_keys_and_proofs_stay_out_of_reprs() -> None:
     """Printing a key or a verified value shows no secret, hash or signature."""
     raw = sign_init_data(TOKEN, auth_date=NOW, user=USER, signature="sig-canary")

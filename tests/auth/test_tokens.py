@@ -15,8 +15,11 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -397,6 +400,13 @@ def test_j5_typ_is_checked_beside_the_key(typ: Any) -> None:
     assert refusal(forge(claims(typ=typ))) == "claims"
 
 
+def certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    signed = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, SHA256())
+    return signed.public_bytes(Encoding.DER)
+
+
 def public_keys() -> dict[str, str]:
     keys = {
         "rsa": rsa.generate_private_key(65537, 2048),
@@ -411,6 +421,8 @@ def public_keys() -> dict[str, str]:
         found[f"{name}-der-base64"] = base64.b64encode(der).decode()
         found[f"{name}-der-base64url"] = b64(der)
         found[f"{name}-der-hex"] = der.hex()
+        found[f"{name}-ssh-body"] = found[f"{name}-ssh"].split()[1]
+    found["certificate"] = base64.b64encode(certificate(keys["ec"])).decode()
     found["jwk"] = '{"kty":"RSA","e":"AQAB","n":"' + b64(os.urandom(64)) + '"}'
     return found
 

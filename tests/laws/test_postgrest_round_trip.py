@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from dealquest.errors import InputError
+from dealquest.storage.engine.incoming import Incoming
 from dealquest.storage.engine.parse import Limits, parse_request, split_query
 from dealquest.storage.postgrest import ast
 from dealquest.storage.postgrest.conditions import build_filter
@@ -175,9 +176,9 @@ def parse_back(request: ast.Request, dialect: str = "postgrest16") -> ast.Reques
     rendered = render(request, DIALECTS[dialect])
     path, _, query = rendered.url.partition("?")
     headers = dict(rendered.headers)
-    return parse_request(
-        rendered.method, path, split_query(query), headers, rendered.payload.content, limits=WIDE, prefer=[headers.get("prefer", "")]
-    )
+    prefer = [headers["prefer"]] if "prefer" in headers else []
+    incoming = Incoming(rendered.method, path, query, headers, prefer, rendered.payload.content)
+    return parse_request(incoming, split_query(query), limits=WIDE)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -205,7 +205,7 @@ async def test_the_deadline_ends_a_peer_that_hangs(pair: Pair) -> None:
         began = anyio.current_time()
         with pytest.raises(LimitError) as caught:
             await speech.transcribe(VOICE, deadline_s=0.4)
-    assert caught.value.code in {"transcription.deadline", "wire.timeout"}
+    assert caught.value.code == "transcription.deadline"
     assert 0.39 <= anyio.current_time() - began < 0.9  # the benchmark holds the bar of 0.1 s; a busy machine must not fail a test
 
 

@@ -127,7 +127,8 @@ def verify_init_data(raw: str, bots: Sequence[Bot], *, now: datetime, max_age_s:
 
     Args:
         raw: The string exactly as Telegram gave it, decoded by nobody.
-        bots: Keys of the bots that may have signed, newest first: `BotKey` proves by token, `BotPublicKey` by bot id.
+        bots: Keys of the bots that may have signed, newest first: `BotKey` proves by token, `BotPublicKey` by the
+            bot's id, which does not count where the same bot's token is given too.
         now: The present, aware.
         max_age_s: Seconds since `auth_date` after which it is refused.
         max_skew_s: Seconds by which `auth_date` may lie in the future.
@@ -225,7 +226,9 @@ def _check_string(fields: Mapping[str, str], *, third_party: bool = False) -> by
 def _find_signer(fields: Mapping[str, str], digest: bytes | None, bots: Sequence[Bot]) -> tuple[int, str]:
     """Rule 5: the bot's id and the proof that held."""
     by_token = [bot for bot in bots if isinstance(bot, BotKey)]
-    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey)] if fields.get("signature") else []
+    # A bot whose token is known is proven by it alone: with two proofs a replayed string would have two names.
+    known = {bot.bot_id for bot in by_token}
+    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey) and bot.bot_id not in known] if fields.get("signature") else []
     if digest is not None and by_token:
         message = _check_string(fields)
         for bot in by_token:

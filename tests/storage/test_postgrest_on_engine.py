@@ -1,29 +1,28 @@
 """The client against the engine on a real PostgreSQL: every promise that needs a server's meaning."""
 
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, LiteralString
 from uuid import UUID
 
 import attrs
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dealquest.errors import ConflictError, DealQuestError, DeniedError, InputError, LimitError, NotFoundError
 from dealquest.storage import Postgrest, all_of, any_of, col, embed, find_body, negate
+from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.values import ANON, SERVICE
 
 SCHEMA = """
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'client_login') THEN
-    CREATE ROLE client_login LOGIN NOINHERIT;
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'project_admin') THEN CREATE ROLE project_admin; END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'anon') THEN CREATE ROLE anon; END IF;
-END $$;
+CREATE ROLE client_login LOGIN NOINHERIT; CREATE ROLE project_admin; CREATE ROLE anon;
 GRANT project_admin, anon TO client_login;
 CREATE SCHEMA shop; CREATE SCHEMA attic;
 CREATE TABLE shop.teams (id int PRIMARY KEY, name text NOT NULL);
@@ -84,29 +83,33 @@ class Number:
 
 
 @pytest.fixture(scope="module")
-def database(server: Any) -> Any:
-    server.run_sql("DROP DATABASE IF EXISTS client_contract")
-    server.run_sql("CREATE DATABASE client_contract")
-    server.run_sql(SCHEMA, database="client_contract")
-    return server
+def database() -> Iterator[EmbeddedPostgres]:
+    """The embedded server in a folder of its own, which every user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="dealquest-client-"))
+    folder.chmod(0o755)
+    try:
+        with EmbeddedPostgres(folder) as server:
+            run_sql(server, SCHEMA)
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_sql(server: EmbeddedPostgres, sql: LiteralString) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(sql)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """The engine is tried on both loops by its own contracts; here the client's meaning is the point."""
-    return "asyncio"
-
-
-@pytest.fixture
-async def engine(database: Any) -> AsyncIterator[Engine]:
-    database.run_sql(
+async def engine(database: EmbeddedPostgres) -> AsyncIterator[Engine]:
+    run_sql(
+        database,
         "TRUNCATE shop.teams, shop.users, shop.attempts, shop.kinds, shop.turns;"
         "INSERT INTO shop.teams VALUES (1, 'red'), (2, 'blue');"
         "INSERT INTO shop.users (id, team_id, name) VALUES (1, 1, 'Ada'), (2, 1, 'Bob'), (3, NULL, 'Cy');"
         "INSERT INTO shop.attempts (id, user_id, score) VALUES (1, 1, 10), (2, 1, 70), (3, 2, 60), (4, 1, 90)",
-        database="client_contract",
     )
-    async with await Engine.open(database.dsn("client_login", "client_contract"), CONFIG) as opened:
+    async with await Engine.open(database.dsn("client_login"), CONFIG) as opened:
         yield opened
 
 
