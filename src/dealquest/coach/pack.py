@@ -124,11 +124,13 @@ class Lexicon:
         language: Language tag, such as `en`.
         phrases: Named groups of phrases; a signal refers to one as `@name`.
         wording: The scorer's own sentences, with `str.format` fields.
+        endings: What a word of a phrase may end in and still match.
     """
 
     language: str
     phrases: Mapping[str, tuple[str, ...]]
     wording: Mapping[str, str]
+    endings: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
