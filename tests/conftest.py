@@ -1,9 +1,80 @@
-"""What every test shares."""
+"""What every test shares: both event loops, and one real PostgreSQL for the whole run."""
 
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import attrs
+import psycopg
 import pytest
+
+from dealquest.storage.embedded import EmbeddedPostgres
+from dealquest.storage.migrations import LOGIN_ROLE, ensure_login, migrate
+
+pytest_plugins = ["dealquest.testing.pytest_plugin"]
 
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Cores run on both event loops."""
     return str(request.param)
+
+
+@attrs.frozen(kw_only=True)
+class TestDatabase:
+    """A migrated database of one test: the owner's way in, and the engine's."""
+
+    __test__: ClassVar[bool] = False
+
+    owner_dsn: str
+    login_dsn: str
+
+
+@contextmanager
+def data_home() -> Iterator[Path]:
+    """A data folder that PostgreSQL's account may enter, also when root runs the tests."""
+    home = Path(tempfile.mkdtemp(prefix="dealquest-test-"))
+    home.chmod(0o711)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty data folder, with a space in its name; a server left in it is stopped."""
+    with data_home() as parent:
+        folder = parent / "data folder"
+        yield folder
+        if (folder / "postgres").exists():
+            with EmbeddedPostgres(folder):
+                pass  # join what a killed process left running; the last one to leave stops it
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The embedded server, with a migrated template database."""
+    with data_home() as home, EmbeddedPostgres(home) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("create database migrated")
+        migrate(server.dsn(database="migrated"))
+        ensure_login(server.dsn(database="migrated"), None)
+        yield server
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[TestDatabase]:
+    """A fresh copy of the migrated database."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
+        connection.execute(f"create database {name} template migrated")  # type: ignore[call-overload]  # a name of ours
+        yield TestDatabase(owner_dsn=postgres.dsn(database=name), login_dsn=postgres.dsn(LOGIN_ROLE, database=name))
+        connection.execute(f"drop database {name} with (force)")  # type: ignore[call-overload]  # a name of ours

@@ -27,6 +27,8 @@ class DealQuestError(Exception):
         self.code = code
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+        self.reference: str | None = None
+        """The peer's own id of the job that failed, where there is one: what it is resumed by."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders with their code."""

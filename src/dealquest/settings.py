@@ -149,6 +149,14 @@ class Settings:
         "ASSEMBLYAI_API_KEY", _secret, default=None, secret=True, purpose="speech to text", without="voice messages are declined"
     )
     assemblyai_base_url: str = _variable("ASSEMBLYAI_BASE_URL", _url, default=ASSEMBLYAI_BASE_URL, purpose="where AssemblyAI is reached")
+    whisper_base_url: str | None = _variable(
+        "WHISPER_BASE_URL",
+        _url,
+        default=None,
+        purpose="a speech server of your own with OpenAI's /audio/transcriptions, such as http://host/v1",
+    )
+    whisper_api_key: Secret | None = _variable("WHISPER_API_KEY", _secret, default=None, secret=True, purpose="its key, if it wants one")
+    whisper_model: str = _variable("WHISPER_MODEL", _text, default="whisper-1", purpose="its model")
 
     telegram_bot_token: Secret | None = _variable(
         "TELEGRAM_BOT_TOKEN", _bot_token, default=None, secret=True, purpose="the bot's token", without="no Telegram, the terminal works"
@@ -173,6 +181,9 @@ class Settings:
         "JWT_SECRET", _jwt_secret, default=None, secret=True, purpose="signs session tokens (HS256)", without="no sign-in over HTTP"
     )
 
+    given: frozenset[str] = attrs.field(default=frozenset(), metadata={})
+    """Names of the variables that were set, for `dealquest doctor`."""
+
     @property
     def has_model(self) -> bool:
         """Whether any model can be asked with the operator's own settings."""
@@ -191,9 +202,13 @@ class Variable:
     field: str
 
 
+def _variable_fields() -> "list[attrs.Attribute[Any]]":
+    return [field for field in attrs.fields(Settings) if "variable" in field.metadata]
+
+
 def variables() -> Iterator[Variable]:
     """Every variable that is read, in order."""
-    for field in attrs.fields(Settings):
+    for field in _variable_fields():
         default = field.default
         text = "" if default in (None, ()) else "the user's data folder" if isinstance(default, attrs.Factory) else str(default)  # type: ignore[arg-type]
         yield Variable(
@@ -218,13 +233,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     source = os.environ if environ is None else environ
     problems: list[str] = []
     found: dict[str, Any] = {}
-    for field in attrs.fields(Settings):
+    given: set[str] = set()
+    for field in _variable_fields():
         name, parse = field.metadata["variable"], field.metadata["parse"]
         raw = source.get(name, "").strip()
         if name == "DATABASE_URL" and not raw:
             raw = _url_from_parts(source)
         if not raw:
             continue
+        given.add(name)
         try:
             found[field.name] = parse(raw)
         except ValueError as exc:
@@ -233,7 +250,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         problems.append("JWT_SECRET and ENCRYPTION_KEY are the same; one leak would open both, give each its own")
     if problems:
         raise SettingsError("Settings to mend:\n" + "\n".join(f"  - {problem}" for problem in problems), code="settings.invalid")
-    return Settings(**found)
+    return Settings(**found, given=frozenset(given))
 
 
 def _url_from_parts(source: Mapping[str, str]) -> str:

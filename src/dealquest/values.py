@@ -113,7 +113,8 @@ class Secret:
             return NotImplemented
         import hmac  # noqa: PLC0415  # rarely needed, and values must import fast
 
-        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        # An error of the codec would carry the text.
+        return hmac.compare_digest(self.reveal().encode("utf-8", "surrogatepass"), other.reveal().encode("utf-8", "surrogatepass"))
 
     def __hash__(self) -> int:
         return hash((Secret, self.reveal()))

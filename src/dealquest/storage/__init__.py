@@ -1,1 +1,51 @@
-"""What outlives a request: PostgREST client, engine, embedded PostgreSQL, migrations."""
+"""What outlives a request: PostgREST client, engine, embedded PostgreSQL, migrations.
+
+Each name is loaded when it is first asked for, so that the client needs no driver.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .postgrest.client import Postgrest, Table
+    from .postgrest.conditions import all_of, any_of, col, negate
+    from .postgrest.dialects import DIALECTS, DialectName
+    from .postgrest.errors import ErrorBody, find_body
+    from .postgrest.query import Page, embed
+
+__all__ = [
+    "DIALECTS",
+    "DialectName",
+    "ErrorBody",
+    "Page",
+    "Postgrest",
+    "Table",
+    "all_of",
+    "any_of",
+    "col",
+    "embed",
+    "find_body",
+    "negate",
+]
+
+_HOMES = {
+    "DIALECTS": "postgrest.dialects",
+    "DialectName": "postgrest.dialects",
+    "ErrorBody": "postgrest.errors",
+    "Page": "postgrest.query",
+    "Postgrest": "postgrest.client",
+    "Table": "postgrest.client",
+    "all_of": "postgrest.conditions",
+    "any_of": "postgrest.conditions",
+    "col": "postgrest.conditions",
+    "embed": "postgrest.query",
+    "find_body": "postgrest.errors",
+    "negate": "postgrest.conditions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the part that holds a name."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,5 @@
+"""`python -m dealquest`."""
+
+from dealquest.cli import main
+
+main()

@@ -1,0 +1,96 @@
+"""What `dealquest doctor` finds out by asking each part once; no token is spent."""
+
+from collections.abc import Iterator
+from typing import Literal, TypeAlias
+
+import anyio
+import attrs
+
+from dealquest.compose import open_kit
+from dealquest.errors import DealQuestError
+from dealquest.settings import Settings
+from dealquest.vault import Vault
+from dealquest.wire import HttpRequest, open_transport
+
+CHECK_TIMEOUT_S = 15.0
+
+State: TypeAlias = Literal["ok", "warning", "fault", "off"]
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One part and how it is."""
+
+    part: str
+    state: State
+    message: str
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Ask the database, the models, the bot and the vault."""
+    findings: list[Finding] = []
+    with anyio.move_on_after(2 * CHECK_TIMEOUT_S) as scope:
+        findings += await _records_and_models(settings)
+        findings.append(await _telegram(settings))
+    findings += _at_rest(settings)
+    if scope.cancelled_caught:
+        findings.append(Finding(part="doctor", state="fault", message=f"gave up after {2 * CHECK_TIMEOUT_S:g} s; a part does not answer"))
+    return findings
+
+
+async def _records_and_models(settings: Settings) -> list[Finding]:
+    try:
+        async with open_kit(settings) as kit:
+            where = settings.insforge_base_url or ("DATABASE_URL" if settings.database_url else f"embedded, in {settings.home}")
+            await kit.records.table("users").select("id").limit(1).all()
+            findings = [Finding(part="records", state="ok", message=where)]
+            if kit.llm is None:
+                return [
+                    *findings,
+                    Finding(part="model", state="off", message="answers are scored offline; set OPENROUTER_API_KEY or OPENAI_BASE_URL"),
+                ]
+            for key in await kit.llm.check_keys():
+                message = (
+                    key.error.message if key.error else f"left: {key.left_usd} USD" if key.left_usd is not None else "the key is accepted"
+                )
+                findings.append(Finding(part=f"key {key.provider}", state="ok" if key else "fault", message=message))
+            for model in await kit.llm.check_models():
+                state: State = {"served": "ok", "ageing": "warning", "gone": "fault", "unknown": "warning"}[model.state]  # type: ignore[assignment]  # four literals
+                asked = f" (asked as {model.asked_as})" if model.asked_as != model.model else ""
+                findings.append(Finding(part=f"model {model.model}", state=state, message=f"{model.state}{asked} {model.note}".strip()))
+            return findings
+    except DealQuestError as exc:
+        return [Finding(part="records", state="fault", message=exc.message)]
+
+
+async def _telegram(settings: Settings) -> Finding:
+    token = settings.telegram_bot_token
+    if token is None:
+        return Finding(part="telegram", state="off", message="set TELEGRAM_BOT_TOKEN to run the bot")
+    try:
+        async with open_transport(settings.telegram_api_base) as transport:
+            answer = await transport.send(HttpRequest(method="GET", url=f"/bot{token.reveal()}/getMe", timeout_s=CHECK_TIMEOUT_S))
+            me = answer.json()
+    except DealQuestError as exc:
+        return Finding(part="telegram", state="fault", message=exc.message)
+    if answer.status != 200 or not isinstance(me, dict) or not isinstance(me.get("result"), dict):
+        return Finding(part="telegram", state="fault", message="the Bot API refuses the token; ask BotFather for a new one")
+    return Finding(part="telegram", state="ok", message=f"@{me['result'].get('username', '?')}")
+
+
+def _at_rest(settings: Settings) -> Iterator[Finding]:
+    try:
+        if settings.encryption_keys:
+            Vault(settings.encryption_keys, other_secrets=[settings.jwt_secret] if settings.jwt_secret else [])
+            yield Finding(part="vault", state="ok", message=f"{len(settings.encryption_keys)} key(s), the first one seals")
+        else:
+            yield Finding(part="vault", state="off", message="set ENCRYPTION_KEY (see `dealquest keys generate`) to store users' keys")
+    except DealQuestError as exc:
+        yield Finding(part="vault", state="fault", message=exc.message)
+    if not settings.allowed_usernames and settings.telegram_bot_token is not None:
+        yield Finding(part="access", state="warning", message="everyone may use the bot and spend the shared key; set ALLOWED_USERNAMES")
+    yield Finding(
+        part="speech",
+        state="ok" if settings.assemblyai_api_key else "off",
+        message="AssemblyAI" if settings.assemblyai_api_key else "set ASSEMBLYAI_API_KEY for voice",
+    )

@@ -1,0 +1,58 @@
+"""The sentences of one language, from a TOML file; a key that a translation lacks falls back to English."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import attrs
+
+from .text import Text, fill
+
+FALLBACK = "en"
+
+
+@attrs.frozen
+class Catalogue:
+    """Templates by dotted key."""
+
+    language: str
+    templates: dict[str, str] = attrs.field(repr=False)
+
+    def say(self, key: str, /, **values: Text | str | float) -> Text:
+        """The sentence of a key, with its values filled in as plain text.
+
+        Raises:
+            KeyError: When neither this language nor English has the key, or a value is missing.
+        """
+        return fill(self.templates[key], values)
+
+    def label(self, key: str, /, **values: str | int) -> str:
+        """A button's label: the same, without styles."""
+        return self.say(key, **values).plain
+
+
+@cache
+def catalogue(language: str) -> Catalogue:
+    """The catalogue for a language tag such as `de` or `de-AT`; English where there is none."""
+    name = language.split("-", maxsplit=1)[0].casefold()
+    file = resources.files("dealquest.coach") / "texts" / f"{name}.toml"
+    if name == FALLBACK or not name.isalpha() or not file.is_file():
+        return Catalogue(FALLBACK, _templates(FALLBACK))
+    return Catalogue(name, {**_templates(FALLBACK), **_templates(name)})
+
+
+@cache
+def _templates(language: str) -> dict[str, str]:
+    text = (resources.files("dealquest.coach") / "texts" / f"{language}.toml").read_text("utf-8")
+    return _flat(tomllib.loads(text))
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value.strip("\n")
+    return flat

@@ -1,0 +1,123 @@
+"""The plain commands: start, help, stats, cancel, and what to say to words that fit nowhere."""
+
+import difflib
+from datetime import timedelta
+
+import attrs
+
+from dealquest.coach.progress import level_of, rank_of, xp_at_level
+
+from .answering import kept_buttons, start_buttons
+from .scene import Scene, bar, level_status, next_open_level, show_scenario
+from .text import Text, join
+from .values import Reply, State, Turn
+
+COMMANDS = ("start", "learn", "train", "stats", "help", "cancel")
+OPEN_FOR = timedelta(days=1)
+"""A scenario that waited longer is set aside, with a button to take it up again."""
+
+
+def is_expired(scene: Scene) -> bool:
+    """Whether the open scenario waited for more than a day, or is gone from the pack."""
+    state = scene.state
+    if state.at != "answering":
+        return False
+    return scene.open_scenario() is None or (state.since is not None and scene.now - state.since > OPEN_FOR)
+
+
+def set_aside(state: State) -> State:
+    """The same conversation with nothing open; difficulty and the last scenario stay known."""
+    return attrs.evolve(state, at="idle", kept_answer=None, since=None)
+
+
+def show_start(scene: Scene) -> Turn:
+    """Greet, say where the user stands, and show an open scenario again."""
+    user = scene.view.user
+    name = user.first_name or scene.event.user.first_name or "there"
+    if not user.greeted:
+        rows = ((scene.button("first_lesson", "go:learn"),), (scene.button("practise", "go:train"),))
+        return scene.stay(scene.reply(scene.say("start.welcome", name=name), _scorer_note(scene), buttons=rows))
+    level = level_of(user.total_xp)
+    where = scene.say("start.back", name=name, rank=rank_of(level), level=level, xp=user.total_xp)
+    scenario = scene.open_scenario()
+    if scenario is not None:
+        replies = [scene.reply(where, scene.say("start.open_scenario")), attrs.evolve(show_scenario(scene, scenario), edit=False)]
+        if scene.state.kept_answer is not None:
+            replies.append(Reply(text=scene.say("answer.kept"), buttons=kept_buttons(scene)))
+        return scene.stay(*replies)
+    following = next_open_level(scene.pack, scene.view)
+    lesson = (
+        scene.say("learn.finished")
+        if following is None
+        else scene.say("start.next_level", level=following[0].levels[following[1]].name, track=following[0].name)
+    )
+    return scene.stay(scene.reply(where + "\n" + lesson, _scorer_note(scene), buttons=start_buttons(scene)))
+
+
+def note_expired(scene: Scene) -> Reply:
+    """Say that the open scenario was set aside, with a way back to it."""
+    state = scene.state
+    scenario = scene.open_scenario()
+    if scenario is None:
+        return scene.reply(scene.say("unknown.stale"), buttons=start_buttons(scene))
+    data = f"learn:scenario:{state.level_id}" if state.mode == "learn" and state.level_id else f"again:{scenario.id}"
+    return Reply(text=scene.say("start.expired", title=scenario.title), buttons=((scene.button("take_up", data),),))
+
+
+def show_help(scene: Scene) -> Turn:
+    """The commands, a line each."""
+    lines = [scene.say("help.line", command=command, what=scene.say(f"command.{command}")) for command in COMMANDS]
+    return scene.stay(scene.reply(join((scene.say("help.title"), *lines)), scene.say("help.answering"), _scorer_note(scene)))
+
+
+def cancel(scene: Scene) -> Turn:
+    """Leave the open scenario; it stays unseen."""
+    if scene.state.at == "idle":
+        return scene.stay(scene.reply(scene.say("cancel.nothing"), buttons=start_buttons(scene)))
+    return Turn(replies=(scene.reply(scene.say("cancel.done"), buttons=start_buttons(scene)),), state=set_aside(scene.state))
+
+
+def show_stats(scene: Scene) -> Turn:
+    """XP, level, streak, lessons, practice and the last scores."""
+    view, user = scene.view, scene.view.user
+    level = level_of(user.total_xp)
+    floor, ceiling = xp_at_level(level), xp_at_level(level + 1)
+    into, needed = user.total_xp - floor, ceiling - floor
+    streak = {0: scene.say("stats.streak_none"), 1: scene.say("stats.streak_one")}.get(
+        user.streak_days, scene.say("stats.streak_days", days=user.streak_days)
+    )
+    statuses = [level_status(view, track, index) for track in scene.pack.tracks for index in range(len(track.levels))]
+    pool = scene.pack.practice
+    recent: Text = scene.say("stats.none")
+    if view.recent_scores:
+        scores = view.recent_scores
+        recent = scene.say("stats.recent", count=len(scores), mean=f"{sum(scores) / len(scores):.0f}", best=max(scores))
+    lines = (
+        scene.say("stats.title", rank=rank_of(level), level=level, bar=bar(into, needed), into=into, needed=needed, next=level + 1),
+        scene.say("stats.total", xp=user.total_xp, streak=streak),
+        scene.say("stats.levels", done=statuses.count("completed"), all=len(statuses)),
+        scene.say("stats.practice", seen=sum(scenario.id in view.seen for scenario in pool), pool=len(pool)),
+        recent,
+    )
+    return scene.stay(scene.reply(join(lines), buttons=start_buttons(scene)))
+
+
+def unknown_command(scene: Scene, command: str) -> Turn:
+    """Name the nearest command; an open scenario stays open."""
+    nearest = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.5)
+    key, values = ("unknown.command", {"nearest": nearest[0]}) if nearest else ("unknown.command_far", {})
+    return scene.stay(scene.reply(scene.say(key, command=command[:40], **values)))
+
+
+def unknown_text(scene: Scene) -> Turn:
+    """Words without an open scenario: say what can be done."""
+    return scene.stay(scene.reply(scene.say("unknown.text"), buttons=start_buttons(scene)))
+
+
+def stale_button(scene: Scene) -> Turn:
+    """A button of an earlier step, or one we never sent: change nothing."""
+    return scene.stay(attrs.evolve(scene.reply(scene.say("unknown.stale"), buttons=start_buttons(scene)), edit=False))
+
+
+def _scorer_note(scene: Scene) -> Text:
+    return scene.say("start.offline") if scene.offline else Text()

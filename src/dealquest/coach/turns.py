@@ -1,0 +1,352 @@
+"""The durable conversation: receive, claim, decide, commit once, deliver.
+
+Every step is one call of a SQL function, so it is one transaction on every backend that speaks
+PostgREST. A worker may die anywhere: an update stays open until a whole turn is committed, and a
+turn is committed once. Knows no transport; adapters bring events and take replies.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import attrs
+import msgspec
+
+from dealquest.errors import ConflictError, DealQuestError, PeerError, UnknownOutcomeError
+from dealquest.tracing import span, trace
+from dealquest.values import Clock, Principal, SystemClock
+
+from .dialogue import (
+    Effect,
+    EffectResult,
+    Event,
+    Flow,
+    Reply,
+    Scene,
+    ScoringFailed,
+    Turn,
+    View,
+    catalogue,
+    converse,
+)
+from .pack import Pack
+from .scorecard import ScoreCard
+from .scoring import Scorer
+
+LEASE_S = 15.0
+MAX_FAILURES = 4
+RELEASE_TIMEOUT_S = 2.0
+
+T = TypeVar("T")
+
+
+class Records(Protocol):
+    """What is needed of storage: SQL functions by name. `dealquest.storage.Postgrest` has it."""
+
+    def rpc(self, function: str, /, **arguments: Any) -> Awaitable[Any]:
+        """Call a function with JSON values; returns its JSON result."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """A reply that waits to be delivered.
+
+    Attributes:
+        id: To mark it as sent.
+        update_id: The event it answers.
+        seq: Its place among the replies to that event, from 0.
+        chat: Where it belongs.
+        reply: What to say.
+        attempts: How often delivery began, this one included.
+        placeholder: What the adapter stored with `note_placeholder` for this event.
+    """
+
+    id: int
+    update_id: int
+    seq: int
+    chat: str
+    reply: Reply
+    attempts: int = 1
+    placeholder: Any = None
+
+
+@attrs.frozen(kw_only=True)
+class Done:
+    """A turn that was committed by this worker; its replies are held for it to deliver."""
+
+    event: Event
+    deliveries: tuple[Delivery, ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Claim:
+    event: Event
+    attempts: int
+    steps: dict[str, Any]
+    view: View
+
+
+class Turns:
+    """The coach behind an inbox and an outbox.
+
+    Args:
+        records: Storage with the rights of the service role.
+        packs: The scenario pack for a language tag.
+        scorer: Scores answers; its errors become a reply, and the answer is kept.
+        offline_scorer: Used when the user asks for a score without a model.
+        worker: This process's name in leases, unique among those that run.
+        clock: Where time comes from.
+        lease_s: Seconds after which another worker may take over a turn whose worker went silent.
+        hold_s: Seconds for which committed replies are held for this worker to deliver.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        *,
+        packs: Callable[[str], Pack],
+        scorer: Scorer,
+        offline_scorer: Scorer,
+        worker: str,
+        clock: Clock | None = None,
+        lease_s: float = LEASE_S,
+        hold_s: float = 0.0,
+    ) -> None:
+        self._records = records
+        self._packs = packs
+        self._scorer = scorer
+        self._offline_scorer = offline_scorer
+        self._worker = worker
+        self._clock = clock or SystemClock()
+        self._lease_s = lease_s
+        self._hold_s = hold_s
+
+    async def receive(self, events: Sequence[Event]) -> int:
+        """Store events before anything is done with them; known ones change nothing.
+
+        Returns:
+            How many were new.
+        """
+        stored: int = await self._records.rpc("receive_updates", updates=msgspec.to_builtins(tuple(events)))
+        return stored
+
+    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:
+        """Claim the oldest open event of a chat that nobody works on, and finish its turn.
+
+        Returns:
+            The committed turn, or None when there was nothing to claim or another worker finished it first.
+
+        Raises:
+            DealQuestError: Storage failed; the event stays open and is tried again later.
+        """
+        answer = await self._records.rpc(
+            "claim_update", for_source=source, for_worker=self._worker, lease_s=self._lease_s, for_chat=chat, for_update_id=update_id
+        )
+        if answer is None:
+            return None
+        claim = _claimed(answer)
+        async with _Attempt(self._records, claim, self._worker):
+            async with trace(_pipeline(claim), user=_principal(claim)):
+                turn = await self._decide(claim)
+            return await self._commit(claim, turn)
+
+    async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
+        """Take replies that wait, in order per chat; each is held for `lease_s` seconds."""
+        rows = await self._records.rpc(
+            "claim_replies", for_source=source, for_worker=self._worker, lease_s=lease_s, for_chat=chat, most=most
+        )
+        return msgspec.convert(rows, list[Delivery])
+
+    async def replies_to(self, source: str, update_id: int) -> list[Delivery] | None:
+        """The replies to one event, delivered or not; None while its turn is open."""
+        rows = await self._records.rpc("replies_of", for_source=source, for_update_id=update_id)
+        return None if rows is None else msgspec.convert(rows, list[Delivery])
+
+    async def mark_sent(self, delivery: Delivery, reference: Any = None) -> bool:
+        """The reply arrived; `reference` is the channel's own id of it. False: it was marked before."""
+        marked: bool = await self._records.rpc("mark_sent", reply_id=delivery.id, for_worker=self._worker, reference=reference)
+        return marked
+
+    async def mark_unsent(self, delivery: Delivery, reason: str, *, retry_in_s: float = 0.0, give_up: bool = False) -> bool:
+        """The reply did not arrive: try again later, or keep it as a dead letter."""
+        marked: bool = await self._records.rpc(
+            "mark_unsent", reply_id=delivery.id, for_worker=self._worker, reason=reason, retry_in_s=retry_in_s, give_up=give_up
+        )
+        return marked
+
+    async def note_placeholder(self, event: Event, reference: Any) -> None:
+        """Remember the channel's placeholder message of an event, so that a repeat edits it instead of sending anew."""
+        await self._records.rpc(
+            "save_step", for_source=event.source, for_update_id=event.update_id, for_step="placeholder", step_result=reference
+        )
+
+    async def take_lease(self, name: str, *, lease_s: float) -> bool:
+        """Take, or keep, a job that one process does at a time."""
+        held: bool = await self._records.rpc("take_lease", lease_name=name, by_holder=self._worker, lease_s=lease_s)
+        return held
+
+    async def drop_lease(self, name: str) -> None:
+        """Hand that job back."""
+        await self._records.rpc("drop_lease", lease_name=name, by_holder=self._worker)
+
+    async def sweep(self) -> int:
+        """Forget finished events after some days; returns how many."""
+        gone: int = await self._records.rpc("sweep_conversations")
+        return gone
+
+    async def _decide(self, claim: _Claim) -> Turn:
+        language = claim.view.user.language
+        pack = self._packs(language)
+        scene = Scene(
+            view=claim.view,
+            event=claim.event,
+            pack=pack,
+            texts=catalogue(language),
+            now=self._clock.now(),
+            rng=random.Random(f"{claim.event.source}:{claim.event.update_id}"),  # noqa: S311  # a choice of scenario, not a secret
+            offline=self._scorer is self._offline_scorer,
+        )
+        flow: Flow = converse(scene)
+        step = 0
+        result: EffectResult | None = None
+        while True:
+            try:
+                effect = next(flow) if result is None else flow.send(result)
+            except StopIteration as end:
+                turn: Turn = end.value
+                return turn
+            result = await self._perform(claim, pack, effect, f"effect-{step}")
+            step += 1
+
+    async def _perform(self, claim: _Claim, pack: Pack, effect: Effect, step: str) -> EffectResult:
+        if step in claim.steps:
+            return msgspec.convert(claim.steps[step], ScoreCard)
+        scorer = self._offline_scorer if effect.offline else self._scorer
+        try:
+            async with span("score", scenario=effect.scenario_id) as scoring:
+                card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
+                scoring.set("score", card.total)
+                scoring.set("scorer", card.scorer)
+        except DealQuestError as exc:
+            if exc.code == "coach.lease_lost":
+                raise
+            return ScoringFailed(reason=exc.message, retryable=exc.retryable)
+        if not card.is_offline:
+            await self._records.rpc(
+                "save_step",
+                for_source=claim.event.source,
+                for_update_id=claim.event.update_id,
+                for_step=step,
+                step_result=msgspec.to_builtins(card),
+            )
+        return card
+
+    async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
+        """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
+        results: list[T] = []
+        failures: list[DealQuestError] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._renew, claim, group.cancel_scope)
+            try:
+                results.append(await call())
+            except DealQuestError as exc:
+                failures.append(exc)  # raised below, outside the group that would wrap it
+            group.cancel_scope.cancel()
+        if failures:
+            raise failures[0]
+        if not results:
+            raise ConflictError("Another worker took this message over.", code="coach.lease_lost")
+        return results[0]
+
+    async def _renew(self, claim: _Claim, scope: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(self._lease_s / 3)
+            try:
+                kept = await self._records.rpc(
+                    "renew_lease",
+                    for_source=claim.event.source,
+                    for_update_id=claim.event.update_id,
+                    for_worker=self._worker,
+                    lease_s=self._lease_s,
+                )
+            except PeerError:
+                continue  # the lease lasts a while longer, and the commit decides
+            if not kept:
+                scope.cancel()
+
+    async def _commit(self, claim: _Claim, turn: Turn) -> Done | None:
+        ids = await self._records.rpc("commit_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
+        if ids is None:
+            return None
+        deliveries = tuple(
+            Delivery(id=reply_id, update_id=claim.event.update_id, seq=seq, chat=claim.event.chat, reply=reply)
+            for seq, (reply_id, reply) in enumerate(zip(ids, turn.replies, strict=True))
+        )
+        return Done(event=claim.event, deliveries=deliveries)
+
+
+class _Attempt:
+    """Around one turn: whatever ends it early is written down, and the event is handed back."""
+
+    def __init__(self, records: Records, claim: _Claim, worker: str) -> None:
+        self._records = records
+        self._claim = claim
+        self._worker = worker
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None) -> None:
+        if error is None:
+            return
+        event = self._claim.event
+        names = {"for_source": event.source, "for_update_id": event.update_id, "for_worker": self._worker}
+        with anyio.move_on_after(RELEASE_TIMEOUT_S, shield=True):
+            if not isinstance(error, Exception) or (isinstance(error, DealQuestError) and error.code == "coach.lease_lost"):
+                await self._records.rpc("release_update", **names)
+            elif not isinstance(error, PeerError | UnknownOutcomeError):
+                # A fault of ours must not block the chat for ever: after some failures the event is set aside, and the user is told.
+                texts = catalogue(self._claim.view.user.language)
+                apology = Reply(text=texts.say("apology.dead", number=f"{event.update_id}"))
+                await self._records.rpc(
+                    "fail_update",
+                    **names,
+                    reason=f"{type(error).__name__}: {error}",
+                    retry_in_s=float(2**self._claim.attempts),
+                    max_failures=MAX_FAILURES,
+                    apology=msgspec.to_builtins(apology),
+                )
+
+
+def _claimed(answer: dict[str, Any]) -> _Claim:
+    known = {name: answer[name] for name in ("user", "progress", "seen", "bests", "recent_scores")}
+    view = msgspec.convert({**known, "state": answer["state"] or {}}, View)
+    event = msgspec.convert(answer["event"], Event)
+    return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view)
+
+
+def _pipeline(claim: _Claim) -> str:
+    """The name of the trace: the mode while a scenario is open, else the plain conversation."""
+    state = claim.view.state
+    return state.mode if state.at == "answering" and state.mode is not None else "conversation"
+
+
+def _principal(claim: _Claim) -> Principal:
+    known = claim.event.user.telegram_id
+    return Principal(role="authenticated", subject=str(claim.view.user.id), claims={} if known is None else {"telegram_id": known})
+
+
+def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(turn)
+    if turn.attempt is not None:
+        row["attempt"] |= {"score": turn.attempt.card.total, "scorer": turn.attempt.card.scorer}
+    return row | {
+        "source": claim.event.source,
+        "update_id": claim.event.update_id,
+        "user_id": claim.view.user.id,
+        "worker": worker,
+        "hold_s": hold_s,
+    }

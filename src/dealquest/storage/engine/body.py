@@ -1,0 +1,146 @@
+"""A request body as rows or arguments: only its keys are looked at, the bytes go to PostgreSQL as they came.
+
+Source: https://docs.postgrest.org/en/latest/references/api/tables_views.html (insert), functions.html, read 2026-11-22.
+"""
+
+import csv
+import io
+from typing import Any
+from urllib.parse import parse_qsl
+
+import attrs
+import msgspec
+
+from dealquest.errors import InputError
+from dealquest.storage.postgrest.ast import JSON_MEDIA, Payload
+
+from .errors import refuse
+
+_ROW = dict[str, msgspec.Raw]
+_ROWS = list[dict[str, msgspec.Raw]]
+_RAW_MEDIA = frozenset({"application/octet-stream", "text/plain", "text/xml"})
+
+
+@attrs.frozen(kw_only=True)
+class Body:
+    """What a body holds.
+
+    Attributes:
+        content: JSON text for PostgreSQL; the bytes themselves for raw media.
+        keys: Keys of its rows; empty for raw media.
+        is_list: Whether it holds rows and not one row.
+        size: Rows.
+        raw: The media type of bytes that are one argument, else None.
+        pairs: A form's fields in order, names repeated as sent; None for any other body.
+    """
+
+    content: bytes = attrs.field(repr=False)
+    keys: tuple[str, ...] = ()
+    is_list: bool = False
+    size: int = 1
+    raw: str | None = None
+    pairs: tuple[tuple[str, str], ...] | None = None
+
+
+NO_BODY = Body(content=b"{}")
+
+
+def read_rows(payload: Payload, *, uniform: bool) -> Body:
+    """The rows of an insert, update or upsert.
+
+    Args:
+        payload: The body.
+        uniform: Whether every row must have the same keys, because they name the columns.
+
+    Raises:
+        InputError: PGRST102 when it is no row or rows.
+    """
+    name = payload.media.name
+    if name in {"application/json", ""} or name.endswith("+json"):
+        return _read_json(payload.content, uniform=uniform)
+    if name == "text/csv":
+        return _read_csv(payload.content)
+    if name == "application/x-www-form-urlencoded":
+        return _read_form(payload.content)
+    raise refuse("PGRST102", f"Content-Type not acceptable: {name}")
+
+
+def find_keys(path: str, query: str, payload: Payload) -> Body | None:
+    """What a body adds to a request's shape; None when it cannot be read, which the plan will say better."""
+    if payload.media != JSON_MEDIA:
+        return None
+    try:
+        if path.startswith("/rpc/"):
+            return read_arguments(payload)
+        return read_rows(payload, uniform="columns=" not in query)
+    except InputError:
+        return None
+
+
+def read_arguments(payload: Payload) -> Body:
+    """The arguments of a call.
+
+    Raises:
+        InputError: PGRST102 when they are unreadable.
+    """
+    if payload.media.name in _RAW_MEDIA:
+        return Body(content=payload.content, raw=payload.media.name)
+    name = payload.media.name
+    if name == "application/x-www-form-urlencoded":
+        return _read_form(payload.content)
+    if not payload.content:
+        return NO_BODY
+    if name == "text/csv":
+        return _read_csv(payload.content)
+    if not (name == "application/json" or name.endswith("+json")):
+        raise refuse("PGRST102", f"Content-Type not acceptable: {name}")
+    first = payload.content.lstrip()[:1]
+    if first == b"{":
+        return _read_json(payload.content, uniform=False)
+    # A list gives its first row; it or a scalar may also be the one unnamed argument.
+    value = _decode(payload.content, Any)
+    head = value[0] if isinstance(value, list) and value else None
+    return Body(content=payload.content, keys=tuple(head) if isinstance(head, dict) else (), is_list=first == b"[")
+
+
+def _decode(content: bytes, type_: Any) -> Any:
+    try:
+        return msgspec.json.decode(content, type=type_)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise refuse("PGRST102", "Empty or invalid json") from exc
+
+
+def _read_json(content: bytes, *, uniform: bool) -> Body:
+    if content.lstrip()[:1] == b"[":
+        try:
+            rows: list[dict[str, msgspec.Raw]] = msgspec.json.decode(content, type=_ROWS)
+        except msgspec.ValidationError as exc:
+            _decode(content, Any)
+            raise refuse("PGRST102", "All object keys must match") from exc
+        except (msgspec.DecodeError, RecursionError) as exc:
+            raise refuse("PGRST102", "Empty or invalid json") from exc
+        keys = rows[0].keys() if rows else {}.keys()
+        if uniform and any(row.keys() != keys for row in rows):
+            raise refuse("PGRST102", "All object keys must match")
+        return Body(content=content, keys=tuple(keys), is_list=True, size=len(rows))
+    row = _decode(content, _ROW)
+    return Body(content=content, keys=tuple(row))
+
+
+def _read_csv(content: bytes) -> Body:
+    try:
+        lines = list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
+    except (csv.Error, UnicodeDecodeError) as exc:
+        raise refuse("PGRST102", f"not enough input: {exc}") from exc
+    lines = [line for line in lines if line]
+    if not lines or any(len(line) != len(lines[0]) for line in lines[1:]):
+        raise refuse("PGRST102", "All lines must have same number of fields")
+    header = lines[0]
+    rows = [{key: None if cell == "NULL" else cell for key, cell in zip(header, line, strict=True)} for line in lines[1:]]
+    return Body(content=msgspec.json.encode(rows), keys=tuple(header), is_list=True, size=len(rows))
+
+
+def _read_form(content: bytes) -> Body:
+    pairs = tuple(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
+    row = dict(pairs)
+    return Body(content=msgspec.json.encode(row), keys=tuple(row), pairs=pairs)

@@ -1,0 +1,99 @@
+"""What the operator decides about the engine, under PostgREST's own option names.
+
+A field `db_max_rows` is PostgREST's `db-max-rows`; defaults differ from PostgREST's only where a limit is missing there.
+Source: https://docs.postgrest.org/en/latest/references/configuration.html, read 2026-11-22.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import attrs
+
+from dealquest.values import Secret
+
+TxEnd = Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"]
+OpenApiMode = Literal["follow-privileges", "ignore-privileges", "disabled"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class EngineConfig:
+    """Options of the engine.
+
+    Attributes:
+        db_schemas: Exposed schemas, the default one first.
+        db_anon_role: Role of requests without a token; None refuses them.
+        db_extra_search_path: Schemas whose functions and types may be used, but are not exposed.
+        db_max_rows: Most rows of one answer, also inside embeds; None for no limit.
+        db_aggregates_enabled: Whether `sum()` and the like may be asked.
+        db_plan_enabled: Whether the explain output may be asked.
+        db_tx_end: How transactions end, and whether `Prefer: tx` may change it.
+        db_pre_request: Function called before each request, perhaps with its schema: `api.check`.
+        db_pool: Most connections.
+        db_pool_acquisition_timeout: Seconds a request waits for one.
+        db_pool_max_waiting: Requests that may wait at once.
+        db_prepared_statements: Whether statements stay prepared; off behind a pooler that shares sessions.
+        db_channel: Channel that announces schema changes; empty listens to none.
+        db_hoisted_tx_settings: Settings of a function that its whole transaction takes over.
+        db_allowed_roles: Roles that a token may name; None means those the login role may become.
+        db_allow_superuser: Whether to start although the login is a superuser, for whom no policy counts.
+        statement_timeout_s: Seconds for one statement, 0 for no limit; a role's own setting goes first.
+        jwt_secret: Shared secret, JWK or JWK set; None trusts no token.
+        jwt_secret_is_base64: Whether the secret is base64.
+        jwt_aud: Audience that a token must name, if any.
+        jwt_role_claim_key: Path to the role in the claims.
+        jwt_cache_max_entries: Verified tokens remembered.
+        openapi_mode: What the root describes.
+        openapi_security_active: Whether the root names the token in its security section.
+        openapi_server_proxy_uri: The public address, for the root.
+        server_cors_allowed_origins: Origins that browsers may call from; None for any.
+        server_trace_header: Request header that is sent back.
+        server_timing_enabled: Whether answers carry `Server-Timing`.
+        max_url_bytes: Longest path and query.
+        max_body_bytes: Largest body.
+        max_embed_depth: Levels of embeds.
+        max_filters: Filters of a request.
+        max_select_items: Columns and embeds of a request.
+        prepared_per_connection: Statements each connection keeps prepared.
+        max_shapes: Request shapes whose plan is kept.
+        app_settings: `app.settings.*`, visible in every transaction.
+    """
+
+    db_schemas: tuple[str, ...] = ("public",)
+    db_anon_role: str | None = None
+    db_extra_search_path: tuple[str, ...] = ("public",)
+    db_max_rows: int | None = 1000
+    db_aggregates_enabled: bool = False
+    db_plan_enabled: bool = False
+    db_tx_end: TxEnd = "commit"
+    db_pre_request: str | None = None
+    db_pool: int = 10
+    db_pool_acquisition_timeout: float = 5.0
+    db_pool_max_waiting: int = 1000
+    db_prepared_statements: bool = True
+    db_channel: str = "pgrst"
+    db_hoisted_tx_settings: tuple[str, ...] = ("statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation")
+    db_allowed_roles: frozenset[str] | None = None
+    db_allow_superuser: bool = False
+    statement_timeout_s: float = 10.0
+    jwt_secret: Secret | None = None
+    jwt_secret_is_base64: bool = False
+    jwt_aud: str | None = None
+    jwt_role_claim_key: str = ".role"
+    jwt_cache_max_entries: int = 1000
+    openapi_mode: OpenApiMode = "follow-privileges"
+    openapi_security_active: bool = False
+    openapi_server_proxy_uri: str | None = None
+    server_cors_allowed_origins: tuple[str, ...] | None = None
+    server_trace_header: str | None = None
+    server_timing_enabled: bool = False
+    max_url_bytes: int = 16 * 1024
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_embed_depth: int = 8
+    max_filters: int = 200
+    max_select_items: int = 500
+    prepared_per_connection: int = 256
+    max_shapes: int = 1024
+    app_settings: Mapping[str, str] = attrs.field(default=_NOTHING, hash=False)

@@ -1,0 +1,358 @@
+"""The engine: PostgREST's dialect answered on PostgreSQL inside this process.
+
+`Engine` owns the pool, the catalog and the listener; `bind` makes it a `Transport` for one principal,
+`asgi` an application that reads tokens. It starts no background task: a notification is looked for
+when a request comes, so it lives on any event loop and needs no owner but its `aclose`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import anyio
+import attrs
+
+from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
+from dealquest.storage.postgrest.ast import Describe, Payload
+from dealquest.values import Clock, Principal, SystemClock
+from dealquest.wire import HttpResponse
+
+from . import catalog_sql
+from .body import find_keys
+from .catalog import Catalog, Name, Table
+from .catalog_load import load_catalog, read_rows
+from .compile import Compiled, DataRequest, compile_request, find_table
+from .config import EngineConfig
+from .driver import Connection, Query
+from .errors import refuse, refuse_sql, show_error
+from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
+from .fragments import Value, quote
+from .incoming import Incoming
+from .identity import Identity, from_principal
+from .negotiate import parse_media, pick_schema
+from .parse import Limits, parse_request, split_path, split_query
+from .pool import Pool
+from .response import Context, Responder, find_check
+from .shape import Shapes, SlotBody, fill, take_apart
+
+if TYPE_CHECKING:
+    from .asgi import EngineApp
+    from .transport import EngineTransport
+
+# Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
+_STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
+_NO_BODY = frozenset({204, 304})
+_RELOAD_EVERY_S = 1.0
+_LISTEN_EVERY_S = 0.05
+
+
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """A compiled request with slots where its values go, good for every request of its shape."""
+
+    request: DataRequest
+    compiled: Compiled
+    values: tuple[Value, ...]
+    check: Callable[[Answer], DealQuestError | None] | None
+    commit: bool
+    responder: Responder
+
+
+class Engine:
+    """PostgREST on PostgreSQL, in process. Open it with `Engine.open`, close it with `aclose`.
+
+    Attributes:
+        config: The options it runs with.
+    """
+
+    def __init__(self, dsn: str, config: EngineConfig, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self._dsn = dsn
+        self._clock = clock or SystemClock()
+        self._pool = Pool(
+            dsn,
+            size=config.db_pool,
+            wait_s=config.db_pool_acquisition_timeout,
+            max_waiting=config.db_pool_max_waiting,
+            max_prepared=config.prepared_per_connection,
+        )
+        self._catalog: Catalog | None = None
+        self._limits = Limits(
+            max_url_bytes=config.max_url_bytes,
+            max_body_bytes=config.max_body_bytes,
+            max_embed_depth=config.max_embed_depth,
+            max_filters=config.max_filters,
+            max_select_items=config.max_select_items,
+        )
+        self._context = Context(
+            multiple_schemas=len(config.db_schemas) > 1,
+            tx_override=config.db_tx_end.endswith("allow-override"),
+            max_rows=config.db_max_rows,
+        )
+        self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
+        self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}
+        self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
+        self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._listener: Connection | None = None
+        self._app: EngineApp | None = None
+        self._listened_at = 0.0
+        self._reloaded_at = 0.0
+        self._reloading = anyio.Lock()
+
+    @classmethod
+    async def open(cls, dsn: str, config: EngineConfig | None = None, *, clock: Clock | None = None) -> "Engine":
+        """Log in, check the login's rights and read the catalog.
+
+        Args:
+            dsn: libpq's connection text or URL of a login role.
+            config: Options.
+            clock: Where time comes from.
+
+        Raises:
+            PeerUnavailableError: `engine.connect` when PostgreSQL cannot be reached.
+            SettingsError: `engine.login.superuser` when policies would not count for the login role.
+        """
+        engine = cls(dsn, config or EngineConfig(), clock=clock)
+        try:
+            await engine._check_login()
+            await engine.reload()
+            await engine._listen()
+        except BaseException:
+            await engine.aclose()
+            raise
+        return engine
+
+    async def __aenter__(self) -> "Engine":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; calling it twice is fine."""
+        self._pool.close()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    @property
+    def catalog(self) -> Catalog:
+        """The snapshot that requests are planned with now."""
+        assert self._catalog is not None, "Engine.open reads the catalog"
+        return self._catalog
+
+    async def reload(self) -> None:
+        """Read the catalog again and use it from the next request on."""
+        async with self._reloading:
+            connection = await self._pool.take()
+            try:
+                catalog = await load_catalog(
+                    connection,
+                    schemas=self.config.db_schemas,
+                    search_path=self.config.db_extra_search_path,
+                    hoisted=self.config.db_hoisted_tx_settings,
+                )
+            finally:
+                self._pool.give_back(connection)
+            self._catalog = catalog
+            self._settings = {}
+            self._shapes.clear()
+            self._reloaded_at = self._clock.monotonic()
+
+    async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        """Answer one request as an identity; every failure but a timeout is an answer too.
+
+        Raises:
+            TimeoutError: When the request's own `timeout_s` is over.
+        """
+        try:
+            response = await self._answer(incoming, identity)
+        except DealQuestError as exc:
+            response = _show(exc, head=incoming.method == "HEAD")
+        return response if incoming.method == "HEAD" or response.status in _NO_BODY else _measure(response)
+
+    async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        self._check_size(incoming)
+        if self._listener is not None and self._clock.monotonic() - self._listened_at >= _LISTEN_EVERY_S:
+            await self._look_for_changes(self._listener)
+        if incoming.method == "OPTIONS":
+            return self._answer_options(incoming)
+        for attempt in range(2):
+            plan, values = self._plan(incoming)
+            if isinstance(plan, Describe):
+                return await self._describe(plan, identity)
+            try:
+                return await self._run(plan, values, incoming, identity)
+            except Refused as exc:
+                if attempt == 0 and exc.error.sqlstate in _STALE and await self._reload_if_due():
+                    continue
+                raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
+        raise AssertionError("the second attempt answers or raises")
+
+    def _plan(self, incoming: Incoming) -> tuple["_Plan | Describe", Sequence[Value]]:
+        """The plan of a request, new or known, and its values."""
+        keys, body = None, incoming.body
+        if body:
+            media = incoming.headers.get("content-type")
+            keys = find_keys(incoming.path, incoming.query, Payload(body) if media is None else Payload(body, parse_media(media)))
+        shaped = take_apart(incoming, keys)
+        known = self._shapes.find(shaped.key) if keys is not None or not body else None
+        if known is not None:
+            return known, fill(known.values, shaped)
+        request = parse_request(incoming, split_query(incoming.query), limits=self._limits)
+        if isinstance(request, Describe):
+            return request, ()
+        compiled = compile_request(request, self.catalog, self.config)
+        values = [SlotBody(value) if value is body else value for value in compiled.values]
+        plan = _Plan(
+            request=request,
+            compiled=compiled,
+            values=tuple(values),
+            check=find_check(request, compiled),
+            commit=self._commits(request),
+            responder=Responder(request, compiled, self._context),
+        )
+        # A body that was rewritten, such as CSV, is part of the values and cannot be put in anew; nor can an estimate's filters.
+        if not compiled.planned and (not body or (keys is not None and any(type(value) is SlotBody for value in values))):
+            self._shapes.keep(shaped.key, plan)
+        return plan, compiled.values
+
+    def _commits(self, request: DataRequest) -> bool:
+        commit = self.config.db_tx_end.startswith("commit")
+        if self.config.db_tx_end.endswith("allow-override") and request.prefer.tx is not None:
+            commit = request.prefer.tx == "commit"
+        return commit
+
+    async def _describe(self, request: Describe, identity: Identity) -> HttpResponse:
+        raise refuse("PGRST126", "Root endpoint metadata is disabled")
+
+    def _answer_options(self, incoming: Incoming) -> HttpResponse:
+        """The methods that a path allows."""
+        segments = split_path(incoming.path)
+        schema = pick_schema(self.config.db_schemas, incoming.headers.get("accept-profile"))
+        if not segments:
+            allow = "OPTIONS,GET,HEAD"
+        elif len(segments) == 2 and segments[0] == "rpc":
+            overloads = self.catalog.functions.get(Name(schema, segments[1]), ())
+            allow = "OPTIONS,GET,HEAD,POST" if any(routine.read_only for routine in overloads) else "OPTIONS,POST"
+        elif len(segments) == 1:
+            allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
+        else:
+            raise refuse("PGRST125", "Invalid path specified in request URL")
+        return HttpResponse(status=200, headers=(("allow", allow),))
+
+    async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
+        request, compiled = plan.request, plan.compiled
+        around = Surroundings(
+            identity=identity,
+            incoming=incoming,
+            search_path=self._search_paths[compiled.schema],
+            settings=self._settings_of(identity.role, compiled, request.prefer.timezone),
+            pre_request=self._pre_request,
+            commit=plan.commit,
+            prepared=self.config.db_prepared_statements,
+        )
+        answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+        return plan.responder.write(answer, incoming)
+
+    def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
+        settings = self._settings.get(role)
+        if settings is None:
+            timeout = (("statement_timeout", f"{round(self.config.statement_timeout_s * 1000)}"),)
+            settings = (*self.config.app_settings.items(), *timeout, *self.catalog.role_settings.get(role, ()))
+            self._settings[role] = settings
+        if compiled.routine is not None and compiled.routine.settings:
+            settings += compiled.routine.settings
+        return settings if timezone is None else (*settings, ("timezone", timezone))
+
+    def _check_size(self, incoming: Incoming) -> None:
+        if len(incoming.path) + len(incoming.query) > self._limits.max_url_bytes:
+            raise refuse("PGRST100", f"The URL is longer than {self._limits.max_url_bytes} bytes.", status=414)
+        if len(incoming.body) > self._limits.max_body_bytes:
+            raise refuse("PGRST102", f"The body is larger than {self._limits.max_body_bytes} bytes.", status=413)
+
+    async def _ask(self, sql: str) -> list[list[str | None]]:
+        connection = await self._pool.take()
+        try:
+            outcome = await connection.run((Query(sql=sql.encode()),))
+        finally:
+            self._pool.give_back(connection)
+        return [] if outcome.error is not None else read_rows(outcome.results[0])
+
+    async def _check_login(self) -> None:
+        rows = await self._ask(catalog_sql.LOGIN)
+        name, is_super, _, bypasses, _ = rows[0]
+        if (is_super == "true" or bypasses == "true") and not self.config.db_allow_superuser:
+            raise SettingsError(
+                f"The login role {name!r} is above row-level security. Log in as a role with NOSUPERUSER NOBYPASSRLS NOINHERIT "
+                "that was granted the roles of the API, or set db_allow_superuser.",
+                code="engine.login.superuser",
+            )
+
+    async def _listen(self) -> None:
+        if not self.config.db_channel:
+            return
+        listener = await Connection.open(self._dsn)
+        await listener.run((Query(sql=f"LISTEN {quote(self.config.db_channel)}".encode()),))
+        self._listener = listener
+
+    async def _look_for_changes(self, listener: Connection) -> None:
+        """Reload when the channel was notified; a lost listener is opened again, and counts as a notice."""
+        self._listened_at = self._clock.monotonic()
+        try:
+            changed = bool(listener.take_notifications())
+        except PeerUnavailableError:
+            await self._listen()
+            changed = True
+        if changed:
+            await self.reload()
+
+    async def _reload_if_due(self) -> bool:
+        if self._clock.monotonic() - self._reloaded_at < _RELOAD_EVERY_S:
+            return False
+        await self.reload()
+        return True
+
+    def now(self) -> datetime:
+        """The clock's time."""
+        return self._clock.now()
+
+    @property
+    def allowed_roles(self) -> frozenset[str]:
+        """Roles that a token may name."""
+        return self.config.db_allowed_roles if self.config.db_allowed_roles is not None else self.catalog.roles
+
+    @property
+    def asgi(self) -> "EngineApp":
+        """The engine as an ASGI application; one and the same object each time."""
+        if self._app is None:
+            from .asgi import EngineApp  # noqa: PLC0415  # the two know each other
+
+            self._app = EngineApp(self)
+        return self._app
+
+    def bind(self, principal: Principal) -> "EngineTransport":
+        """The engine as a transport for one principal, whom the program itself vouches for."""
+        from .transport import EngineTransport  # noqa: PLC0415  # the two know each other
+
+        return EngineTransport(self, from_principal(principal, anonymous=self.config.db_anon_role or "anon"))
+
+
+def _allowed_methods(table: Table) -> str:
+    methods = ["OPTIONS", "GET", "HEAD"]
+    methods += ["POST"] if table.insertable else []
+    methods += ["PUT"] if table.insertable and table.updatable and table.key else []
+    methods += ["PATCH"] if table.updatable else []
+    methods += ["DELETE"] if table.deletable else []
+    return ",".join(methods)
+
+
+def _measure(response: HttpResponse) -> HttpResponse:
+    """Give an answer its length, in bytes."""
+    headers = (*response.headers, ("content-length", str(len(response.body))))
+    return HttpResponse(status=response.status, headers=headers, body=response.body)
+
+
+def _show(error: DealQuestError, *, head: bool) -> HttpResponse:
+    status, headers, body = show_error(error)
+    return HttpResponse(status=status, headers=tuple(headers.items()), body=b"" if head else body)

@@ -1,0 +1,254 @@
+"""One compiled statement as one transaction: settings, pre-request, statement, commit, in a single round trip.
+
+Where an answer has to be checked before it counts, the commit follows in a second one.
+Source: https://docs.postgrest.org/en/latest/references/transactions.html, read 2026-11-22.
+
+Rules:
+
+1. Role, claims and search path are set with `is_local`, so nothing outlives the transaction.
+2. Whatever fails is rolled back before the connection goes back to the pool.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from http.cookies import CookieError, SimpleCookie
+
+import attrs
+import msgspec
+
+from dealquest.errors import DealQuestError
+
+from .compile import Compiled
+from .driver import Connection, Outcome, Query, ServerError
+from .errors import refuse
+from .fragments import Value, array_literal, quote
+from .identity import Identity
+from .incoming import Incoming
+from .pool import Pool
+
+_ROLLBACK = Query(sql=b"ROLLBACK", key="rollback")
+_COMMIT = Query(sql=b"COMMIT", key="commit")
+_CHECK_CONSTRAINTS = Query(sql=b"SET CONSTRAINTS ALL IMMEDIATE", key="constraints")
+_ISOLATION = {"repeatable read": " ISOLATION LEVEL REPEATABLE READ", "serializable": " ISOLATION LEVEL SERIALIZABLE"}
+_ISOLATION_SETTING = "default_transaction_isolation"
+_BYTEA = 17
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """What a transaction sees of its request, and how it ends.
+
+    Attributes:
+        identity: Role and claims.
+        incoming: The request.
+        search_path: SQL text of it.
+        settings: Further settings, such as the role's own.
+        pre_request: Quoted name of the function to call first; empty for none.
+        commit: Whether a good end is a COMMIT.
+        prepared: Whether statements stay prepared.
+    """
+
+    identity: Identity
+    incoming: Incoming
+    search_path: bytes
+    settings: tuple[tuple[str, str], ...] = ()
+    pre_request: str = ""
+    commit: bool = True
+    prepared: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """The statement's one row.
+
+    Attributes:
+        total: Rows of the whole, when it was counted.
+        page: Rows of this page, or rows changed.
+        body: The rendered rows.
+        headers: `response.headers` as the transaction left it.
+        status: `response.status` likewise.
+        location: Key of the inserted row as JSON.
+        inserted: How many rows an upsert inserted, when it counted them.
+        estimate: The planner's guess at the total.
+    """
+
+    total: int | None
+    page: int
+    body: bytes = attrs.field(repr=False)
+    headers: bytes | None = None
+    status: bytes | None = None
+    location: bytes | None = None
+    inserted: int | None = None
+    estimate: int | None = None
+
+
+class Refused(Exception):  # noqa: N818  # carries the server's words to where they become an answer
+    """PostgreSQL refused a statement; everything is rolled back."""
+
+    def __init__(self, error: ServerError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+def encode_values(values: Sequence[Value]) -> list[bytes | None]:
+    """Values as PostgreSQL's text.
+
+    Raises:
+        InputError: 22021, because no text of PostgreSQL can hold a NUL.
+    """
+    out: list[bytes | None] = []
+    for value in values:
+        if value is None or isinstance(value, bytes):
+            out.append(value)
+            continue
+        text = array_literal(value) if isinstance(value, tuple) else str(value)
+        raw = text.encode("utf-8", "replace")
+        if b"\x00" in raw:
+            raise refuse("22021", 'invalid byte sequence for encoding "UTF8": 0x00')
+        out.append(raw)
+    return out
+
+
+async def run_compiled(
+    pool: Pool,
+    compiled: Compiled,
+    values: Sequence[bytes | None],
+    around: Surroundings,
+    check: Callable[[Answer], DealQuestError | None] | None,
+) -> Answer:
+    """Run one request's transaction.
+
+    Args:
+        pool: Where the connection comes from.
+        compiled: The statement.
+        values: Its values.
+        around: Role, claims, settings.
+        check: What makes a good answer count; its error rolls back. None commits in the same round trip.
+
+    Raises:
+        Refused: PostgreSQL said no.
+        DealQuestError: The check's error, or the pool's.
+    """
+    batch = write_opening(compiled, around)
+    key = (around.identity.role, compiled.sql) if around.prepared else None
+    position = len(batch)
+    batch.append(Query(sql=compiled.sql, values=values, key=key))
+    if compiled.planned:
+        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
+    ending = [_COMMIT] if around.commit else [_CHECK_CONSTRAINTS, _ROLLBACK]
+    connection = await pool.take()
+    try:
+        later = check is not None and not compiled.read_only
+        outcome = await connection.run(batch if later else batch + ending, timeout_s=around.incoming.timeout_s)
+        if outcome.error is not None:
+            await connection.run((_ROLLBACK,))
+            raise Refused(outcome.error)
+        answer = _read_answer(outcome, position, compiled)
+        problem = None if check is None else check(answer)
+        if later:
+            await _finish(connection, ending, problem)
+        if problem is not None:
+            raise problem
+        return answer
+    finally:
+        pool.give_back(connection)
+
+
+async def _finish(connection: Connection, ending: Sequence[Query], problem: DealQuestError | None) -> None:
+    outcome = await connection.run((_ROLLBACK,) if problem is not None else ending)
+    if outcome.error is not None:
+        await connection.run((_ROLLBACK,))
+        raise Refused(outcome.error)
+
+
+def write_opening(compiled: Compiled, around: Surroundings) -> list[Query]:
+    """BEGIN, the settings and the pre-request call."""
+    prepared = around.prepared
+    identity = around.identity
+    incoming = around.incoming
+    headers = incoming.headers
+    pairs, isolation = _encode_settings(around.settings)
+    sql = _settings_sql(len(_FIXED) + len(pairs) + 1)
+    values: list[bytes | None] = [
+        around.search_path,
+        identity.claims,
+        incoming.method.encode(),
+        incoming.path.encode("utf-8", "replace"),
+        _write_headers(headers) if headers else b"{}",
+        _write_cookies(headers["cookie"]) if "cookie" in headers else b"{}",
+        *pairs,
+        identity.role.encode(),
+    ]
+    begin = _begin(isolation, read_only=compiled.read_only)
+    batch = [Query(begin, (), begin if prepared else None), Query(sql, values, sql if prepared else None)]
+    if around.pre_request:
+        call = f"SELECT {around.pre_request}()".encode()
+        batch.append(Query(call, (), (identity.role, call) if prepared else None))
+    return batch
+
+
+@lru_cache(maxsize=256)
+def _encode_settings(settings: tuple[tuple[str, str], ...]) -> tuple[list[bytes], str]:
+    """Names and values in turn, and the isolation level, which is no setting but part of BEGIN."""
+    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "")
+    return [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair], isolation.lower()
+
+
+@lru_cache(maxsize=8)
+def _begin(isolation: str, *, read_only: bool) -> bytes:
+    return f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if read_only else ' READ WRITE'}".encode()
+
+
+_FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path", "request.headers", "request.cookies")
+
+
+@lru_cache(maxsize=64)
+def _settings_sql(count: int) -> bytes:
+    """One SELECT for this many values: the fixed ones, pairs of name and value, then the role."""
+    parts = [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
+    parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
+    parts.append(f"set_config('role', ${count}, true)")
+    return f"SELECT {', '.join(parts)}".encode()
+
+
+def _write_headers(headers: Mapping[str, str]) -> bytes:
+    """`request.headers` as JSON; credentials stay out of reach of SQL functions only where a role cannot call them."""
+    return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"})
+
+
+def _write_cookies(header: str) -> bytes:
+    try:
+        return msgspec.json.encode({name: item.value for name, item in SimpleCookie(header).items()})
+    except CookieError:
+        return b"{}"
+
+
+def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
+    result = outcome.results[position]
+    get = result.get_value
+    if compiled.format.explain is not None:
+        lines = [get(row, 0) or b"" for row in range(result.ntuples)]
+        return Answer(total=None, page=len(lines), body=b"\n".join(lines))
+    total, location, inserted = get(0, 0), get(0, 5), get(0, 6)
+    body = get(0, 2) or b""
+    if result.ftype(2) == _BYTEA and body.startswith(b"\\x"):
+        body = bytes.fromhex(body[2:].decode())
+    estimate = None
+    if compiled.planned:
+        plan = msgspec.json.decode(outcome.results[position + 1].get_value(0, 0) or b"[]")
+        estimate = int(plan[0]["Plan"]["Plan Rows"])
+    return Answer(
+        total=None if total is None else int(total),
+        page=int(get(0, 1) or b"0"),
+        body=body,
+        headers=get(0, 3),
+        status=get(0, 4),
+        location=location,
+        inserted=None if inserted is None else int(inserted),
+        estimate=estimate,
+    )
+
+
+def write_search_path(schema: str, extra: Sequence[str]) -> bytes:
+    """The search path of a transaction: the request's schema first."""
+    return ", ".join(quote(name) for name in dict.fromkeys((schema, *extra))).encode()

@@ -1,0 +1,240 @@
+"""A bearer token → role and claims: signature by shared secret or JWK set, times and audience, bounded cache.
+
+A verified signature is remembered by the token's text; times and audience are checked anew each time.
+Source: RFC 7515, 7517, 7519; https://docs.postgrest.org/en/latest/references/auth.html, read 2026-11-22.
+"""
+
+import base64
+import binascii
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import attrs
+import jwt as pyjwt
+import msgspec
+
+from dealquest.errors import DealQuestError, SettingsError
+from dealquest.values import Json
+
+from .config import EngineConfig
+from .errors import refuse
+from .identity import Identity, from_claims
+
+_SKEW_S = 30
+_ALGORITHMS = {"oct": ("HS256", "HS384", "HS512"), "RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512")}
+_TIMES = ("exp", "nbf", "iat")
+_STEP = re.compile(
+    r"""\.(?P<name>[\w$@]+) | \."(?P<quoted>[^"]*)" | \[(?P<index>-?\d+)\]
+      | \[(?P<slice>-?\d*:-?\d*)\] | \[\?\(\s*@\s*(?P<operator>\^==|==\^|\*==|==|!=)\s*"(?P<operand>[^"]*)"\s*\)\]""",
+    re.VERBOSE,
+)
+_COMPARE: dict[str, Callable[[str, str], bool]] = {
+    "==": lambda text, operand: text == operand,
+    "!=": lambda text, operand: text != operand,
+    "^==": lambda text, operand: text.startswith(operand),
+    "==^": lambda text, operand: text.endswith(operand),
+    "*==": lambda text, operand: operand in text,
+}
+
+
+@attrs.frozen
+class _Key:
+    """A key and the algorithms it may verify."""
+
+    key: Any = attrs.field(repr=False)
+    algorithms: tuple[str, ...]
+    kid: str | None = None
+
+
+class TokenReader:
+    """Reads tokens by the engine's options.
+
+    Args:
+        config: Secret, audience, role path, anonymous role.
+
+    Raises:
+        SettingsError: `engine.jwt.secret` when the secret is no usable key, `engine.jwt.role_claim_key` when the path is unreadable.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._keys = _read_keys(config)
+        self._path = _read_path(config.jwt_role_claim_key)
+        self._cache: OrderedDict[str, dict[str, Json]] = OrderedDict()
+        anon = config.db_anon_role
+        self._anonymous = None if anon is None else from_claims(anon, {}, authenticated=False)
+
+    def read(self, authorization: str | None, *, now: datetime, allowed: frozenset[str]) -> Identity:
+        """Who a request is from.
+
+        Args:
+            authorization: The `Authorization` header.
+            now: The time, aware.
+            allowed: Roles that a token may name.
+
+        Raises:
+            DeniedError: PGRST301 for a bad token, PGRST302 for a missing one, PGRST303 for claims that do not hold.
+            PeerRefusedError: PGRST300 without a secret.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        if authorization is None or scheme not in {"Bearer", "bearer"}:
+            return self._be_anonymous()
+        token = token.strip()
+        if not token:
+            raise _invalid("PGRST301", "Empty JWT is sent in Authorization header")
+        if not self._keys:
+            raise refuse("PGRST300", "Server lacks JWT secret")
+        claims = self._verify(token)
+        self._check_claims(claims, now.timestamp())
+        role = find_claim(claims, self._path)
+        anon = self._config.db_anon_role
+        if not isinstance(role, str):
+            if anon is None:
+                self._be_anonymous()
+            return from_claims(anon or "", claims, authenticated=False)
+        if role not in allowed:
+            raise _invalid("PGRST303", "The role of the JWT is not allowed")
+        return from_claims(role, claims, authenticated=role != anon)
+
+    def _be_anonymous(self) -> Identity:
+        if self._anonymous is None:
+            raise refuse("PGRST302", "Anonymous access is disabled", headers={"www-authenticate": "Bearer"})
+        return self._anonymous
+
+    def _verify(self, token: str) -> dict[str, Json]:
+        known = self._cache.get(token)
+        if known is not None:
+            self._cache.move_to_end(token)
+            return known
+        claims = self._decode(token)
+        if self._config.jwt_cache_max_entries > 0:
+            self._cache[token] = claims
+            while len(self._cache) > self._config.jwt_cache_max_entries:
+                self._cache.popitem(last=False)
+        return claims
+
+    def _decode(self, token: str) -> dict[str, Json]:
+        parts = token.count(".") + 1
+        if parts != 3:
+            raise _invalid("PGRST301", f"Expected 3 parts in JWT; got {parts}")
+        try:
+            header = pyjwt.get_unverified_header(token)
+        except pyjwt.PyJWTError as exc:
+            raise _invalid("PGRST301", "JWT cryptographic operation failed") from exc
+        kid = header.get("kid")
+        keys = [key for key in self._keys if kid is None or key.kid in {None, kid}] if len(self._keys) == 1 else self._by_kid(kid)
+        for key in keys:
+            if header.get("alg") not in key.algorithms:
+                continue
+            try:
+                payload = pyjwt.PyJWS().decode(token, key.key, algorithms=list(key.algorithms))
+            except pyjwt.PyJWTError:
+                continue
+            try:
+                claims = msgspec.json.decode(payload, type=dict[str, Any])
+            except msgspec.DecodeError as exc:
+                raise _invalid("PGRST303", "Parsing claims failed") from exc
+            return claims
+        raise _invalid("PGRST301", "No suitable key or wrong key type", details="None of the keys was able to decode the JWT")
+
+    def _by_kid(self, kid: object) -> list[_Key]:
+        return [key for key in self._keys if kid is None or key.kid == kid]
+
+    def _check_claims(self, claims: Mapping[str, Json], now: float) -> None:
+        for name in _TIMES:
+            value = claims.get(name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+                raise _invalid("PGRST303", f"The JWT '{name}' claim must be a number")
+        audience = claims.get("aud")
+        names = [audience] if isinstance(audience, str) else audience
+        if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise _invalid("PGRST303", "The JWT 'aud' claim must be a string or an array of strings")
+        expiry, start, issued = (_number(claims.get(name)) for name in _TIMES)
+        if expiry is not None and now > expiry + _SKEW_S:
+            raise _invalid("PGRST303", "JWT expired", details=f"Invalid by {int(now - expiry)} seconds")
+        if start is not None and now < start - _SKEW_S:
+            raise _invalid("PGRST303", "JWT not yet valid", details=f"Invalid by {int(start - now)} seconds")
+        if issued is not None and now < issued - _SKEW_S:
+            raise _invalid("PGRST303", "JWT issued at future", details=f"Invalid by {int(issued - now)} seconds")
+        wanted = self._config.jwt_aud
+        if wanted is not None and names and wanted not in names:
+            raise _invalid("PGRST303", "JWT not in audience")
+
+
+def _number(value: Json) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _invalid(code: str, message: str, *, details: str | None = None) -> DealQuestError:
+    return refuse(
+        code,
+        message,
+        details=details,
+        headers={"www-authenticate": f'Bearer error="invalid_token", error_description="{message}"'},
+    )
+
+
+def _read_keys(config: EngineConfig) -> tuple[_Key, ...]:
+    if config.jwt_secret is None:
+        return ()
+    text = config.jwt_secret.reveal()
+    if text.lstrip().startswith("{"):
+        try:
+            found = msgspec.json.decode(text, type=dict[str, Any])
+            return tuple(_read_jwk(item) for item in (found["keys"] if "keys" in found else [found]))
+        except (msgspec.DecodeError, pyjwt.PyJWTError, KeyError, TypeError) as exc:
+            raise SettingsError("jwt-secret looks like a JWK but cannot be read as one.", code="engine.jwt.secret") from exc
+    raw = text.encode()
+    if config.jwt_secret_is_base64:
+        try:
+            raw = base64.b64decode(raw.translate(bytes.maketrans(b"-_.", b"+/=")), validate=True)
+        except binascii.Error as exc:
+            raise SettingsError("jwt-secret is said to be base64, but is not.", code="engine.jwt.secret") from exc
+    if len(raw) < 31:
+        raise SettingsError("jwt-secret is too short: at least 32 characters.", code="engine.jwt.secret")
+    # A shared secret verifies HMAC only, so a public key can never pass for one.
+    return (_Key(raw, _ALGORITHMS["oct"]),)
+
+
+def _read_jwk(item: dict[str, Any]) -> _Key:
+    kind = item["kty"]
+    algorithms = (item["alg"],) if item.get("alg") in _ALGORITHMS[kind] else _ALGORITHMS[kind]
+    parsed = pyjwt.PyJWK(item, algorithm=algorithms[0])
+    return _Key(parsed.key, algorithms, item.get("kid"))
+
+
+def _read_path(text: str) -> tuple[re.Match[str], ...]:
+    steps, at = [], 0
+    while at < len(text):
+        step = _STEP.match(text, at)
+        if step is None:
+            raise SettingsError(f"jwt-role-claim-key {text!r} is no path such as .role or .app.roles[0].", code="engine.jwt.role_claim_key")
+        steps.append(step)
+        at = step.end()
+    return tuple(steps)
+
+
+def find_claim(claims: Json, path: tuple[re.Match[str], ...]) -> Json:
+    """Walk a path through claims; None where it leads nowhere."""
+    here: Any = claims
+    for step in path:
+        name = step["name"] if step["name"] is not None else step["quoted"]
+        if name is not None:
+            here = here.get(name) if isinstance(here, dict) else None
+        elif step["index"] is not None:
+            place = int(step["index"])
+            here = here[place] if isinstance(here, list) and -len(here) <= place < len(here) else None
+        elif step["slice"] is not None:
+            first, _, last = step["slice"].partition(":")
+            here = here[int(first) if first else None : int(last) if last else None] if isinstance(here, str) else None
+        else:
+            compare = _COMPARE[step["operator"]]
+            items = here if isinstance(here, list) else []
+            here = next((item for item in items if isinstance(item, str) and compare(item, step["operand"])), None)
+        if here is None:
+            return None
+    found: Json = here
+    return found

@@ -1,0 +1,206 @@
+"""A select tree against the catalog: which table each embed is, how it hangs on its parent, what may be asked of it.
+
+Pure. `read_sql.py` writes the result.
+Source: https://docs.postgrest.org/en/latest/references/api/resource_embedding.html and aggregate_functions.html, read 2026-11-22.
+"""
+
+from collections.abc import Iterator
+
+import attrs
+
+from dealquest.storage.postgrest.ast import Column, Condition, Embed, Field, Filter, Logic, Order, SelectItem, Shape
+
+from .catalog import Catalog, Name, Relationship, Table
+from .errors import refuse
+from .relate import find_relationship
+
+
+@attrs.frozen(kw_only=True)
+class Node:
+    """One level of a read.
+
+    Attributes:
+        source: Table whose relationships count; a function's or mutation's result keeps its table's name.
+        table: What the catalog knows of it; None for a row type that is no table.
+        alias: Its alias in SQL.
+        items: What is selected, embeds as planned children, in order.
+        rows: The alias of its subquery; empty for the root.
+        link: How it hangs on its parent; None for the root.
+    """
+
+    source: Name
+    table: Table | None
+    alias: str
+    items: "tuple[Column | Node, ...]"
+    where: tuple[Condition, ...] = ()
+    order: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int | None = None
+    rows: str = ""
+    link: Relationship | None = None
+    embed: Embed | None = None
+    depth: int = 0
+
+    @property
+    def children(self) -> "tuple[Node, ...]":
+        """The embeds."""
+        return tuple(item for item in self.items if isinstance(item, Node))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """What is not an embed."""
+        return tuple(item for item in self.items if isinstance(item, Column))
+
+    @property
+    def to_one(self) -> bool:
+        """Whether it gives one row to each parent."""
+        return self.link is not None and self.link.cardinality.to_one
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether its rows are grouped: by its own aggregates, or by those it lifts out of spread to-one embeds."""
+        return any(
+            item.aggregate is not None if isinstance(item, Column) else item.is_spread and item.to_one and item.aggregates
+            for item in self.items
+        )
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether its columns are lifted into the parent."""
+        return self.embed is not None and self.embed.spread
+
+    @property
+    def name(self) -> str:
+        """Its key in the answer."""
+        return "" if self.embed is None else self.embed.name
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """What the operator allows of a read."""
+
+    schema: str
+    max_rows: int | None = None
+    aggregates: bool = False
+
+
+def plan_read(shape: Shape, *, source: Name, catalog: Catalog, rules: Rules, alias: str | None = None) -> Node:
+    """Resolve every embed of a request.
+
+    Args:
+        shape: The request.
+        source: The table, or the table a function or mutation returns rows of.
+        catalog: The snapshot.
+        rules: What is allowed.
+        alias: The root's name in SQL; its table's name by default.
+
+    Raises:
+        InputError: PGRST2xx for relationships, PGRST118, PGRST120 and PGRST123 for what an embed cannot do.
+    """
+    planner = _Planner(catalog, rules)
+    root = Node(
+        source=source,
+        table=catalog.tables.get(source),
+        alias=alias or source.name,
+        items=planner.items(shape.select, source, 0),
+        where=shape.where,
+        order=shape.order,
+        limit=shape.limit,
+        offset=shape.offset,
+    )
+    for node in walk(root):
+        planner.check(node)
+    return root
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and everything below it."""
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+class _Planner:
+    def __init__(self, catalog: Catalog, rules: Rules) -> None:
+        self._catalog = catalog
+        self._rules = rules
+        self._embeds = 0
+
+    def items(self, select: tuple[SelectItem, ...], source: Name, depth: int) -> tuple[Column | Node, ...]:
+        return tuple(item if isinstance(item, Column) else self._child(item, source, depth + 1) for item in select)
+
+    def _child(self, embed: Embed, parent: Name, depth: int) -> Node:
+        link = find_relationship(self._catalog, parent, embed, schema=self._rules.schema)
+        self._embeds += 1
+        rows = f"e{self._embeds}"
+        limit = embed.limit
+        if self._rules.max_rows is not None and not link.cardinality.to_one:
+            limit = self._rules.max_rows if limit is None else min(limit, self._rules.max_rows)
+        return Node(
+            source=link.target,
+            table=self._catalog.tables.get(link.target),
+            alias=f"{embed.relation if link.function else link.target.name}_{depth}",
+            items=self.items(embed.select, link.target, depth),
+            where=embed.where,
+            order=embed.order,
+            limit=limit,
+            offset=embed.offset,
+            rows=rows,
+            link=link,
+            embed=embed,
+            depth=depth,
+        )
+
+    def check(self, node: Node) -> None:
+        spread_list = node.is_spread and not node.to_one
+        if not self._rules.aggregates and (spread_list or any(column.aggregate for column in node.columns)):
+            raise refuse("PGRST123", "Use of aggregate functions is not allowed")
+        children = {name: child for child in node.children if child.embed for name in (child.embed.relation, child.name)}
+        for term in node.order:
+            if term.relation is None:
+                continue
+            child = children.get(term.relation)
+            if child is None:
+                raise refuse(
+                    "PGRST108",
+                    f"'{term.relation}' is not an embedded resource in this request",
+                    hint=f"Verify that '{term.relation}' is included in the 'select' query parameter.",
+                )
+            if not child.to_one:
+                raise refuse(
+                    "PGRST118",
+                    f"A related order on '{term.relation}' is not possible",
+                    details=f"'{node.source.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
+                )
+        for condition in filters_of(node.where):
+            if condition.field.path or condition.field.name not in children:
+                continue
+            if condition.operator != "is" or condition.value not in {"null", "not_null"}:
+                raise refuse(
+                    "PGRST120",
+                    f"Bad operator on the '{condition.field.name}' embedded resource",
+                    details="Only is null or not is null filters are allowed on embedded resources",
+                )
+
+
+def filters_of(conditions: tuple[Condition, ...]) -> Iterator[Filter]:
+    """Every comparison, out of its trees."""
+    for condition in conditions:
+        if isinstance(condition, Logic):
+            yield from filters_of(condition.items)
+        else:
+            yield condition
+
+
+def link_columns(node: Node) -> set[str]:
+    """Columns of a level that its embeds join on; a mutation has to return them."""
+    needed: set[str] = set()
+    for child in node.children:
+        link = child.link
+        if link is not None:
+            pairs = link.columns if link.junction is None else link.junction.here
+            needed.update(here for here, _ in pairs)
+    return needed
+
+
+ALL = Field("*")

@@ -1,0 +1,126 @@
+"""A bounded set of connections, lent one at a time, first come first served.
+
+Opens connections when they are needed, drops broken ones, and never queues without end.
+"""
+
+from collections import deque
+
+import anyio
+
+from dealquest.errors import LimitError
+
+from .driver import Connection
+
+
+class Pool:
+    """Up to `size` connections; whoever waits longer than `wait_s` is turned away.
+
+    Args:
+        dsn: libpq's connection text.
+        size: Most connections at once.
+        wait_s: Seconds a caller waits for one.
+        max_waiting: Callers that may wait at once; the next is turned away at once.
+        max_prepared: Statements each connection keeps prepared.
+    """
+
+    def __init__(self, dsn: str, *, size: int, wait_s: float, max_waiting: int, max_prepared: int) -> None:
+        self._dsn = dsn
+        self._size = size
+        self._wait_s = wait_s
+        self._max_waiting = max_waiting
+        self._max_prepared = max_prepared
+        self._idle: list[Connection] = []
+        self._open = 0
+        self._waiting: "deque[_Turn]" = deque()
+        self._closed = False
+
+    @property
+    def idle(self) -> int:
+        """Connections that nobody uses now."""
+        return len(self._idle)
+
+    async def take(self) -> Connection:
+        """Lend a connection; give it back with `give_back`, whatever happened.
+
+        Raises:
+            LimitError: `engine.pool_timeout` after `wait_s`, `engine.pool_full` when too many wait already.
+            PeerUnavailableError: `engine.connect` when a new connection cannot be made.
+        """
+        if not self._waiting:
+            if (connection := self._pick()) is not None:
+                return connection
+            if self._open < self._size:
+                self._open += 1
+                return await self._make()
+        turn = await self._queue()
+        return turn.connection or await self._make()
+
+    def give_back(self, connection: Connection) -> None:
+        """Take a connection back; a broken one leaves its place to a new one."""
+        if connection.broken or self._closed:
+            connection.close()
+            self._hand_on(None)
+        else:
+            self._hand_on(connection)
+
+    def close(self) -> None:
+        """Close what is idle now, and what is lent when it comes back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+            self._open -= 1
+
+    def _pick(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.broken:
+                return connection
+            connection.close()
+            self._open -= 1
+        return None
+
+    async def _make(self) -> Connection:
+        """Fill the place that is already counted."""
+        try:
+            return await Connection.open(self._dsn, max_prepared=self._max_prepared)
+        except BaseException:
+            self._hand_on(None)
+            raise
+
+    def _hand_on(self, connection: Connection | None) -> None:
+        """Pass a connection, or the bare place for one, to whoever waits longest."""
+        if self._waiting:
+            turn = self._waiting.popleft()
+            turn.connection = connection
+            turn.served.set()
+        elif connection is not None:
+            self._idle.append(connection)
+        else:
+            self._open -= 1
+
+    async def _queue(self) -> "_Turn":
+        if len(self._waiting) >= self._max_waiting:
+            raise LimitError("Too many requests wait for a database connection.", code="engine.pool_full", retryable=True, retry_after_s=1)
+        turn = _Turn()
+        self._waiting.append(turn)
+        try:
+            with anyio.fail_after(self._wait_s):
+                await turn.served.wait()
+        except BaseException as exc:
+            if turn.served.is_set():
+                self._hand_on(turn.connection)
+            else:
+                self._waiting.remove(turn)
+            if isinstance(exc, TimeoutError):
+                message = "Timed out acquiring connection from connection pool."
+                raise LimitError(message, code="engine.pool_timeout", retryable=True) from exc
+            raise
+        return turn
+
+
+class _Turn:
+    """A place in the queue."""
+
+    def __init__(self) -> None:
+        self.served = anyio.Event()
+        self.connection: Connection | None = None

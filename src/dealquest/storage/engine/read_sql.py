@@ -1,0 +1,287 @@
+"""A planned read as SQL: one SELECT, an embed a lateral join, counts without the embeds' rows.
+
+To-one embeds come as `row_to_json`, to-many ones as `json_agg`; a spread embed lifts its columns into the parent.
+"""
+
+import attrs
+
+from dealquest.storage.postgrest.ast import Column, Field
+
+from .catalog import Catalog, Name, Relationship
+from .fragments import NullTest, Params, Scope, quote, quote_name, quote_type, write_condition, write_order
+from .plan import Node
+
+_EMPTY_LIST = "'[]'::json"
+_EMPTY_LIST_B = "'[]'::jsonb"
+
+
+class ReadWriter:
+    """Writes the tree of one read.
+
+    Args:
+        catalog: The snapshot.
+        params: Takes the values.
+        rows_of: A common table expression to read the root from, instead of its table.
+    """
+
+    def __init__(self, catalog: Catalog, params: Params, *, rows_of: str | None = None) -> None:
+        self._catalog = catalog
+        self._params = params
+        self._rows_of = rows_of
+
+    def read(self, node: Node, *, conditions: bool = True) -> str:
+        """The SELECT of the root.
+
+        Args:
+            node: The root.
+            conditions: Whether its filters apply; a mutation has applied them itself.
+        """
+        origin = quote(self._rows_of) if self._rows_of else quote_name(node.source)
+        return self._select(node, f"{origin} AS {quote(node.alias)}", [], conditions=conditions)
+
+    def count(self, node: Node, *, limit: int | None = None) -> str:
+        """A SELECT with one row for each row of the whole, embeds only where they decide."""
+        origin = quote(self._rows_of) if self._rows_of else quote_name(node.source)
+        conditions = self._decisions(node)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        tail = "" if limit is None else f" LIMIT {limit}"
+        if node.aggregates:
+            return f"SELECT 1 FROM ({self.read(_without_range(node))}) AS counted{tail}"
+        return f"SELECT 1 FROM {origin} AS {quote(node.alias)}{where}{tail}"
+
+    def _decisions(self, node: Node) -> list[str]:
+        """The filters of a level, with inner embeds as EXISTS."""
+        scope = Scope(node.alias, node.table, self._catalog)
+        special = {name: self._existence(node, child) for child in node.children for name in _names(child)}
+        conditions = [write_condition(item, scope, self._params, special) for item in node.where]
+        for child in node.children:
+            if child.embed is not None and child.embed.join == "inner":
+                conditions.append(f"EXISTS ({self._exists(node, child)})")
+        return conditions
+
+    def _existence(self, parent: Node, child: Node) -> NullTest:
+        return lambda absent: f"{'NOT ' if absent else ''}EXISTS ({self._exists(parent, child)})"
+
+    def _exists(self, parent: Node, child: Node) -> str:
+        origin, joins = self._origin(parent, child)
+        conditions = [*joins, *self._decisions(child)]
+        return f"SELECT 1 FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+    def _select(self, node: Node, origin: str, joins: list[str], *, conditions: bool = True, flat: bool = False) -> str:
+        """A level's SELECT; a flat one gives a row for each row of its embeds, as a to-many spread collects them."""
+        scope = Scope(node.alias, node.table, self._catalog)
+        grouped = node.aggregates
+        selected: list[str] = []
+        groups: list[str] = []
+        for item in node.items:
+            if isinstance(item, Column):
+                self._write_column(item, scope, selected, groups, grouped=grouped)
+            else:
+                self._write_embed(item, selected, groups, grouped=grouped, flat=flat)
+        laterals = "".join(self._lateral(node, child, flat=flat) for child in node.children)
+        wheres = list(joins)
+        if conditions:
+            special = {name: _null_test(child) for child in node.children for name in _names(child)}
+            wheres += [write_condition(item, scope, self._params, special) for item in node.where]
+        relations = {name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)}
+        sql = f"SELECT {', '.join(selected)} FROM {origin}{laterals}"
+        if wheres:
+            sql += f" WHERE {' AND '.join(wheres)}"
+        if grouped and groups:
+            sql += f" GROUP BY {', '.join(groups)}"
+        sql += write_order(node.order, scope, relations)
+        if node.limit is not None:
+            sql += f" LIMIT {self._params.bind(node.limit)}"
+        if node.offset:
+            sql += f" OFFSET {self._params.bind(node.offset)}"
+        return sql
+
+    def _write_column(self, column: Column, scope: Scope, selected: list[str], groups: list[str], *, grouped: bool) -> None:
+        field = column.field
+        if field.name == "*" and column.aggregate is None:
+            for text in self._expand(scope, grouped=grouped):
+                selected.append(text)
+                groups.append(text.rpartition(" AS ")[0] or text)
+            return
+        if column.aggregate == "count" and field.name == "*":
+            text, name = "COUNT(*)", "count"
+        else:
+            text, name = self._value(column, scope)
+            if column.aggregate is not None:
+                text, name = f"{column.aggregate.upper()}({text})", column.aggregate
+            else:
+                groups.append(text)
+        if column.aggregate is not None and column.aggregate_cast is not None:
+            text = f"CAST({text} AS {quote_type(column.aggregate_cast)})"
+        selected.append(f"{text} AS {quote(column.alias or name)}")
+
+    def _value(self, column: Column, scope: Scope) -> tuple[str, str]:
+        """A column's value and its name in the answer."""
+        field = column.field
+        text = scope.field(field)
+        shown = scope.representation(field.name, "json") if not field.path and column.cast is None else None
+        if shown is not None:
+            text = f"{shown}({text})"
+        if column.cast is not None:
+            text = f"CAST({text} AS {quote_type(column.cast)})"
+        return text, _name_of(field)
+
+    def _expand(self, scope: Scope, *, grouped: bool) -> list[str]:
+        """`*`, column by column where a column is shown by a function of its own."""
+        if scope.table is None:
+            return [f"{quote(scope.alias)}.*"]
+        names = list(scope.table.columns)
+        if not grouped and not any(scope.representation(name, "json") for name in names):
+            return [f"{quote(scope.alias)}.*"]
+        return [f"{self._value(Column(field=Field(name)), scope)[0]} AS {quote(name)}" for name in names]
+
+    def _write_embed(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool, flat: bool) -> None:
+        rows = quote(child.rows)
+        if child.is_spread:
+            self._write_spread(child, selected, groups, flat=flat)
+            return
+        if not child.items:
+            return
+        if child.to_one or flat:
+            text = f"row_to_json({rows}.*)"
+            group = f"{rows}.*"
+        else:
+            text = f"COALESCE({rows}.{rows}, {_EMPTY_LIST_B if grouped else _EMPTY_LIST})"
+            group = f"{rows}.{rows}"
+        if grouped and child.to_one:
+            # json has no equality, jsonb has.
+            text = group = f"row_to_json({rows}.*)::jsonb"
+        selected.append(f"{text} AS {quote(child.name)}")
+        groups.append(group)
+
+    def _write_spread(self, child: Node, selected: list[str], groups: list[str], *, flat: bool) -> None:
+        rows = quote(child.rows)
+        for name, aggregate in _lifted(child):
+            text = f"{rows}.{quote(name)}"
+            if name == "*":
+                selected.append(text := f"{rows}.*")
+                groups.append(text)
+                continue
+            if not child.to_one and not flat:
+                text = f"COALESCE({text}, {_EMPTY_LIST})"
+            elif aggregate is not None:
+                selected.append(f"{aggregate.format(text)} AS {quote(name)}")
+                continue
+            selected.append(f"{text} AS {quote(name)}")
+            groups.append(text)
+
+    def _lateral(self, parent: Node, child: Node, *, flat: bool = False) -> str:
+        """The join of one embed."""
+        rows = quote(child.rows)
+        origin, joins = self._origin(parent, child)
+        inner = child.embed is not None and child.embed.join == "inner"
+        body = _without_aggregates(child) if child.is_spread and child.to_one else child
+        if not child.items:
+            sql = self._select_nothing(child, origin, joins)
+            if not child.to_one:
+                sql = f"SELECT json_agg({rows}) AS {rows} FROM ({sql}) AS {rows}"
+        elif child.to_one or flat:
+            sql = self._select(body, origin, joins, flat=flat)
+        elif child.is_spread:
+            sql = self._spread_lists(child, origin, joins)
+        else:
+            grouped = parent.aggregates
+            cast = "::jsonb" if grouped else ""
+            sql = f"SELECT json_agg({rows}){cast} AS {rows} FROM ({self._select(child, origin, joins)}) AS {rows}"
+        condition = "TRUE"
+        if inner and not (child.to_one or flat):
+            condition = f"{rows}.{rows} IS NOT NULL"
+        return f" {'INNER' if inner else 'LEFT'} JOIN LATERAL ({sql}) AS {rows} ON {condition}"
+
+    def _select_nothing(self, child: Node, origin: str, joins: list[str]) -> str:
+        scope = Scope(child.alias, child.table, self._catalog)
+        laterals = "".join(self._lateral(child, grandchild) for grandchild in child.children)
+        wheres = [*joins, *(write_condition(item, scope, self._params) for item in child.where)]
+        return f"SELECT 1 AS one FROM {origin}{laterals}" + (f" WHERE {' AND '.join(wheres)}" if wheres else "")
+
+    def _spread_lists(self, child: Node, origin: str, joins: list[str]) -> str:
+        """A to-many spread: each of its columns as a list, or as its own aggregate."""
+        rows = quote(child.rows)
+        inner = self._select(child, origin, joins, flat=True)
+        names = [name for name, _ in _lifted(child)]
+        lists = [f"json_agg({rows}.{quote(name)}) AS {quote(name)}" for name in names]
+        lists.append(f"json_agg({rows}) AS {rows}")
+        return f"SELECT {', '.join(lists)} FROM ({inner}) AS {rows}"
+
+    def _origin(self, parent: Node, child: Node) -> tuple[str, list[str]]:
+        """Where an embed's rows come from, and what ties them to the parent's row."""
+        link = child.link
+        assert link is not None
+        if link.function is not None:
+            parent_row = quote(parent.alias)
+            if self._rows_of is not None and parent.link is None:
+                parent_row = f"ROW({parent_row}.*)::{quote_name(parent.source)}"
+            return f"{quote_name(link.function)}({parent_row}) AS {quote(child.alias)}", []
+        return _join(parent.alias, child.alias, link, child.source)
+
+
+def _join(parent: str, child: str, link: Relationship, target: Name) -> tuple[str, list[str]]:
+    here, there = quote(parent), quote(child)
+    origin = f"{quote_name(target)} AS {there}"
+    if link.junction is None:
+        return origin, [f"{there}.{quote(right)} = {here}.{quote(left)}" for left, right in link.columns]
+    middle = quote(f"{child}_j")
+    conditions = [f"{middle}.{quote(right)} = {here}.{quote(left)}" for left, right in link.junction.here]
+    conditions += [f"{middle}.{quote(right)} = {there}.{quote(left)}" for left, right in link.junction.there]
+    return f"{origin}, {quote_name(link.junction.table)} AS {middle}", conditions
+
+
+def _names(child: Node) -> tuple[str, ...]:
+    return (child.name,) if child.embed is None or child.name == child.embed.relation else (child.name, child.embed.relation)
+
+
+def _null_test(child: Node) -> NullTest:
+    rows = quote(child.rows)
+    subject = rows if child.to_one else f"{rows}.{rows}"
+    return lambda absent: f"{subject} IS {'NOT ' if absent else ''}DISTINCT FROM NULL"
+
+
+def _name_of(field: Field) -> str:
+    """The key that a field has in the answer: the last name of its path."""
+    for step in reversed(field.path):
+        if isinstance(step.key, str):
+            return step.key
+    return field.name
+
+
+def _lifted(child: Node) -> list[tuple[str, str | None]]:
+    """The names that a spread embed gives to its parent; an aggregate of them as SQL around the value."""
+    names: list[tuple[str, str | None]] = []
+    for item in child.items:
+        if isinstance(item, Column):
+            name = item.alias or (item.aggregate or _name_of(item.field))
+            aggregate = None
+            if item.aggregate is not None:
+                aggregate = f"{item.aggregate.upper()}({{}})"
+                if item.aggregate_cast is not None:
+                    aggregate = f"CAST({aggregate} AS {quote_type(item.aggregate_cast)})"
+            if item.field.name == "*" and item.aggregate is None:
+                columns = list(child.table.columns) if child.table is not None else ["*"]
+                names += [(column, None) for column in columns]
+            else:
+                names.append((name, aggregate))
+        elif item.is_spread:
+            names += _lifted(item)
+        elif item.items:
+            names.append((item.name, None))
+    return names
+
+
+def _without_aggregates(child: Node) -> Node:
+    """A spread to-one embed whose aggregates its parent computes: it gives the plain values."""
+    items = tuple(
+        attrs.evolve(item, aggregate=None, aggregate_cast=None, alias=item.alias or item.aggregate)
+        if isinstance(item, Column) and item.aggregate is not None
+        else item
+        for item in child.items
+    )
+    return attrs.evolve(child, items=items)
+
+
+def _without_range(node: Node) -> Node:
+    return attrs.evolve(node, limit=None, offset=None, order=())

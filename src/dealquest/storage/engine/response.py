@@ -1,0 +1,232 @@
+"""A statement's answer → the HTTP response, status and headers as PostgREST gives them.
+
+Source: https://docs.postgrest.org/en/latest/references/api/pagination_count.html, preferences.html, transactions.html
+(response headers and status), read 2026-11-22.
+"""
+
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import quote
+
+import attrs
+import msgspec
+
+from dealquest.errors import DealQuestError
+from dealquest.storage.postgrest.ast import Prefer, Put, Read, Upsert
+from dealquest.wire import Headers, HttpResponse
+
+from .compile import Compiled, DataRequest
+from .errors import refuse
+from .execute import Answer
+from .incoming import Incoming
+from .shape import canonical_query
+
+_SAFE = "-_.~"
+
+
+@attrs.frozen(kw_only=True)
+class Context:
+    """What an answer says of the options.
+
+    Attributes:
+        multiple_schemas: Whether the answer names its schema.
+        tx_override: Whether `Prefer: tx` was obeyed.
+        max_rows: The operator's limit, which an estimate starts from.
+    """
+
+    multiple_schemas: bool
+    tx_override: bool
+    max_rows: int | None
+
+
+def find_check(request: DataRequest, compiled: Compiled) -> Callable[[Answer], DealQuestError | None] | None:
+    """What has to hold for an answer to count; None when nothing does."""
+    if compiled.format.explain is not None:
+        return None
+    if not (compiled.format.singular or isinstance(request, Put) or _max_affected(request) is not None):
+        return None
+    return lambda answer: find_problem(request, compiled, answer)
+
+
+def find_problem(request: DataRequest, compiled: Compiled, answer: Answer) -> DealQuestError | None:
+    """The error of an answer that does not count, None for a good one."""
+    if isinstance(request, Put) and answer.page != 1:
+        return refuse("PGRST115", "Payload values do not match URL in primary key column(s)")
+    one_by_nature = compiled.routine is not None and not compiled.routine.returns_set
+    if compiled.format.singular and answer.page != 1 and not one_by_nature:
+        return refuse(
+            "PGRST116",
+            "Cannot coerce the result to a single JSON object",
+            details=f"The result contains {answer.page} rows",
+            headers={"content-type": "application/vnd.pgrst.object+json; charset=utf-8"},
+        )
+    max_affected = _max_affected(request)
+    if max_affected is not None and answer.page > max_affected:
+        return refuse(
+            "PGRST124", "Query result exceeds max-affected preference constraint", details=f"The query affects {answer.page} rows"
+        )
+    return None
+
+
+def _max_affected(request: DataRequest) -> int | None:
+    prefer = request.prefer
+    if prefer.handling != "strict" or isinstance(request, (Read, Put)):
+        return None
+    return prefer.max_affected
+
+
+class Responder:
+    """Writes the answers of one plan; what never changes between them is found once.
+
+    Args:
+        request: The request, whose values do not count.
+        compiled: Its statement.
+        context: The options.
+    """
+
+    def __init__(self, request: DataRequest, compiled: Compiled, context: Context) -> None:
+        self._request = request
+        self._compiled = compiled
+        self._context = context
+        fixed: list[tuple[str, str]] = []
+        shows = not compiled.empty or compiled.kind == "read" or (compiled.routine is not None and not compiled.routine.returns_void)
+        if shows:
+            fixed.append(("content-type", compiled.format.content_type))
+        applied = _applied(request, compiled, context)
+        if applied:
+            fixed.append(("preference-applied", ", ".join(applied)))
+        if context.multiple_schemas:
+            fixed.append(("content-profile", compiled.schema))
+        self._fixed = tuple(fixed)
+
+    def write(self, answer: Answer, incoming: Incoming) -> HttpResponse:
+        """The answer to a good request.
+
+        Args:
+            answer: What the statement gave.
+            incoming: The request, for `Content-Location`.
+
+        Raises:
+            InputError: PGRST103 when the page begins beyond the last row; PGRST111 and PGRST112 for the
+                database's own headers and status that cannot be used.
+        """
+        compiled = self._compiled
+        headers: dict[str, str] = {}
+        if compiled.kind == "read":
+            headers["content-location"] = incoming.path + canonical_query(incoming.query)
+        status = _describe(self._request, compiled, answer, self._context, headers)
+        body = b"" if compiled.empty else answer.body
+        if answer.headers is None and answer.status is None:
+            return HttpResponse(status=status, headers=(*self._fixed, *headers.items()), body=body)
+        extra = _own_headers(answer.headers)
+        if answer.status is not None:
+            if not answer.status.isdigit():
+                raise refuse("PGRST112", "response.status guc must be a valid status code")
+            status = int(answer.status)
+        own = {name for name, _ in extra}
+        listed = [(name, value) for name, value in (*self._fixed, *headers.items()) if name not in own]
+        return HttpResponse(status=status, headers=(*listed, *extra), body=body)
+
+
+def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context: Context, headers: dict[str, str]) -> int:
+    """The status; headers that depend on the answer are added."""
+    if compiled.format.explain is not None:
+        return 200
+    if compiled.kind in {"read", "call"}:
+        status = _page(request, compiled, answer, context, headers)
+        return 204 if compiled.routine is not None and compiled.routine.returns_void else status
+    shown = request.prefer.returning == "representation"
+    if compiled.kind == "put":
+        inserted = (answer.inserted or 0) > 0
+        return 201 if inserted else 200 if shown else 204
+    counted = request.prefer.count == "exact"
+    if compiled.kind == "insert":
+        headers["content-range"] = f"*/{answer.page}" if counted else "*/*"
+        if answer.location is not None and answer.page == 1:
+            headers["location"] = f"/{quote(compiled.table, safe=_SAFE)}?{_key_query(answer.location)}"
+        updated_only = isinstance(request, Upsert) and request.resolution == "merge-duplicates" and answer.inserted == 0
+        no_rows = (
+            isinstance(request, Upsert) and compiled.conflict_known and request.resolution == "merge-duplicates" and answer.inserted is None
+        )
+        return 200 if updated_only or no_rows else 201
+    if compiled.kind == "update" and answer.page:
+        headers["content-range"] = f"0-{answer.page - 1}/{answer.page if counted else '*'}"
+    else:
+        headers["content-range"] = f"*/{answer.page if counted else '*'}"
+    return 200 if shown else 204
+
+
+def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Context, headers: dict[str, str]) -> int:
+    """Content-Range and the status of a page."""
+    total = answer.total
+    if answer.estimate is not None:
+        beyond = total is not None and context.max_rows is not None and total > context.max_rows
+        if request.prefer.count == "planned":
+            total = answer.estimate
+        elif beyond or total is None:
+            total = max(answer.estimate, total or 0)
+    lower, upper = compiled.offset, compiled.offset + answer.page - 1
+    if total is not None and lower > total:
+        raise refuse(
+            "PGRST103",
+            "Requested range not satisfiable",
+            details=f"An offset of {lower} was requested, but there are only {total} rows.",
+            headers={"content-range": f"*/{total}"},
+        )
+    shown = f"{lower}-{upper}" if total != 0 and lower <= upper else "*"
+    headers["content-range"] = f"{shown}/{'*' if total is None else total}"
+    return 206 if total is not None and answer.page < total else 200
+
+
+def _key_query(location: bytes) -> str:
+    row = cast("dict[str, object]", msgspec.json.decode(location))
+    parts = []
+    for name, value in row.items():
+        text = "is.null" if value is None else f"eq.{value if isinstance(value, str) else msgspec.json.encode(value).decode()}"
+        parts.append(f"{quote(name, safe=_SAFE)}={quote(text, safe=_SAFE)}")
+    return "&".join(parts)
+
+
+def _applied(request: DataRequest, compiled: Compiled, context: Context) -> list[str]:
+    """The preferences that were obeyed, in PostgREST's order."""
+    prefer: Prefer = request.prefer
+    kind = compiled.kind
+    changes = kind in {"insert", "update", "delete", "put"}
+    applied: list[str] = []
+    if isinstance(request, Upsert) and compiled.conflict_known:
+        applied.append(f"resolution={request.resolution}")
+    if prefer.missing is not None and kind in {"insert", "update"}:
+        applied.append(f"missing={prefer.missing}")
+    if prefer.returning is not None and changes:
+        applied.append(f"return={prefer.returning}")
+    if prefer.count is not None:
+        applied.append(f"count={prefer.count}")
+    if prefer.tx is not None and context.tx_override:
+        applied.append(f"tx={prefer.tx}")
+    if prefer.handling is not None:
+        applied.append(f"handling={prefer.handling}")
+    if prefer.timezone is not None:
+        applied.append(f"timezone={prefer.timezone}")
+    if prefer.max_affected is not None and prefer.handling == "strict" and kind in {"update", "delete", "call"}:
+        applied.append(f"max-affected={prefer.max_affected}")
+    return applied
+
+
+def _own_headers(raw: bytes | None) -> Headers:
+    """`response.headers`: a list of objects with one member each."""
+    if raw is None:
+        return ()
+    try:
+        items = msgspec.json.decode(raw, type=list[dict[str, str]])
+    except msgspec.DecodeError as exc:
+        raise _bad_headers() from exc
+    headers: list[tuple[str, str]] = []
+    for item in items:
+        if len(item) != 1:
+            raise _bad_headers()
+        headers.extend((name.lower(), value) for name, value in item.items())
+    return tuple(headers)
+
+
+def _bad_headers() -> DealQuestError:
+    return refuse("PGRST111", "response.headers guc must be a JSON array composed of objects with a single key and a string value")

@@ -1,0 +1,72 @@
+"""The engine as a `Transport`: requests of this process, answered without a socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+
+from dealquest.errors import LimitError
+from dealquest.wire import Headers, HttpRequest, HttpResponse
+
+from .identity import Identity
+from .incoming import Incoming
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+class EngineTransport:
+    """Answers requests as one identity. URLs are a path with query, such as `/users?id=eq.1`."""
+
+    def __init__(self, engine: "Engine", identity: Identity) -> None:
+        self._engine = engine
+        self._identity = identity
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request.
+
+        Raises:
+            LimitError: `wire.timeout` when `timeout_s` is over, `wire.too_large` when the answer is larger than `max_bytes`.
+        """
+        body = request.body if isinstance(request.body, bytes) else b"".join([chunk async for chunk in request.body])
+        path, _, query = request.url.partition("?")
+        prefer = [value for name, value in request.headers if name == "prefer"]
+        incoming = Incoming(request.method, path, query, dict(request.headers), prefer, body, request.timeout_s)
+        try:
+            response = await self._engine.answer(incoming, self._identity)
+        except TimeoutError as exc:
+            raise LimitError(f"The database did not answer within {request.timeout_s:g} s.", code="wire.timeout", retryable=True) from exc
+        if len(response.body) > request.max_bytes:
+            raise LimitError(f"The answer is larger than {request.max_bytes} bytes.", code="wire.too_large")
+        return response
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest) -> AsyncIterator["_WholeStream"]:
+        """Answer a request whole, shown as a stream: PostgreSQL renders an answer in one piece."""
+        yield _WholeStream(await self.send(request))
+
+
+@attrs.frozen
+class _WholeStream:
+    """An answer that has already arrived."""
+
+    _response: HttpResponse
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._response.status
+
+    @property
+    def headers(self) -> Headers:
+        """The answer's headers."""
+        return self._response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body in one piece."""
+        yield self._response.body
+
+    async def read(self) -> bytes:
+        """The body."""
+        return self._response.body

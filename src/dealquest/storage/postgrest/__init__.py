@@ -1,0 +1,1 @@
+"""The PostgREST client and the request tree it shares with the engine."""

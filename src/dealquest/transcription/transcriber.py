@@ -1,0 +1,93 @@
+"""The role: whoever turns speech into text. Implementations need not know this file; `from_env` picks one."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from dealquest.errors import SettingsError
+from dealquest.settings import load_settings
+
+from .assemblyai import DEADLINE_S, AssemblyAITranscriber
+from .source import AudioSource
+from .transcript import OnProgress, Transcript, ignore_progress
+from .whisper import WhisperTranscriber
+
+
+class Transcriber(Protocol):
+    """Turns speech into text. Use it as an async context manager; one serves many calls at once.
+
+    `AssemblyAITranscriber` and `WhisperTranscriber` are two. A third may subclass this one and so inherit `from_env`.
+    """
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> "Transcriber":
+        """The transcriber that the environment asks for.
+
+        A server of your own (WHISPER_BASE_URL) goes before AssemblyAI (ASSEMBLYAI_API_KEY): sound that can stay at home does.
+
+        Args:
+            environ: Name to text; the process's own environment when left out.
+
+        Raises:
+            SettingsError: `transcription.not_configured` when it names neither; `settings.invalid`.
+        """
+        settings = load_settings(environ)
+        if settings.whisper_base_url is not None:
+            return WhisperTranscriber.from_env(environ)
+        if settings.assemblyai_api_key is not None:
+            return AssemblyAITranscriber.from_env(environ)
+        raise SettingsError(
+            "Speech to text is off: set ASSEMBLYAI_API_KEY, or WHISPER_BASE_URL for a server of your own.",
+            code="transcription.not_configured",
+        )
+
+    async def __aenter__(self) -> Self:
+        """Ready to be used."""
+        ...
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closed."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+    async def transcribe(
+        self,
+        source: AudioSource,
+        *,
+        languages: Sequence[str] = (),
+        fallback_language: str | None = None,
+        speaker_labels: bool = False,
+        speakers_expected: int | None = None,
+        duration_s: float | None = None,
+        deadline_s: float = DEADLINE_S,
+        on_progress: OnProgress = ignore_progress,
+    ) -> Transcript:
+        """Turn a sound into text; silence is a result with `no_speech`.
+
+        Args:
+            source: A path, the bytes, chunks, or a function that opens the chunks.
+            languages: Codes to expect; one fixes the language.
+            fallback_language: Used when detection finds none of the expected.
+            speaker_labels: Whether words say who spoke.
+            speakers_expected: How many speakers, when known.
+            duration_s: Length in seconds, when known; checked against the limits.
+            deadline_s: Seconds for everything.
+            on_progress: Told of every step.
+
+        Raises:
+            InputError: The sound or an option was refused.
+            LimitError: The deadline ended.
+            PeerError: The peer refused, failed or could not be reached.
+        """
+        ...
+
+    async def resume(self, transcript_id: str, *, deadline_s: float = DEADLINE_S, on_progress: OnProgress = ignore_progress) -> Transcript:
+        """Go on with a job by its id.
+
+        Raises:
+            NotFoundError: `transcription.unknown_id`; always, where the peer keeps no jobs.
+        """
+        ...

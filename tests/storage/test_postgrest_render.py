@@ -1,0 +1,161 @@
+"""What the client writes into URL and headers, case by case."""
+
+from typing import Any
+
+import pytest
+
+from dealquest.errors import InputError
+from dealquest.storage import all_of, any_of, col, embed, negate
+from dealquest.storage.postgrest import ast
+from dealquest.storage.postgrest.dialects import DIALECTS
+from dealquest.storage.postgrest.query import read_items, read_terms
+from dealquest.storage.postgrest.render import render
+
+
+def query(dialect: str = "postgrest16", **shape: Any) -> list[tuple[str, str]]:
+    return list(render(ast.Read(relation="t", **shape), DIALECTS[dialect]).query)
+
+
+def where(*conditions: ast.Condition, dialect: str = "postgrest16") -> list[tuple[str, str]]:
+    return query(dialect, where=conditions)
+
+
+@pytest.mark.parametrize(
+    ("condition", "pair"),
+    [
+        (col("a").eq(1), ("a", "eq.1")),
+        (col("a").eq(None), ("a", "is.null")),
+        (col("a").neq(None), ("a", "not.is.null")),
+        (col("a").neq("x"), ("a", "neq.x")),
+        (col("a").gt(1.5), ("a", "gt.1.5")),
+        (col("a").lte(True), ("a", "lte.true")),
+        (col("a").like("x%"), ("a", "like.x%")),
+        (col("a").ilike("*x*"), ("a", "ilike.*x*")),
+        (col("a").match("^x"), ("a", "match.^x")),
+        (col("a").contains("50% (x)"), ("a", r"match.50% \(x\)")),
+        (col("a").startswith("x.", ignore_case=True), ("a", r"imatch.^x\.")),
+        (col("a").isdistinct("x"), ("a", "isdistinct.x")),
+        (col("a").isdistinct(None), ("a", "not.is.null")),
+        (col("a").is_("not_null"), ("a", "is.not_null")),
+        (col("a").is_(True), ("a", "is.true")),
+        (col("a").in_([1, 2, 2]), ("a", 'in.("1","2")')),
+        (col("a").in_([]), ("a", "in.()")),
+        (col("a").in_([""]), ("a", 'in.("","")')),
+        (col("a").in_(["a,b", 'q"', "b\\"]), ("a", 'in.("a,b","q\\"","b\\\\")')),
+        (col("a").any("like", ["a*", "b,c"]), ("a", 'like(any).{"a*","b,c"}')),
+        (col("a").all("gt", [1, 2]), ("a", "gt(all).{1,2}")),
+        (col("a").search("fat & cat", kind="fts", language="english"), ("a", "fts(english).fat & cat")),
+        (col("a").search("fat cat"), ("a", "wfts.fat cat")),
+        (col("a").cs([1, "x"]), ("a", 'cs.{1,"x"}')),
+        (col("a").cs({"k": [1]}), ("a", 'cs.{"k":[1]}')),
+        (col("a").ov("[1,5)"), ("a", "ov.[1,5)")),
+        (col("a").adj("[1,5)"), ("a", "adj.[1,5)")),
+        (negate(col("a").eq("x")), ("a", "not.eq.x")),
+        (col("data->items->0->>name").eq("x"), ("data->items->0->>name", "eq.x")),
+        (col('"order"').eq("x"), ('"order"', "eq.x")),
+        (col('"a.b"').eq("x"), ('"a.b"', "eq.x")),
+        (any_of(col("a").eq("x,y"), col("b").gte(2)), ("or", '(a.eq."x,y",b.gte.2)')),
+        (negate(all_of(col("a").eq(1), any_of(col("b").is_(None)))), ("not.and", "(a.eq.1,or(b.is.null))")),
+    ],
+)
+def test_every_operator_has_its_place(condition: ast.Condition, pair: tuple[str, str]) -> None:
+    """Each operator and each kind of value is written as PostgREST's documentation says."""
+    assert where(condition) == [pair]
+
+
+def test_q1_reserved_characters_leave_through_the_url_and_nowhere_else() -> None:
+    """A plus, a hash, an ampersand or a quote in a value is percent-encoded."""
+    url = render(ast.Read(relation="t", where=(col("a").eq('1+1 =#&"é'),))).url
+    assert url == "/t?a=eq.1%2B1%20%3D%23%26%22%C3%A9"
+
+
+def test_an_embed_brings_its_own_conditions() -> None:
+    """Filters, order and window of an embed carry its name, nested ones the whole path."""
+    inner = embed("tags", "name", where=[col("name").neq("x")], limit=3)
+    outer = embed("users", "id", inner, alias="who", hint="fk", join="inner", order=["-id"], offset=1)
+    assert query(select=(outer, *read_items(["...place(city)", "n:amount::int.sum()::text", "count()"]))) == [
+        ("select", "who:users!fk!inner(id,tags(name)),...place(city),n:amount::int.sum()::text,count()"),
+        ("who.order", "id.desc"),
+        ("who.offset", "1"),
+        ("who.tags.name", "neq.x"),
+        ("who.tags.limit", "3"),
+    ]
+
+
+def test_order_takes_both_notations() -> None:
+    """A leading minus is descending, PostgREST's own words work too."""
+    assert query(order=read_terms(["-a", "b.asc.nullslast", "users(name).desc", "data->>x"])) == [
+        ("order", "a.desc,b.asc.nullslast,users(name).desc,data->>x")
+    ]
+
+
+def test_insforge_gets_no_repeated_key() -> None:
+    """Two filters on one column become one `and`, since its proxy breaks repeated keys."""
+    pair = (col("a").gte(1), col("a").lt(5), col("b").eq(2))
+    assert where(*pair) == [("a", "gte.1"), ("a", "lt.5"), ("b", "eq.2")]
+    assert where(*pair, dialect="insforge") == [("b", "eq.2"), ("and", "(a.gte.1,a.lt.5)")]
+    twice = (any_of(col("a").eq(1)), any_of(col("b").eq(2)), all_of(col("c").eq(3)))
+    keys = [key for key, _ in where(*twice, dialect="insforge")]
+    assert keys == ["and"]
+
+
+def test_old_servers_get_old_words() -> None:
+    """`is.not_null` is PostgREST 13's; before it is `not.is.null`."""
+    assert where(col("a").is_("not_null"), dialect="postgrest12") == [("a", "not.is.null")]
+    assert where(negate(col("a").is_("not_null")), dialect="insforge") == [("a", "is.null")]
+
+
+def test_paths_of_the_dialects() -> None:
+    """Each server has its own prefix, and a name never leaves its path segment."""
+    paths = {name: render(ast.Read(relation="a b/../c"), dialect).path for name, dialect in DIALECTS.items()}
+    assert paths == {
+        "postgrest12": "/a%20b%2F..%2Fc",
+        "postgrest13": "/a%20b%2F..%2Fc",
+        "postgrest16": "/a%20b%2F..%2Fc",
+        "supabase": "/rest/v1/a%20b%2F..%2Fc",
+        "insforge": "/api/database/records/a%20b%2F..%2Fc",
+    }
+    assert render(ast.Call(function="f"), DIALECTS["insforge"]).path == "/api/database/rpc/f"
+
+
+def test_headers_say_what_is_preferred() -> None:
+    """Preferences, profile, media types and range travel in their headers."""
+    prefer = ast.Prefer(returning="minimal", handling="strict", max_affected=3, timezone="Europe/Berlin", tx="rollback", missing="default")
+    headers = dict(render(ast.Upsert(relation="t", resolution="ignore-duplicates", prefer=prefer, profile="api")).headers)
+    assert headers == {
+        "accept": "application/json",
+        "content-type": "application/json",
+        "prefer": "resolution=ignore-duplicates, missing=default, return=minimal, tx=rollback, "
+        "handling=strict, timezone=Europe/Berlin, max-affected=3",
+        "content-profile": "api",
+    }
+    read = dict(render(ast.Read(relation="t", profile="api", range=ast.Range(5, 9), accept=(ast.CSV_MEDIA,))).headers)
+    assert read == {"accept": "text/csv", "accept-profile": "api", "range-unit": "items", "range": "5-9"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (ast.Read(relation=".."), "storage.request.name"),
+        (ast.Read(relation=""), "storage.request.name"),
+        (ast.Read(relation="t", profile="a\r\nx: y"), "storage.request.name"),
+        (ast.Read(relation="t", prefer=ast.Prefer(timezone="UTC, tx=commit")), "storage.request.name"),
+        (ast.Read(relation="t", select=(ast.Column(field=ast.Field("a"), cast="int);--"),)), "storage.request.name"),
+        (ast.Read(relation="t", where=(ast.Logic(operator="and", items=()),)), "storage.request.unrenderable"),
+        (ast.Read(relation="t", where=(ast.Filter(field=ast.Field("a"), operator="eq", value=("x",)),)), "storage.request.unrenderable"),
+        (ast.Read(relation="t", select=(embed("u", limit=1), embed("u"))), "storage.request.unrenderable"),
+        (ast.Call(function="f", method="GET", arguments=(("a", "not.in.(1)"),)), "storage.request.ambiguous_argument"),
+    ],
+)
+def test_q1_what_the_grammar_cannot_carry_is_refused(request_: ast.Request, code: str) -> None:
+    """Names that would leave their header or path, and values that would turn into filters, never leave the house."""
+    with pytest.raises(InputError) as caught:
+        render(request_)
+    assert caught.value.code == code
+
+
+def test_put_is_refused_where_it_does_not_arrive() -> None:
+    """InsForge forwards no PUT, and the client says so before it sends."""
+    with pytest.raises(InputError) as caught:
+        render(ast.Put(relation="t"), DIALECTS["insforge"])
+    assert caught.value.code == "storage.request.unsupported"
