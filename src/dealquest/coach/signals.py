@@ -52,7 +52,8 @@ def score_by_signals(scenario: Scenario, answer: str) -> ScoreCard:
     """
     reading = _read(scenario, answer)
     findings = [
-        _Finding(criterion=criterion, parts=[_measure(signal, reading) for signal in criterion.signals]) for criterion in scenario.rubric
+        _Finding(criterion=criterion, parts=[_MEASURES[signal.kind](signal, reading) for signal in criterion.signals])
+        for criterion in scenario.rubric
     ]
     substance = _substance_of(findings)
     factor, remarks = _plausibility(reading, scenario)
@@ -169,10 +170,6 @@ def _source_of(scenario: Scenario) -> frozenset[tuple[str, ...]]:
 def _stems(words: tuple[str, ...], lexicon: Lexicon) -> frozenset[str]:
     small = lexicon.phrases["small_word"]
     return frozenset(word[:5] for word in words if (len(word) > 3 or word.isdigit()) and word not in small)
-
-
-def _measure(signal: Signal, reading: _Reading) -> _Part:
-    return _MEASURES[signal.kind](signal, reading)
 
 
 def _claim(reading: _Reading, places: list[int]) -> str | None:
