@@ -15,7 +15,6 @@ Area: TypeAlias = Literal["discovery", "qualification", "value", "objection", "n
 Channel: TypeAlias = Literal["email", "message", "call", "meeting"]
 Seniority: TypeAlias = Literal["specialist", "manager", "director", "executive", "owner"]
 
-PASS_MARK = 60
 GUARDS: frozenset[SignalKind] = frozenset({"avoid", "words", "question_limit"})
 
 
