@@ -56,8 +56,7 @@ class ServerError:
     hint: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The answers of a batch in order, ended early by `error`."""
 
     results: Sequence["pq.abc.PGresult"]
