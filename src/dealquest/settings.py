@@ -150,7 +150,10 @@ class Settings:
     )
     assemblyai_base_url: str = _variable("ASSEMBLYAI_BASE_URL", _url, default=ASSEMBLYAI_BASE_URL, purpose="where AssemblyAI is reached")
     whisper_base_url: str | None = _variable(
-        "WHISPER_BASE_URL", _url, default=None, purpose="a speech server of your own with OpenAI's /audio/transcriptions, such as http://host/v1"
+        "WHISPER_BASE_URL",
+        _url,
+        default=None,
+        purpose="a speech server of your own with OpenAI's /audio/transcriptions, such as http://host/v1",
     )
     whisper_api_key: Secret | None = _variable("WHISPER_API_KEY", _secret, default=None, secret=True, purpose="its key, if it wants one")
     whisper_model: str = _variable("WHISPER_MODEL", _text, default="whisper-1", purpose="its model")

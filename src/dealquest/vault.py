@@ -53,7 +53,7 @@ class Vault:
         fault = _find_fault(keys, tuple(other_secrets))
         if fault is not None:
             code, message = fault
-            raise SettingsError(f"ENCRYPTION_KEY {message}; make one with `dealquest keys generate`", code=f"vault.key.{code}")
+            raise SettingsError(f"ENCRYPTION_KEY {message}; make one with `dealquest keys generate`", code=code)
         fernets = [Fernet(key.reveal()) for key in keys]
         # Closures, as in Secret: nothing that walks attributes reaches the keys.
         self._first: Callable[[], Fernet] = lambda: fernets[0]
@@ -191,8 +191,9 @@ class Rotation:
 async def rotate_rows(vault: Vault, rows: SealedRows, *, batch: int = 100) -> Rotation:
     """Seal every stored row with the first key.
 
-    Every row stays readable at every moment, because the vault holds the old keys too. Killed half way,
-    run it again: rows already sealed with the first key are passed over.
+    Every row stays readable at every moment, because the vault holds the old keys too; so give the new key, first,
+    and the old ones to every running process before. Killed half way, run it again: rows already sealed with the
+    first key are passed over.
 
     Args:
         vault: The new key first, then the old ones.
@@ -228,17 +229,17 @@ def _find_fault(keys: Sequence[Secret], others: Sequence[Secret]) -> tuple[str, 
     # The texts live in this frame, and this frame never raises: captured locals show no key.
     texts = [key.reveal() for key in keys]
     if not texts:
-        return "missing", "is not set"
+        return "vault.key.missing", "is not set"
     if any(_KEY.fullmatch(text) is None for text in texts):
-        return "malformed", "is not a Fernet key (44 characters of url-safe base64)"
+        return "vault.key.malformed", "is not a Fernet key (44 characters of url-safe base64)"
     contents = [base64.urlsafe_b64decode(text) for text in texts]
     if any(text in _PUBLISHED_KEYS for text in texts) or any(len(set(key)) < 16 or _PRINTABLE.fullmatch(key) for key in contents):
-        return "weak", "was not drawn by chance, or is a published one"
+        return "vault.key.weak", "was not drawn by chance, or is a published one"
     if len(set(texts)) < len(texts):
-        return "repeated", "names one key twice"
+        return "vault.key.repeated", "names one key twice"
     shared = {other.reveal().encode("utf-8", "surrogatepass") for other in others}
     if any(text.encode() in shared or content in shared for text, content in zip(texts, contents, strict=True)):
-        return "shared", "is also used for something else (JWT_SECRET?); one leak would open both"
+        return "vault.key.shared", "is also used for something else (JWT_SECRET?); one leak would open both"
     return None
 
 
@@ -284,4 +285,4 @@ def _read_time(token: object) -> int | None:
 
 
 def _refused() -> DeniedError:
-    return DeniedError("the stored secret cannot be opened here; enter it again", code="vault.sealed.refused")
+    return DeniedError("the stored secret cannot be opened here; enter it again", code="vault.sealed.refused", forbidden=True)

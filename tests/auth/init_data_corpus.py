@@ -126,6 +126,8 @@ def _valid() -> Iterator[Case]:
         "premium": {"user": '{"id":7,"is_bot":false,"is_premium":true,"allows_write_to_pm":true}'},
         "receiver": {"receiver": '{"id":8,"first_name":"B","is_bot":true}'},
         "chat": {"chat": '{"id":-1001234567890,"type":"supergroup","title":"T","forum":true}'},
+        "chat-smallest-id": {"chat": '{"id":-1,"type":"group"}'},
+        "chat-largest-id": {"chat": '{"id":-9007199254740992,"type":"group"}'},
         "unknown-chat-type": {"chat_type": "newkind"},
         "age-of-exactly-an-hour": {"auth_date": str(NOW - 3600)},
         "skew-of-exactly-a-minute": {"auth_date": str(NOW + 60)},
@@ -401,6 +403,7 @@ def _nested() -> Iterator[Case]:
         yield f"receiver-{name}", signed({"receiver": text}), ONE, "content"
     for name, text in {
         "null": "null",
+        "no-id": '{"type":"group"}',
         "no-type": '{"id":-100}',
         "type-number": '{"id":-100,"type":1}',
         "id-zero": '{"id":0,"type":"group"}',
@@ -430,10 +433,12 @@ def _third_party() -> Iterator[Case]:
         OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)),
         "ok",
     )
+    yield "third-same-bot-beside-token", spell(good), OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)), "forged"
+    yield "third-no-hash-beside-token", spell(by_telegram(given=None)), OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)), "unsigned"
     yield (
         "third-malformed-beside-token",
         spell({**hashed, "hash": "0" * 64}),
-        OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)),
+        OracleBots(tokens=(OTHER_TOKEN,), public=((BOT_ID, PUBLIC),)),
         "malformed",
     )
     yield "third-hash-upper-case", spell({**good, "hash": "F" * 64}), THIRD, "malformed"

@@ -91,7 +91,13 @@ async def test_token_ids_differ() -> None:
 
 
 async def test_limits_reach_the_verifier() -> None:
-    """Age and skew are the caller's."""
+    """Age and skew are the caller's; an hour and a minute when left out."""
+    for away_s, good in ((3600, True), (3601, False), (-60, True), (-61, False)):
+        if good:
+            assert (await enter(now=NOW + timedelta(seconds=away_s))).user_id == 100
+        else:
+            with pytest.raises(DeniedError):
+                await enter(now=NOW + timedelta(seconds=away_s))
     for now, limits in ((NOW + timedelta(seconds=9), {"max_age_s": 8}), (NOW - timedelta(seconds=9), {"max_skew_s": 8})):
         with pytest.raises(DeniedError):
             await enter(now=now, **limits)
@@ -159,15 +165,15 @@ async def test_i2_the_store_of_proofs_is_bounded() -> None:
 
 async def test_i2_proofs_are_kept_as_long_as_they_count() -> None:
     """A proof is remembered until its initData is too old anyway."""
-    kept: list[datetime] = []
+    kept: list[tuple[int, str, datetime, datetime]] = []
 
     class Spy(MemoryReplays):
         async def first_use(self, bot_id: int, proof: str, *, until: datetime, now: datetime) -> bool:
-            kept.append(until)
+            kept.append((bot_id, proof, until, now))
             return await super().first_use(bot_id, proof, until=until, now=now)
 
     await enter(replays=Spy(), max_age_s=600)
-    assert kept == [NOW + timedelta(seconds=600)]
+    assert kept == [(7342037359, RAW.rpartition("=")[2], NOW + timedelta(seconds=600), NOW)]
 
 
 @pytest.mark.parametrize(("ended_s", "stands"), [(None, True), (-1, True), (0, False), (1, False)])

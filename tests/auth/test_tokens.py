@@ -15,9 +15,12 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, given, settings
+from cryptography.x509.oid import NameOID
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dealquest.auth import Session, Tokens, check_signing_secret
@@ -113,14 +116,18 @@ def test_lifetimes() -> None:
     assert dict(MAX_TTL_S) == {"access": 3600, "refresh": 2592000, "oauth_state": 3600, "presign": 604800, "reset": 86400}
 
 
+@example(-31)
+@example(-30)
+@example(3629)
+@example(3630)
 @given(after_s=st.integers(-100, 4000))
 def test_a_session_counts_for_its_hour_and_the_leeway(after_s: int) -> None:
     """It is accepted from 30 s before it was issued until 30 s after it ends, and not a second longer."""
-    token, now = mint(), NOW + timedelta(seconds=after_s)
+    token, now, tokens = mint(), NOW + timedelta(seconds=after_s), Tokens([SECRET])
     if -30 <= after_s < 3630:
-        assert TOKENS.verify_session(token, now=now).subject == "17"
+        assert tokens.verify_session(token, now=now).subject == "17"
     else:
-        assert refusal(token, now=now) == ("future" if after_s < 0 else "expired")
+        assert refusal(token, tokens=tokens, now=now) == ("future" if after_s < 0 else "expired")
 
 
 def test_the_leeway_is_a_parameter() -> None:
@@ -187,8 +194,40 @@ def test_limits_of_minting_hold_exactly() -> None:
     """A lifetime of one second, a subject of 255 characters and a token of 8 KiB are fine."""
     assert TOKENS.verify_session(mint(ttl_s=1), now=NOW).expires_at == NOW + timedelta(seconds=1)
     assert TOKENS.mint_session("x" * 255, now=NOW, token_id="j" * 255)
-    sizes = {len(mint(claims={"x": "y" * size})) for size in range(5800, 5830)}
-    assert max(sizes) <= 8192
+    sizes = {len(token): token for size in range(5850, 5980) if (token := largest("y" * size))}
+    assert max(sizes) == 8192
+    assert TOKENS.verify_session(sizes[8192], now=NOW).claims["x"].startswith("yyy")
+
+
+def largest(text: str) -> str | None:
+    try:
+        return mint(claims={"x": text})
+    except InputError:
+        return None
+
+
+def test_the_keys_are_derived_as_written() -> None:
+    """Purpose and kid come from HKDF-SHA256 under their own labels; access is signed with the secret itself."""
+    secret = SECRET.reveal().encode()
+    extracted = hmac.digest(bytes(32), secret, "sha256")
+    tokens = Tokens([SECRET])
+    kid = hmac.digest(extracted, b"dealquest token kid v1\x01", "sha256")[:9]
+    for purpose in PURPOSES:
+        derived = hmac.digest(extracted, f"dealquest token {purpose} v1\x01".encode(), "sha256")
+        token = (
+            tokens.mint_session("1", now=NOW, token_id="j")
+            if purpose == "access"
+            else tokens.mint(purpose, "1", now=NOW, token_id="j", ttl_s=1)
+        )
+        message, _, mark = token.rpartition(".")
+        assert mark == b64(hmac.digest(secret if purpose == "access" else derived, message.encode(), "sha256"))
+        header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
+        assert header == {"alg": "HS256", "kid": base64.urlsafe_b64encode(kid).decode(), "typ": "JWT"}
+
+
+def test_a_session_without_telegram_has_no_such_claim() -> None:
+    """A claim that is not there is left out, not null."""
+    assert "telegram_id" not in json.loads(base64.urlsafe_b64decode(mint(telegram_id=None).split(".")[1] + "=="))
 
 
 def test_access_tokens_have_one_door() -> None:
@@ -350,14 +389,22 @@ def test_j4_another_installation_is_refused() -> None:
 @pytest.mark.parametrize(("minted", "asked"), list(itertools.permutations(PURPOSES, 2)))
 def test_j5_purposes_are_never_mixed(minted: Purpose, asked: Purpose) -> None:
     """A token of one purpose fails the key of every other."""
-    token = mint() if minted == "access" else TOKENS.mint(minted, "17", now=NOW, token_id="j", ttl_s=60, claims={"role": "authenticated"})
-    assert refusal(token, asked) == "forged"
+    tokens = Tokens([SECRET])
+    token = mint() if minted == "access" else tokens.mint(minted, "17", now=NOW, token_id="j", ttl_s=60, claims={"role": "authenticated"})
+    assert refusal(token, asked, tokens) == "forged"
 
 
 @pytest.mark.parametrize("typ", [..., None, "", "refresh", "oauth_state", "presign", "reset", "ACCESS", ["access"]])
 def test_j5_typ_is_checked_beside_the_key(typ: Any) -> None:
     """Even with the right key a token of another `typ` is refused."""
     assert refusal(forge(claims(typ=typ))) == "claims"
+
+
+def certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    signed = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, SHA256())
+    return signed.public_bytes(Encoding.DER)
 
 
 def public_keys() -> dict[str, str]:
@@ -374,6 +421,8 @@ def public_keys() -> dict[str, str]:
         found[f"{name}-der-base64"] = base64.b64encode(der).decode()
         found[f"{name}-der-base64url"] = b64(der)
         found[f"{name}-der-hex"] = der.hex()
+        found[f"{name}-ssh-body"] = found[f"{name}-ssh"].split()[1]
+    found["certificate"] = base64.b64encode(certificate(keys["ec"])).decode()
     found["jwk"] = '{"kty":"RSA","e":"AQAB","n":"' + b64(os.urandom(64)) + '"}'
     return found
 
@@ -428,6 +477,12 @@ def test_j6_the_vault_key_is_not_reused() -> None:
             Tokens([SECRET, Secret(text)], other_secrets=[Secret("x"), Secret(other)])
         assert caught.value.code == "auth.secret.shared"
     check_signing_secret(SECRET, other_secrets=[Secret(key), OLD])
+
+
+def test_j6_eight_distinct_characters_are_enough() -> None:
+    """The limits of the check: 32 bytes, eight distinct characters, no repetition."""
+    check_signing_secret(Secret("abcdefgh" + "hgfedcba" + "aabbccddeeffgghh"))
+    check_signing_secret(Secret("abcdefghijklmnopqrstuvwxyz01234é"))
 
 
 @given(secret=st.binary(min_size=32, max_size=64).filter(lambda data: len(set(data)) > 20))

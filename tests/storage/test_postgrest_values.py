@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dealquest.errors import InputError, PeerGarbledError
-from dealquest.storage.postgrest.literals import as_mapping, encode_array, encode_json, encode_text
+from dealquest.storage.postgrest.literals import as_mapping, encode_array, encode_json, encode_rows, encode_text
 from dealquest.storage.postgrest.rows import decode_rows, decode_value
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -86,6 +86,15 @@ def test_an_answer_that_does_not_fit_is_the_peers_fault(body: bytes, code: str) 
     with pytest.raises(PeerGarbledError) as caught:
         decode_rows(body, row)
     assert caught.value.code == code
+
+
+def test_numbers_with_a_name() -> None:
+    """PostgreSQL's NaN and Infinity, which JSON has as text, become floats and decimals; text for a number is still refused."""
+    assert decode_value(b'"-Infinity"', float) == float("-inf")
+    assert decode_rows(b'["Infinity",1.5]', float) == [float("inf"), 1.5]
+    assert decode_value(b'"NaN"', Decimal).is_nan()
+    with pytest.raises(PeerGarbledError):
+        decode_value(b'"1.5"', float)
 
 
 def test_bytea_in_another_notation_is_refused() -> None:
@@ -176,6 +185,25 @@ def test_json_bodies_are_exact_and_unset_is_absent() -> None:
         {"a": Decimal("0.10"), "b": float("nan"), "c": b"\x01", "d": msgspec.UNSET, "e": (1,), "f": Mood.GOOD, "g": Plain(1)}
     )
     assert body == rb'{"a":0.10,"b":"NaN","c":"\\x01","e":[1],"f":"good","g":{"id":1}}'
+
+
+columns = (
+    st.none() | st.text(max_size=5) | st.floats() | st.integers() | st.decimals() | st.binary(max_size=3) | st.datetimes() | st.just(NOON)
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b"]), columns, max_size=2), max_size=4))
+def test_the_fast_way_of_rows_is_the_careful_way(rows: list[dict[str, Any]]) -> None:
+    """Many rows are written, or refused, exactly as one value would be."""
+    try:
+        careful: object = msgspec.json.decode(encode_json(rows))
+    except InputError as exc:
+        careful = exc.code
+    try:
+        fast: object = msgspec.json.decode(encode_rows(rows).replace(b"00Z", b"00+00:00").replace(b"56Z", b"56+00:00"))
+    except InputError as exc:
+        fast = exc.code
+    assert fast == careful
 
 
 def test_a_proxy_that_reads_doubles_gets_wide_numbers_as_text() -> None:

@@ -61,6 +61,13 @@ async def stream_voice() -> AsyncIterator[bytes]:
         yield VOICE[at : at + 777]
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what a server in another thread will see."""
+    with anyio.fail_after(5):
+        while not condition():  # noqa: ASYNC110  # an event of this loop cannot be set from there
+            await anyio.sleep(0.01)
+
+
 async def test_the_words_of_the_issue_work_as_written(pair: Pair) -> None:
     """`Transcriber.from_env()` and one call, and every promised field is there."""
     async with Transcriber.from_env(pair.environ) as speech:
@@ -166,7 +173,7 @@ async def test_b6_what_may_not_be_sent_never_reaches_the_peer(pair: Pair) -> Non
             (VOICE, {"deadline_s": float("nan")}),
         ):
             with pytest.raises(InputError):
-                await speech.transcribe(source, **options)  # type: ignore[arg-type]  # options of several types
+                await speech.transcribe(source, **options)
     assert pair.server.requests == []
 
 
@@ -185,25 +192,22 @@ async def test_cancelling_closes_the_connection(pair: Pair) -> None:
     async with pair.make() as speech:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(speech.transcribe, VOICE)
-            with anyio.fail_after(5):
-                while not pair.server.requests:
-                    await anyio.sleep(0.01)
+            await until(lambda: pair.server.requests)
             await anyio.sleep(0.05)
             tasks.cancel_scope.cancel()
-        with anyio.fail_after(5):
-            while not pair.server.clients_gone:
-                await anyio.sleep(0.01)
+        await until(lambda: pair.server.clients_gone)
 
 
 async def test_the_deadline_ends_a_peer_that_hangs(pair: Pair) -> None:
-    """No call outlives its deadline by more than a tenth of a second, and the answer is typed."""
+    """A call ends with its deadline, not with its peer, and the answer is typed."""
     pair.server.fail(pair.route, Fault(kind="hang"))
     async with pair.make() as speech:
         began = anyio.current_time()
         with pytest.raises(LimitError) as caught:
             await speech.transcribe(VOICE, deadline_s=0.4)
-    assert caught.value.code in {"transcription.deadline", "wire.timeout"}
-    assert 0.39 <= anyio.current_time() - began < 0.9  # the benchmark holds the bar of 0.1 s; a busy machine must not fail a test
+    assert caught.value.code == "transcription.deadline"
+    # The benchmark and the frozen clock hold the bar of 0.1 s; a busy machine must not fail this.
+    assert 0.39 <= anyio.current_time() - began < 3
 
 
 async def test_one_transcriber_serves_many_calls_at_once(pair: Pair) -> None:

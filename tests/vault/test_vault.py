@@ -6,18 +6,20 @@ import json
 import logging
 import pickle
 import traceback
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import anyio
 import attrs
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dealquest.errors import DeniedError, InputError, SettingsError
+from dealquest.errors import DealQuestError, DeniedError, InputError, SettingsError
 from dealquest.values import Secret
-from dealquest.vault import Vault, generate_key
+from dealquest.vault import Resealed, SealedRow, Vault, generate_key, rotate_rows
 
 NEW, OLD, LOST = (Secret(base64.urlsafe_b64encode(bytes(range(start, start + 32))).decode()) for start in (10, 110, 210))
 NOW = datetime(2026, 11, 22, 20, 0, tzinfo=UTC)
@@ -341,3 +343,53 @@ def test_v5_the_jwt_secret_is_not_the_key() -> None:
             Vault(keys, other_secrets=[Secret("other"), Secret(other)])
         assert caught.value.code == "vault.key.shared"
     assert Vault([NEW], other_secrets=[OLD]).is_current(seal())
+
+
+GENERATE = "; make one with `dealquest keys generate`"
+WORDS: list[tuple[Callable[[], object], str, str]] = [
+    (lambda: Vault([]), "vault.key.missing", "ENCRYPTION_KEY is not set" + GENERATE),
+    (
+        lambda: Vault([Secret("x")]),
+        "vault.key.malformed",
+        "ENCRYPTION_KEY is not a Fernet key (44 characters of url-safe base64)" + GENERATE,
+    ),
+    (
+        lambda: Vault([Secret(base64.urlsafe_b64encode(bytes(32)).decode())]),
+        "vault.key.weak",
+        "ENCRYPTION_KEY was not drawn by chance, or is a published one" + GENERATE,
+    ),
+    (lambda: Vault([NEW, NEW]), "vault.key.repeated", "ENCRYPTION_KEY names one key twice" + GENERATE),
+    (
+        lambda: Vault([NEW], other_secrets=[NEW]),
+        "vault.key.shared",
+        "ENCRYPTION_KEY is also used for something else (JWT_SECRET?); one leak would open both" + GENERATE,
+    ),
+    (lambda: seal(""), "vault.secret.unfit", "the secret is blank, too long, or no text; paste it again"),
+    (lambda: seal(owner=""), "vault.binding.unfit", "a sealed secret needs an owner and a purpose"),
+    (lambda: seal(now=NOW.replace(tzinfo=None)), "vault.now.naive", "now has no time zone; pass an aware datetime"),
+    (lambda: anyio.run(lambda: rotate_rows(VAULT, Nothing(), batch=0)), "vault.batch.size", "a batch has at least one row"),
+    (lambda: pickle.dumps(VAULT), "", "a Vault does not pickle; build it from the settings"),
+]
+
+
+class Nothing:
+    """A store without rows."""
+
+    async def read(self, *, after: str | None, limit: int) -> list[SealedRow]:
+        return []
+
+    async def write(self, changes: Sequence[Resealed]) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("call", "code", "words"), WORDS, ids=[code or "pickle" for _, code, _ in WORDS])
+def test_refusals_say_what_to_do(call: Callable[[], object], code: str, words: str) -> None:
+    """The code and the words are those that the docs and the users know."""
+    with pytest.raises((DealQuestError, TypeError)) as caught:
+        call()
+    assert (getattr(caught.value, "code", ""), str(caught.value)) == (code, words)
+
+
+def test_v5_other_secrets_may_be_broken_texts() -> None:
+    """A shared secret that is no text is compared, not crashed on."""
+    assert Vault([NEW], other_secrets=[Secret("\udc80")]).is_current(seal())

@@ -36,10 +36,9 @@ from .strict_json import parse_object
 MAX_CHARACTERS = 16 * 1024
 MAX_FIELDS = 64
 
-_PAIR = (
-    r"[A-Za-z0-9_.-]++=(?:[A-Za-z0-9_.~!$'()*+,;:@/?-]++"
-    r"|%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-E]|[89A-F][0-9A-F]))*+"
-)
+_RAW = r"[A-Za-z0-9_.~!$'()*+,;:@/?-]*+"
+_ESCAPE = r"%(?:2[0-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-E]|[89A-F][0-9A-F])"
+_PAIR = rf"[A-Za-z0-9_.-]++={_RAW}(?:{_ESCAPE}{_RAW})*+"
 _QUERY = re.compile(rf"{_PAIR}(?:&{_PAIR})*+")
 _TO_QUOTED_PRINTABLE = bytes.maketrans(b"%&+", b"=\n ")
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -49,9 +48,11 @@ _SECONDS = re.compile(r"0|[1-9][0-9]{0,8}")
 _USER_ID = re.compile(r"[1-9][0-9]{0,15}")
 
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
+_NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 
 
-@attrs.frozen(kw_only=True)
+# Without slots attrs fills a frozen value in half the time, and these two are made at every request.
+@attrs.frozen(kw_only=True, slots=False)
 class TelegramUser:
     """A person as Telegram describes them; `extra` keeps what Telegram added since."""
 
@@ -80,7 +81,7 @@ class TelegramChat:
     extra: Mapping[str, Json] = attrs.field(default=_NOTHING, hash=False)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)
 class InitData:
     """What Telegram vouches for: who opened the Mini App, where, and when.
 
@@ -103,7 +104,7 @@ class InitData:
     can_send_after: timedelta | None = None
     query_id: str | None = None
     signature: str | None = attrs.field(default=None, repr=False)
-    extra: Mapping[str, str] = attrs.field(default=MappingProxyType({}), hash=False)
+    extra: Mapping[str, str] = attrs.field(default=_NO_TEXTS, hash=False)
 
 
 _USER_TYPES: Mapping[str, type] = {
@@ -119,7 +120,6 @@ _USER_TYPES: Mapping[str, type] = {
     "allows_write_to_pm": bool,
 }
 _CHAT_TYPES: Mapping[str, type] = {"id": int, "type": str, "title": str, "username": str, "photo_url": str}
-_TEXTS = ("chat_type", "chat_instance", "start_param", "query_id", "signature")
 
 
 def verify_init_data(raw: str, bots: Sequence[Bot], *, now: datetime, max_age_s: float = 3600, max_skew_s: float = 60) -> InitData:
@@ -127,7 +127,8 @@ def verify_init_data(raw: str, bots: Sequence[Bot], *, now: datetime, max_age_s:
 
     Args:
         raw: The string exactly as Telegram gave it, decoded by nobody.
-        bots: Keys of the bots that may have signed, newest first: `BotKey` proves by token, `BotPublicKey` by bot id.
+        bots: Keys of the bots that may have signed, newest first: `BotKey` proves by token, `BotPublicKey` by the
+            bot's id, which does not count where the same bot's token is given too.
         now: The present, aware.
         max_age_s: Seconds since `auth_date` after which it is refused.
         max_skew_s: Seconds by which `auth_date` may lie in the future.
@@ -155,13 +156,13 @@ def verify_login_widget(raw: str, bots: Sequence[BotKey], *, now: datetime, max_
     fields = _decode(raw)
     digest = _digest(fields)
     if digest is None:
-        raise _denied("unsigned", "the login has no hash; pass the query exactly as Telegram sent it")
+        raise DeniedError("the login has no hash; pass the query exactly as Telegram sent it", code="auth.init_data.unsigned")
     message = _check_string(fields)
     for bot in bots:
         if bot.signed_login(message, digest):
             break
     else:
-        raise _denied("forged", "the login was not signed for this bot, or was changed")
+        raise DeniedError("the login was not signed for this bot, or was changed", code="auth.init_data.forged")
     auth_date = _check_freshness(fields, now, max_age_s, max_skew_s)
     proof, _ = fields.pop("hash"), fields.pop("auth_date")
     values: dict[str, Json] = dict(fields)
@@ -180,27 +181,29 @@ def read_tma_header(value: str | None) -> str:
     """
     scheme, _, raw = (value or "").partition(" ")
     if scheme.lower() != "tma" or not raw or raw != raw.strip():
-        raise _denied("header", "send initData as `Authorization: tma <initData>`")
+        raise DeniedError("send initData as `Authorization: tma <initData>`", code="auth.init_data.header")
     return raw
 
 
 def _decode(raw: str) -> dict[str, str]:
     """Rules 1 to 3: names to texts, decoded once."""
     if len(raw) > MAX_CHARACTERS or raw.count("&") >= MAX_FIELDS:
-        raise _denied("too_large", f"initData has at most {MAX_CHARACTERS} characters and {MAX_FIELDS} fields")
+        raise DeniedError(f"initData has at most {MAX_CHARACTERS} characters and {MAX_FIELDS} fields", code="auth.init_data.too_large")
     if _QUERY.fullmatch(raw) is None:
-        raise _denied("malformed", "this is not initData as Telegram writes it; pass the raw string, neither decoded nor rebuilt")
+        raise DeniedError(
+            "this is not initData as Telegram writes it; pass the raw string, neither decoded nor rebuilt", code="auth.init_data.malformed"
+        )
     # Percent escapes become quoted-printable ones, which the standard library decodes in C. "&" becomes a line
     # feed; no other can appear, since the pattern lets no control character through.
     encoded = raw.encode("ascii").replace(b"=", b"%3D").translate(_TO_QUOTED_PRINTABLE)
     try:
         text = binascii.a2b_qp(encoded).decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise _denied("malformed", "initData is not UTF-8") from exc
+        raise DeniedError("initData is not UTF-8", code="auth.init_data.malformed") from exc
     pairs = [line.split("=", 1) for line in text.split("\n")]
     fields: dict[str, str] = dict(pairs)  # the pattern gives every line its "="
     if len(fields) != len(pairs):
-        raise _denied("duplicate", "initData names a field twice")
+        raise DeniedError("initData names a field twice", code="auth.init_data.duplicate")
     return fields
 
 
@@ -210,7 +213,7 @@ def _digest(fields: Mapping[str, str]) -> bytes | None:
     if text is None:
         return None
     if _HASH.fullmatch(text) is None:
-        raise _denied("malformed", "hash is not 64 lower-case hex digits")
+        raise DeniedError("hash is not 64 lower-case hex digits", code="auth.init_data.malformed")
     return bytes.fromhex(text)
 
 
@@ -222,24 +225,26 @@ def _check_string(fields: Mapping[str, str], *, third_party: bool = False) -> by
 
 def _find_signer(fields: Mapping[str, str], digest: bytes | None, bots: Sequence[Bot]) -> tuple[int, str]:
     """Rule 5: the bot's id and the proof that held."""
-    by_token = [bot for bot in bots if isinstance(bot, BotKey)] if digest is not None else []
-    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey)] if fields.get("signature") else []
-    if not by_token and not by_id:
-        raise _denied("unsigned", "initData lacks its hash or signature; pass the raw string, not initDataUnsafe")
-    if by_token and digest is not None:
+    by_token = [bot for bot in bots if isinstance(bot, BotKey)]
+    if digest is not None and by_token:
         message = _check_string(fields)
         for bot in by_token:
             if bot.signed_mini_app(message, digest):
                 return bot.bot_id, fields["hash"]
+    # A bot whose token is known is proven by it alone: with two proofs a replayed string would have two names.
+    known = {bot.bot_id for bot in by_token}
+    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey) and bot.bot_id not in known] if fields.get("signature") else []
     if by_id:
         if _SIGNATURE.fullmatch(fields["signature"]) is None:
-            raise _denied("malformed", "signature is not 64 bytes in base64url")
+            raise DeniedError("signature is not 64 bytes in base64url", code="auth.init_data.malformed")
         signature = base64.urlsafe_b64decode(fields["signature"] + "==")
         message = _check_string(fields, third_party=True)
         for third_party in by_id:
             if third_party.signed_mini_app(message, signature):
                 return third_party.bot_id, fields["signature"]
-    raise _denied("forged", "initData was not signed for this bot, or was changed")
+    if not by_id and (digest is None or not by_token):
+        raise DeniedError("initData lacks its hash or signature; pass the raw string, not initDataUnsafe", code="auth.init_data.unsigned")
+    raise DeniedError("initData was not signed for this bot, or was changed", code="auth.init_data.forged")
 
 
 def _check_freshness(fields: Mapping[str, str], now: datetime, max_age_s: float, max_skew_s: float) -> datetime:
@@ -248,85 +253,86 @@ def _check_freshness(fields: Mapping[str, str], now: datetime, max_age_s: float,
         raise InputError("now has no time zone; pass an aware datetime", code="auth.now.naive")
     text = fields.get("auth_date", "")
     if _INSTANT.fullmatch(text) is None:
-        raise _denied("auth_date", "auth_date is missing or not a number of seconds")
+        raise DeniedError("auth_date is missing or not a number of seconds", code="auth.init_data.auth_date")
     age_s = now.timestamp() - int(text)
     if not age_s >= -max_skew_s:
-        raise _denied("future", "auth_date lies in the future; set the clocks right")
+        raise DeniedError("auth_date lies in the future; set the clocks right", code="auth.init_data.future")
     if not age_s <= max_age_s:
-        raise _denied("expired", "initData is too old; open the Mini App anew")
+        raise DeniedError("initData is too old; open the Mini App anew", code="auth.init_data.expired")
     return datetime.fromtimestamp(int(text), UTC)
 
 
 def _read(fields: dict[str, str], bot_id: int, proof: str, auth_date: datetime) -> InitData:
     """Rule 7."""
     if "user" not in fields:
-        raise _denied("user", "initData names no user; open the Mini App from a button or a link of the bot")
+        raise DeniedError("initData names no user; open the Mini App from a button or a link of the bot", code="auth.init_data.user")
     fields.pop("hash", None)
     del fields["auth_date"]
-    user = _read_user(_parse_object(fields.pop("user"), "user"))
+    user = _read_user(_parse_object(fields.pop("user"), "auth.init_data.user"))
     receiver, chat = fields.pop("receiver", None), fields.pop("chat", None)
     seconds = fields.pop("can_send_after", None)
     if seconds is not None and _SECONDS.fullmatch(seconds) is None:
-        raise _denied("content", "can_send_after is not a number of seconds")
-    texts: dict[str, Any] = {name: fields.pop(name) for name in _TEXTS if name in fields}
+        raise DeniedError("can_send_after is not a number of seconds", code="auth.init_data.content")
     return InitData(
         bot_id=bot_id,
         user=user,
         auth_date=auth_date,
         proof=proof,
-        receiver=None if receiver is None else _read_person(_parse_object(receiver, "content"), "content"),
-        chat=None if chat is None else _read_chat(_parse_object(chat, "content")),
+        receiver=None if receiver is None else _read_person(_parse_object(receiver, "auth.init_data.content"), "auth.init_data.content"),
+        chat=None if chat is None else _read_chat(_parse_object(chat, "auth.init_data.content")),
+        chat_type=fields.pop("chat_type", None),
+        chat_instance=fields.pop("chat_instance", None),
+        start_param=fields.pop("start_param", None),
+        query_id=fields.pop("query_id", None),
+        signature=fields.pop("signature", None),
         can_send_after=None if seconds is None else timedelta(seconds=int(seconds)),
-        extra=MappingProxyType(fields),
-        **texts,
+        extra=MappingProxyType(fields) if fields else _NO_TEXTS,
     )
 
 
 def _read_user(values: dict[str, Json]) -> TelegramUser:
-    user = _read_person(values, "user")
+    user = _read_person(values, "auth.init_data.user")
     if user.is_bot:
-        raise _denied("user", "the user is a bot")
+        raise DeniedError("the user is a bot", code="auth.init_data.user")
     return user
 
 
 def _read_person(values: dict[str, Json], code: str) -> TelegramUser:
-    known = _take(values, _USER_TYPES, code)
+    known, extra = _split(values, _USER_TYPES, code)
     if not 0 < known.get("id", 0) <= MAX_ID:
-        raise _denied(code, "the user has no id that Telegram would give")
-    return TelegramUser(**known, extra=MappingProxyType(values))
+        raise DeniedError("the user has no id that Telegram would give", code=code)
+    return TelegramUser(**known, extra=extra)
 
 
 def _read_chat(values: dict[str, Json]) -> TelegramChat:
-    known = _take(values, _CHAT_TYPES, "content")
+    known, extra = _split(values, _CHAT_TYPES, "auth.init_data.content")
     if not 0 < abs(known.get("id", 0)) <= MAX_ID or "type" not in known:
-        raise _denied("content", "the chat has no id or type that Telegram would give")
-    return TelegramChat(**known, extra=MappingProxyType(values))
+        raise DeniedError("the chat has no id or type that Telegram would give", code="auth.init_data.content")
+    return TelegramChat(**known, extra=extra)
 
 
-def _take(values: dict[str, Json], types: Mapping[str, type], code: str) -> dict[str, Any]:
-    """Move the known fields out; null counts as absent, and a bool is no int."""
+def _split(values: dict[str, Json], types: Mapping[str, type], code: str) -> tuple[dict[str, Any], Mapping[str, Json]]:
+    """The fields we know, checked, and the others; null counts as absent, and a bool is no int."""
     known: dict[str, Any] = {}
-    for name, kind in types.items():
-        value = values.pop(name, None)
-        if value is None:
-            continue
-        if type(value) is not kind:
-            raise _denied(code, f"{name} has the wrong type")
-        known[name] = value
-    return known
+    extra: dict[str, Json] = {}
+    for name, value in values.items():
+        kind = types.get(name)
+        if kind is None:
+            extra[name] = value
+        elif type(value) is kind:
+            known[name] = value
+        elif value is not None:
+            raise DeniedError(f"{name} has the wrong type", code=code)
+    return known, MappingProxyType(extra) if extra else _NOTHING
 
 
 def _parse_object(text: str, code: str) -> dict[str, Json]:
     try:
         return parse_object(text)
     except ValueError as exc:
-        raise _denied(code, "a nested value is not one strict JSON object") from exc
+        raise DeniedError("a nested value is not one strict JSON object", code=code) from exc
 
 
 def _require_bots(bots: Sequence[Bot]) -> None:
     if not bots:
         raise SettingsError("no bot is set; give the key of at least one (TELEGRAM_BOT_TOKEN)", code="auth.bots.missing")
-
-
-def _denied(reason: str, message: str) -> DeniedError:
-    return DeniedError(message, code=f"auth.init_data.{reason}")

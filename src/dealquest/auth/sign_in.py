@@ -19,8 +19,16 @@ from .bot_keys import Bot
 from .init_data import InitData, TelegramUser, verify_init_data
 from .tokens import Session, Tokens
 
-_MALFORMED = frozenset(
-    f"auth.init_data.{reason}" for reason in ("malformed", "too_large", "duplicate", "unsigned", "user", "content", "header")
+_UNREADABLE = frozenset(
+    {
+        "auth.init_data.content",
+        "auth.init_data.duplicate",
+        "auth.init_data.header",
+        "auth.init_data.malformed",
+        "auth.init_data.too_large",
+        "auth.init_data.unsigned",
+        "auth.init_data.user",
+    }
 )
 
 
@@ -44,7 +52,10 @@ class Revocations(Protocol):
     """Which sessions ended early: a deleted user, a lowered role, a sign-out everywhere."""
 
     async def valid_after(self, subject: str) -> datetime | None:
-        """Sessions of this subject issued up to this instant are void; None: all stand."""
+        """Sessions of this subject issued up to this instant are void; None: all stand.
+
+        Sessions are dated in whole seconds, so one that is opened within that very second is void too.
+        """
         ...
 
 
@@ -134,7 +145,7 @@ async def authenticate(token: str, tokens: Tokens, *, now: datetime, revocations
 
 def verify_telegram_status(error: DealQuestError) -> int:
     """The HTTP status with which `verify-telegram` answers an error: 400 unreadable, 403 not proven, else the error's own."""
-    if error.code in _MALFORMED:
+    if error.code in _UNREADABLE:
         return 400
     if isinstance(error, DeniedError):
         return 403

@@ -34,23 +34,23 @@ def check_signing_secret(secret: Secret, *, other_secrets: Iterable[Secret] = ()
     reason = _fault(secret, tuple(other_secrets))
     if reason is not None:
         code, message = reason
-        raise SettingsError(f"JWT_SECRET {message}; make one with `dealquest keys generate`", code=f"auth.secret.{code}")
+        raise SettingsError(f"JWT_SECRET {message}; make one with `dealquest keys generate`", code=code)
 
 
 def _fault(secret: Secret, others: tuple[Secret, ...]) -> tuple[str, str] | None:
     # The text lives in this frame only, and this frame never raises: captured locals show no secret.
     text = secret.reveal()
     if _SURROGATE.search(text):
-        return "weak", "holds bytes that are no text"
+        return "auth.secret.weak", "holds bytes that are no text"
     if len(text.encode()) < MIN_BYTES or len(set(text)) < MIN_DISTINCT or _repeats(text):
-        return "weak", f"is too weak: at least {MIN_BYTES} bytes of chance are needed"
+        return "auth.secret.weak", f"is too weak: at least {MIN_BYTES} bytes of chance are needed"
     if _EXAMPLE.search(text):
-        return "weak", "looks like the text of an example file"
+        return "auth.secret.weak", "looks like the text of an example file"
     if _KEY_TEXT.search(text) or any(_is_public_key(data) for data in _readings(text)):
-        return "public", "is a key file; HS256 needs a secret of its own, and a public key is known to everybody"
+        return "auth.secret.public", "is a key file; HS256 needs a secret of its own, and a public key is known to everybody"
     readings = set(_readings(text))
     if any(readings.intersection(_readings(other.reveal())) for other in others):
-        return "shared", "is also used for something else; one leak would open both"
+        return "auth.secret.shared", "is also used for something else; one leak would open both"
     return None
 
 
@@ -74,13 +74,18 @@ def _readings(text: str) -> Iterator[bytes]:
 
 
 def _is_public_key(data: bytes) -> bool:
+    if data[4:].startswith((b"ssh-", b"ecdsa-sha2")):  # OpenSSH writes the length of the name, then the name
+        return True
     if not data.startswith(b"0"):  # DER begins with the tag of a sequence, 0x30
         return False
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # rarely needed, and heavy
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415  # as above
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415  # as above
 
-    try:
-        load_der_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return True
+    for load in (load_der_public_key, load_der_x509_certificate):
+        try:
+            load(data)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        return True
+    return False

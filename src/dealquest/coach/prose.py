@@ -14,12 +14,16 @@ from .pack import Lexicon
 
 COPY_RUN = 5
 COPIED_SHARE = 0.6
+MIN_PROSE_WORDS = 3
+MAX_PROSE_WORDS = 55
+MAX_BREATH_WORDS = 26
 
 _QUOTE_MARKS = str.maketrans({"‘": "'", "’": "'", "‛": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001  # the marks themselves
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―", "-"))  # noqa: RUF001  # the dashes themselves
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
+_THOUSANDS = re.compile(r"(?<=\d)[, ](?=\d{3}(?!\d))")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
-_FIGURE = re.compile(r"\d")
+_BREATH = re.compile(r"[^\w\s'’%€$-]+")  # noqa: RUF001  # the typographic apostrophe itself
 _INFLECTION = r"(?:'s|s|es|d|ed|ing)?"
 
 
@@ -65,12 +69,12 @@ def fold(text: str) -> str:
 
 
 def split_words(text: str) -> tuple[str, ...]:
-    """The words in lower case; a hyphen separates.
+    """The words in lower case; a hyphen separates, a number stays whole.
 
-    >>> split_words("Don't follow-up, Ines!")
-    ("don't", 'follow', 'up', 'ines')
+    >>> split_words("Don't follow-up at 9:30, Ines: 24,000!")
+    ("don't", 'follow', 'up', 'at', '9:30', 'ines', '24000')
     """
-    return tuple(_WORD.findall(fold(text)))
+    return tuple(_WORD.findall(_THOUSANDS.sub("", fold(text))))
 
 
 def split_sentences(text: str, lexicon: Lexicon) -> tuple[Sentence, ...]:
@@ -87,9 +91,13 @@ def split_sentences(text: str, lexicon: Lexicon) -> tuple[Sentence, ...]:
     return tuple(sentences)
 
 
-def has_figure(sentence: Sentence, lexicon: Lexicon) -> bool:
-    """Whether a number is named, in digits or in words."""
-    return _FIGURE.search(sentence.text) is not None or contains(lexicon.phrases["number"], sentence.plain)
+def find_figures(words: tuple[str, ...], lexicon: Lexicon) -> frozenset[str]:
+    """The quantities named, in digits or in words; times and durations are none."""
+    plain = " ".join(words)
+    for group in ("time", "duration"):
+        plain = _pattern(lexicon.phrases[group]).sub("", plain)
+    digits = {word for word in plain.split() if word[0].isdigit()}
+    return frozenset(digits | find_phrases(lexicon.phrases["number"], plain))
 
 
 def find_phrases(phrases: tuple[str, ...], plain: str) -> frozenset[str]:
@@ -136,11 +144,15 @@ def _runs(words: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _is_prose(text: str, words: tuple[str, ...], lexicon: Lexicon) -> bool:
-    if len(words) < 3:
+    if not MIN_PROSE_WORDS <= len(words) <= MAX_PROSE_WORDS:
+        return False
+    # Nobody speaks longer than this without a comma; a bag of phrases does.
+    if any(len(breath.split()) > MAX_BREATH_WORDS for breath in _BREATH.split(text)):
         return False
     small = sum(word in _word_set(lexicon.phrases["small_word"]) for word in words)
     separators = text.count(",") + text.count(";") + text.count("/") + text.count("|")
-    return small >= 0.2 * len(words) and separators <= 0.3 * len(words)
+    # An opening such as "Hello, Ines," may be all commas; a long sentence may not.
+    return small >= 0.2 * len(words) and separators <= 2 + 0.12 * len(words)
 
 
 @lru_cache(maxsize=64)

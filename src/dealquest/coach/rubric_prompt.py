@@ -15,6 +15,7 @@ from .prose import clean_text, contains, fold, split_words
 from .scorecard import CriterionScore, ScoreCard
 
 MAX_QUOTE_USES = 2
+MIN_QUOTE_WORDS = 2
 MAX_TEXT_CHARS = 600
 
 _OMISSION = re.compile(r"\[?\.{3}\]?")
@@ -94,6 +95,14 @@ class ScoringPrompt:
     user: str
     fence: str
     turns: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation without its standing orders, as role and content."""
+        messages = [{"role": "user", "content": self.user}]
+        for verdict, request in self.turns:
+            messages += [{"role": "assistant", "content": verdict}, {"role": "user", "content": request}]
+        return messages
 
 
 def build_prompt(scenario: Scenario, answer: str, *, fence: str, language: str = "") -> ScoringPrompt:
@@ -215,8 +224,8 @@ def _check_presence(verdict: Verdict, scenario: Scenario) -> list[str]:
 def _check_quote(item: CriterionVerdict, scenario: Scenario, folded_answer: str) -> list[str]:
     # Models like to wrap a quote, to shorten it with dots and to drop its full stop.
     quote = fold(item.quote).strip("\"'. ")
-    if not quote:
-        return [f"{item.criterion}: {item.score} points without a quote"]
+    if len(split_words(quote)) < MIN_QUOTE_WORDS:
+        return [f"{item.criterion}: {item.score} points need a quote of at least {MIN_QUOTE_WORDS} words"]
     if any(part not in folded_answer for part in _parts_of(quote)):
         return [f"{item.criterion}: the quote {item.quote[:60]!r} is not in the answer; copy it word for word"]
     plain = " ".join(split_words(quote))

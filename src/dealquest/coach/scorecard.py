@@ -41,11 +41,12 @@ class ScoreCard:
     Attributes:
         scenario_id: What was answered.
         scorer: `signals` is the offline scorer, `model` a language model.
-        model: The model as served, where one judged.
+        model: The model that was asked to judge; empty where the router chose.
         criteria: One score per criterion, in the rubric's order.
         strengths: What went well, best first.
         improvements: What to change, most points first.
         note: Who scored and how far to trust it, for the seller.
+        spread: Lowest and highest total, where several judges scored.
     """
 
     scenario_id: str
@@ -55,6 +56,7 @@ class ScoreCard:
     strengths: tuple[str, ...] = ()
     improvements: tuple[str, ...] = ()
     note: str = ""
+    spread: tuple[int, int] | None = None
 
     @property
     def total(self) -> int:

@@ -17,16 +17,29 @@ from functools import lru_cache
 import attrs
 
 from .pack import Criterion, Lexicon, Scenario, Signal
-from .prose import Sentence, clean_text, contains, find_phrases, has_figure, is_copied, runs_of, split_sentences, split_words
+from .prose import (
+    MAX_PROSE_WORDS,
+    Sentence,
+    clean_text,
+    contains,
+    find_figures,
+    find_phrases,
+    is_copied,
+    runs_of,
+    split_sentences,
+    split_words,
+)
 from .scorecard import CriterionScore, ScoreCard
 
 MAX_READ_CHARS = 12_000
 MAX_QUOTE_CHARS = 240
 
 _FEW_WORDS = 20
+_MOST_SIGNALS = 3
+_MOST_FRAGMENTS = 0.4
 _LEAST_SMALL_WORDS = 0.28
 _LEAST_DISTINCT = 0.42
-_STEP_WITHOUT_TIME = 0.4
+_STEP_WITHOUT_TIME = 0.25
 _SUBSTANCE = 0.75
 
 
@@ -66,12 +79,14 @@ class _Reading:
         usable: The places of those that may earn something.
         room: Place → how many more signals the sentence can carry.
         said: Stems of the content words the persona used last.
+        known_figures: Quantities that the scenario itself names.
     """
 
     sentences: tuple[Sentence, ...]
     usable: tuple[int, ...]
     room: Counter[int]
     said: frozenset[str]
+    known_figures: frozenset[str]
     words: int
     max_words: int
     copied_words: int
@@ -128,8 +143,9 @@ def _read(scenario: Scenario, answer: str) -> _Reading:
     return _Reading(
         sentences=sentences,
         usable=usable,
-        room=Counter({place: max(2, min(5, len(sentences[place].words) // 4)) for place in usable}),
+        room=Counter({place: max(2, min(_MOST_SIGNALS, len(sentences[place].words) // 4)) for place in usable}),
         said=_stems(split_words(scenario.opening), lexicon),
+        known_figures=find_figures(split_words(f"{scenario.situation} {scenario.opening}"), lexicon),
         words=words,
         max_words=scenario.max_words,
         copied_words=sum(len(sentences[place].words) for place in copied),
@@ -206,11 +222,8 @@ def _measure_number(signal: Signal, reading: _Reading) -> _Part:
     places = []
     for place in reading.usable:
         sentence = reading.sentences[place]
-        # "Tuesday at 10" names a time, not a quantity, unless the signal asks for it by its own phrases.
-        wanted = (
-            contains(signal.phrases, sentence.plain) if signal.phrases else not contains(reading.lexicon.phrases["time"], sentence.plain)
-        )
-        if wanted and has_figure(sentence, reading.lexicon):
+        figures = find_figures(sentence.words, reading.lexicon) - (reading.known_figures if signal.new else frozenset())
+        if figures and (not signal.phrases or contains(signal.phrases, sentence.plain)):
             places.append(place)
     return _sign(signal, reading, places, 1.0 if places else 0.0)
 
@@ -230,7 +243,9 @@ def _measure_echo(signal: Signal, reading: _Reading) -> _Part:
 
 def _measure_avoid(signal: Signal, reading: _Reading) -> _Part:
     for place, sentence in enumerate(reading.sentences):
-        if (not signal.within or place < signal.within) and contains(signal.phrases, sentence.plain):
+        if signal.within and place >= signal.within:
+            break
+        if contains(signal.phrases, sentence.plain) and not contains(signal.unless, sentence.plain):
             return _Part(signal, 0.0, sentence.text[:MAX_QUOTE_CHARS])
     return _Part(signal, 1.0)
 
@@ -277,10 +292,15 @@ def _plausibility(reading: _Reading, scenario: Scenario) -> tuple[float, list[st
     small = sum(counts[word] for word in scenario.lexicon.phrases["small_word"]) / max(1, counts.total())
     distinct = len(counts) / max(1, min(counts.total(), 150))
     limit = 1.5 * scenario.max_words
+    # Pieces of up to five words, such as keywords with full stops between them; a run-on heap of words is one piece.
+    pieces = sum(len(sentence.words) for sentence in reading.sentences if not 5 < len(sentence.words) <= MAX_PROSE_WORDS) / words
+    whole = sum(len(reading.sentences[place].words) > 4 for place in reading.usable)
     checks = {
         "remark_short": min(1.0, words / _FEW_WORDS),
         "remark_long": min(1.0, (limit / words) ** 2),
         "remark_keywords": min(1.0, small / _LEAST_SMALL_WORDS),
+        "remark_fragments": 1.0 if pieces <= _MOST_FRAGMENTS else ((1 - pieces) / (1 - _MOST_FRAGMENTS)) ** 2,
+        "remark_single": 0.5 if whole < 2 else 1.0,
         "remark_repeats": min(1.0, distinct / _LEAST_DISTINCT),
         "remark_copied": 1.0 if reading.copied_words <= 0.3 * words else 0.5 * (1 - reading.copied_words / words),
         "remark_addressed": 0.5 if reading.addressed else 1.0,

@@ -175,6 +175,7 @@ class OpenAnswer:
         self._give_back: Callable[[], None] | None = None
         self._context: AbstractAsyncContextManager[HttpStream] | None = None
         self._http: HttpStream | None = None
+        self._limit_read: Callable[[float], None] | None = None
         self._source: AsyncIterator[bytes] | None = None
         self._sse = SseDecoder()
         self._reader: StreamReader | None = None
@@ -195,6 +196,7 @@ class OpenAnswer:
     async def begin(self, context: AbstractAsyncContextManager[HttpStream], codec: Codec) -> Failure | None:
         """Read up to the first piece of content, or say why there is none."""
         self._http = http = await context.__aenter__()
+        self._limit_read = getattr(http, "limit_read", None)
         self._context = context
         now = self._timer.now()
         if http.status != 200:
@@ -241,7 +243,7 @@ class OpenAnswer:
             reader.finished = True
             return
         for event in self._sse.feed(chunk):
-            self.events.extend(reader.feed(event))
+            self.events += reader.feed(event)
             if reader.failure is not None or reader.finished:
                 return
 
@@ -259,15 +261,12 @@ class OpenAnswer:
         now = self._timer.monotonic()
         # After the finish reason only the bill is awaited, and not for long.
         until = min(now + LINGER_S if reader.complete else self._progress_at, deadline_at)
-        cause: DealQuestError | None = None
-        with self._timer.limit(until - now) as limit:
-            try:
-                await self._read_chunk(reader)
-            except DealQuestError as exc:
-                cause = exc
-        if limit.expired:
-            cause = judge_timeout(until - now, "No further content").error
-        elif reader.failure is not None:
+        try:
+            is_late = await self._read_within(reader, until - now)
+            cause = judge_timeout(until - now, "No further content").error if is_late else None
+        except DealQuestError as exc:
+            cause = exc
+        if reader.failure is not None:
             cause = reader.failure.error
         if cause is not None and reader.complete:
             reader.finished = True
@@ -275,6 +274,17 @@ class OpenAnswer:
             self._interrupt(reader, cause)
         elif len(self.events) > known:
             self._progress_at = self._timer.monotonic() + self._limits.progress_s
+
+    async def _read_within(self, reader: StreamReader, seconds: float) -> bool:
+        """Read once; True when the time was over before."""
+        if self._limit_read is not None and seconds > 0:
+            # The network transports keep time inside the socket read, which costs less than a scope around every chunk.
+            self._limit_read(seconds)
+            await self._read_chunk(reader)
+            return False
+        with self._timer.limit(seconds) as limit:
+            await self._read_chunk(reader)
+        return limit.expired
 
     def _end_if_whole(self, reader: StreamReader) -> bool:
         if reader.finished and reader.complete and reader.failure is None:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .clock import FrozenClock
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
+    from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
+    from .traces import CapturedTraces, Tree, build_trees, capture_traces
     from .wire import Cut, Delay, Hang, ScriptedTransport, Step, answer_bytes, answer_events, answer_json, fail
 
 __all__ = [
     "Arrival",
     "AssemblyAIServer",
+    "CapturedTraces",
     "Cut",
     "Delay",
     "Exchange",
@@ -24,16 +27,21 @@ __all__ = [
     "FrozenClock",
     "Hang",
     "JobScript",
+    "JudgeCall",
     "LoopbackServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
+    "ScriptedJudge",
     "ScriptedTransport",
     "Step",
+    "Tree",
     "WhisperServer",
     "answer_bytes",
     "answer_events",
     "answer_json",
+    "build_trees",
+    "capture_traces",
     "fail",
     "load_exchanges",
     "save_exchanges",
@@ -48,6 +56,10 @@ _HOMES = {
         "sign_init_data",
         "sign_init_data_ed25519",
         "sign_login_widget",
+    ),
+    "judge": (
+        "JudgeCall",
+        "ScriptedJudge",
     ),
     "loopback": (
         "Arrival",
@@ -66,6 +78,12 @@ _HOMES = {
         "AssemblyAIServer",
         "JobScript",
         "WhisperServer",
+    ),
+    "traces": (
+        "CapturedTraces",
+        "Tree",
+        "build_trees",
+        "capture_traces",
     ),
     "wire": (
         "Cut",

@@ -167,8 +167,8 @@ class AssemblyAIServer(LoopbackServer):
         models = order.get("speech_models")
         if not models or not KNOWN_SPEECH_MODELS.issuperset(models):
             return '"speech_models" must be a non-empty list of known models'
-        if ("language_code" in order) == bool(order.get("language_detection")):
-            return "exactly one of language_code and language_detection is wanted"
+        if "language_code" in order and order.get("language_detection"):
+            return "language_code and language_detection exclude each other"
         options = order.get("language_detection_options", {})
         if not {"expected_languages", "fallback_language"}.issuperset(options):
             return "Invalid endpoint schema: language_detection_options"
@@ -322,7 +322,7 @@ def _outcome(job: ReceivedJob) -> dict[str, Any]:
     detects = bool(order.get("language_detection"))
     if script.error is not None or (not script.text and detects):
         return {"status": "error", "error": script.error or _SILENCE, "audio_duration": script.duration_s}
-    language = script.language if detects else order["language_code"]
+    language = script.language if detects else order.get("language_code", "en_us")
     return {
         "status": "completed",
         "text": script.text,

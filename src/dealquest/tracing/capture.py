@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 from uuid import UUID
 
 from dealquest.values import Secret
@@ -139,7 +139,7 @@ class Overlong(str):
     __slots__ = ("limit",)
     limit: int
 
-    def __new__(cls, text: str, limit: int) -> "Overlong":
+    def __new__(cls, text: str, limit: int) -> Self:
         self = super().__new__(cls, text)
         self.limit = limit
         return self

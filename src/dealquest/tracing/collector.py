@@ -121,6 +121,7 @@ class Collector:
         self._wake = threading.Event()
         self._queue: deque[Span | TraceMark] = deque()
         self._queued_bytes = 0
+        self._unannounced = 0
         self._emitted = 0
         self._dropped: Counter[str] = Counter()
         self._adopted: list[Log] = []
@@ -156,15 +157,15 @@ class Collector:
     def emit(self, record: Span | TraceMark) -> None:
         """Take a finished span. Called in traced code."""
         with self._lock:
-            self._emitted += 1
-            if not self._started or self._closed:
-                if self._closed:
-                    self._dropped["closed"] += 1
-                    return
+            if not self._started and not self._closed:
                 self.start()
             limits = self.limits
             full = len(self._queue) >= limits.queued_records or self._queued_bytes + record.weight > limits.queued_bytes
-            if full and not self._make_room(record):
+            refusal = "closed" if self._closed else "queue_full" if full and not self._make_room(record) else None
+            # Counted only now: making room may have let others look at the books.
+            self._emitted += 1
+            if refusal is not None:
+                self._drop(refusal)
                 return
             self._queue.append(record)
             self._queued_bytes += record.weight
@@ -196,8 +197,6 @@ class Collector:
             plain = (index for index, item in enumerate(self._queue) if index < SCAN_FOR_PLAIN and not _is_precious(item))
             self._forget(next(plain, 0))
             return True
-        self._dropped["queue_full"] += 1
-        self.warnings.warn("queue_full", "The trace queue is full; new spans are dropped.")
         return False
 
     def _is_full(self, record: Span | TraceMark) -> bool:
@@ -206,8 +205,11 @@ class Collector:
     def _forget(self, index: int) -> None:
         self._queued_bytes -= self._queue[index].weight
         del self._queue[index]
-        self._dropped["queue_full"] += 1
-        self.warnings.warn("queue_full", "The trace queue is full; older spans are dropped.")
+        self._drop("queue_full")
+
+    def _drop(self, reason: str) -> None:
+        self._dropped[reason] += 1
+        self.warnings.warn(reason, f"Spans are dropped: {reason}.")
 
     def _drain(self, at_most: int | None = None, *, wait_s: float = -1) -> None:
         """Redact, encode and store what is queued, one thread at a time.
@@ -249,7 +251,9 @@ class Collector:
         if unreadable:
             self._dropped["not_encodable"] += unreadable
             self.warnings.warn("not_encodable", f"{unreadable} spans could not be encoded.")
-        if any(self._log.count_pending(sink.name) >= BATCH_RECORDS for sink in self.sinks):
+        self._unannounced += len(lines)
+        if self._unannounced >= BATCH_RECORDS:
+            self._unannounced = 0
             self._hurry()
 
     def _hurry(self) -> None:

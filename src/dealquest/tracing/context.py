@@ -11,9 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from dealquest.values import Principal
 
 from . import names
-from .capture import Capture
-from .models import Kind
-from .spans import NO_SPAN, NoSpan, Span, current
+from .spans import NO_SPAN, Kind, NoSpan, Span, current
 from .tracer import Tracer
 
 P = ParamSpec("P")
@@ -24,7 +22,7 @@ _installed: Tracer | None = None
 
 def install_tracer(tracer: Tracer | None) -> Tracer | None:
     """Make a tracer the process's own, None for no tracing; the former one comes back."""
-    global _installed  # noqa: PLW0603  # one for a process: libraries deep inside open spans without being handed a tracer
+    global _installed  # one for a process: libraries deep inside open spans without being handed a tracer
     former, _installed = _installed, tracer
     return former
 

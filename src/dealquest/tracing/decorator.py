@@ -14,8 +14,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from . import names
 from .capture import Capture
 from .context import span as open_span
-from .models import Kind
-from .spans import NoSpan, Span, current
+from .spans import Kind, NoSpan, Span, current
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -193,14 +192,15 @@ class _Stream:
             span.run.tracer.enter_bridge(span)
         return token
 
-    def pause(self, token: Token[Span | None]) -> None:
+    def pause(self, token: Token[Span | None] | None) -> None:
         span = self.span
         if not self.first_ns:
             self.first_ns = span.run.clock_ns()
         if span.run.tracer.bridge is not None:
             span.run.tracer.leave_bridge(span)
         try:
-            current.reset(token)
+            if token is not None:
+                current.reset(token)
         except ValueError:
             span.run.tracer.count_fault()
 
@@ -219,7 +219,7 @@ class _Stream:
 
 
 class _NoStream:
-    """The same while nobody traces."""
+    """The same while nobody traces: what it is given is not looked at."""
 
     __slots__ = ("count",)
 
@@ -227,10 +227,10 @@ class _NoStream:
         self.count = 0
 
     def resume(self) -> None:
-        return None
+        """Do nothing."""
 
-    def pause(self, token: None) -> None:
-        return None
+    def pause(self, token: Token[Span | None] | None) -> None:
+        """Do nothing."""
 
     def end(self, error: BaseException | None) -> None:
-        return None
+        """Do nothing."""

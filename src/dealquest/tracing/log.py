@@ -87,14 +87,14 @@ class Log:
         left_behind = {path.name.removeprefix("cursor-"): path for path in folder.glob("cursor-*")}
         names = [name for name in sinks if name in left_behind]
         log = cls(names, folder=folder, ring_bytes=0, fsync=False, monotonic=lambda: 0.0, warn=warn)
-        log._owned = owned  # noqa: SLF001  # its own class
+        log._owned = owned  # its own class
         for path in sorted(folder.glob("*.seg")):
             segment = FileSegment(path)
             log.torn += segment.adopt()
-            log._last = int(path.stem)  # noqa: SLF001  # its own class
-            log._segments[log._last] = segment  # noqa: SLF001  # its own class
+            log._last = int(path.stem)  # its own class
+            log._segments[log._last] = segment  # its own class
         for name in names:
-            log._restore_cursor(name, left_behind[name])  # noqa: SLF001  # its own class
+            log._restore_cursor(name, left_behind[name])  # its own class
         log.sweep()
         return log
 

@@ -1,6 +1,6 @@
-"""From a finished span to the line that is stored and sent: one JSON object, redacted, with a checksum before it.
+r"""From a finished span to the line that is stored and sent: one JSON object, redacted, with a checksum before it.
 
-    <crc32, 8 hex> <s|b|e> <JSON object>\\n        s: span, b: a trace begins, e: a trace ends
+    <crc32, 8 hex> <s|b|e> <JSON object>\n        s: span, b: a trace begins, e: a trace ends
 
 The object is the table's row, so a request body is joined from stored lines without encoding anything again.
 """
@@ -8,18 +8,18 @@ The object is the table's row, so a request body is joined from stored lines wit
 import zlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-import attrs
 import msgspec
 
 from . import names
 from .capture import MAX_SPAN_BYTES, copy_content
-from .ids import encode_span_uuid
-from .models import SpanModel, TraceModel
+from .ids import format_span_uuid
 from .redact import Redactor, cut_text
-from .spans import MAX_ERROR, MAX_NAME, Run, Span, TraceMark
+from .spans import MAX_NAME, Run, Span, TraceMark
+
+if TYPE_CHECKING:
+    from .models import SpanModel, TraceModel
 
 RecordKind: TypeAlias = Literal["s", "b", "e"]
 KINDS: tuple[RecordKind, ...] = ("b", "s", "e")
@@ -30,13 +30,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGE_PARTS = ("output_data", "input_data", "attributes")
 
 _encoder = msgspec.json.Encoder()
-_span_decoder = msgspec.json.Decoder(SpanModel)
-_trace_decoder = msgspec.json.Decoder(TraceModel)
 
 
-@attrs.frozen
-class Record:
-    """One stored row: what it is, and its JSON."""
+class Record(NamedTuple):
+    """One stored row: what it is, and its JSON. A tuple: five are made for each span's way to two sinks."""
 
     kind: RecordKind
     body: bytes
@@ -47,9 +44,13 @@ class Record:
         start = self.body.index(b':"') + 2
         return self.body[start : start + 36].decode()
 
-    def decode(self) -> SpanModel | TraceModel:
+    def decode(self) -> "SpanModel | TraceModel":
         """The row as a value."""
-        return _span_decoder.decode(self.body) if self.kind == "s" else _trace_decoder.decode(self.body)
+        from .models import SpanModel, TraceModel  # noqa: PLC0415  # whoever only emits does not build them
+
+        if self.kind == "s":
+            return msgspec.json.decode(self.body, type=SpanModel)
+        return msgspec.json.decode(self.body, type=TraceModel)
 
 
 def encode_line(record: Record) -> bytes:
@@ -76,11 +77,16 @@ def decode_line(line: bytes) -> Record | None:
 def encode_record(item: Span | TraceMark, redactor: Redactor) -> Record:
     """The row of a span or of a trace, without secrets and within the size limit."""
     if isinstance(item, Span):
-        return Record("s", _encode_row(_span_row(item), redactor))
-    return Record("b" if item.what == "begin" else "e", _encode_row(_trace_row(item), redactor))
+        failure = item.failure
+        suspect = redactor.suspects(item.name, item.attributes, item.input_data, item.output_data)
+        if not suspect and failure is not None:
+            suspect = redactor.suspects(failure.message, failure.type_name, failure.stack)
+        return Record("s", _encode_row(_span_row(item), redactor, suspect=suspect))
+    row = _trace_row(item)
+    return Record("b" if item.what == "begin" else "e", _encode_row(row, redactor, suspect=redactor.suspects(row)))
 
 
-def _encode_row(row: dict[str, Any], redactor: Redactor) -> bytes:
+def _encode_row(row: dict[str, Any], redactor: Redactor, *, suspect: bool) -> bytes:
     try:
         body = _encoder.encode(row)
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError):
@@ -90,7 +96,7 @@ def _encode_row(row: dict[str, Any], redactor: Redactor) -> bytes:
         # PostgreSQL holds no NUL in text or JSON.
         row = msgspec.json.decode(body.replace(b"\\u0000", b"\xef\xbf\xbd"))
         body = _encoder.encode(row)
-    if redactor.suspects(body) or len(body) > MAX_ERROR:
+    if suspect or len(body) > MAX_SPAN_BYTES:
         row = _clean_row(row, redactor)
         body = _encoder.encode(row)
     for part in _LARGE_PARTS:
@@ -103,10 +109,14 @@ def _encode_row(row: dict[str, Any], redactor: Redactor) -> bytes:
 
 
 def _clean_row(row: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
-    return {key: redactor.clean(value) if isinstance(value, (str, dict, list)) and key not in _OUR_TEXTS else value for key, value in row.items()}
+    return {**row, **{name: redactor.clean(row[name]) for name in _THEIR_TEXTS if row.get(name) is not None}}
 
 
-_OUR_TEXTS = frozenset({"span_id", "trace_id", "parent_span_id", "kind", "status", "stack_hash"})
+# Columns whose text comes from outside of the tracer.
+_THEIR_TEXTS = (
+    *("span_name", "pipeline_name", "user_id", "error", "error_type", "model", "provider"),
+    *("cost_source", "price_table", "attributes", "input_data", "output_data"),
+)
 
 
 def _make_plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +132,7 @@ def _make_plain(row: dict[str, Any]) -> dict[str, Any]:
         return value
 
     return {
-        key: value if isinstance(value, (UUID, datetime, Decimal)) or key == "start_ns" else mend(copy_content(value))
+        key: value if isinstance(value, (datetime, Decimal)) or key == "start_ns" else mend(copy_content(value))
         for key, value in row.items()
     }
 
@@ -134,12 +144,13 @@ def _to_time(wall_ns: int) -> datetime:
 def _span_row(span: Span) -> dict[str, Any]:
     run, facts, failure = span.run, span.attributes, span.failure
     start_ns = span.start_ns + run.tracer.wall_offset_ns
+    prefix = run.uuid[:19]
     if failure is not None and failure.stack is not None:
         facts = {**facts, "exception.stacktrace": failure.stack[-8000:]}
     row: dict[str, Any] = {
-        "span_id": encode_span_uuid(run.trace_id, span.span_id),
-        "trace_id": UUID(int=run.trace_id),
-        "parent_span_id": encode_span_uuid(run.trace_id, span.parent_id) if span.parent_id else None,
+        "span_id": format_span_uuid(prefix, span.span_id),
+        "trace_id": run.uuid,
+        "parent_span_id": format_span_uuid(prefix, span.parent_id) if span.parent_id else None,
         "span_name": span.name if len(span.name) <= MAX_NAME else cut_text(span.name, MAX_NAME),
         "kind": span.kind,
         "status": span.status,
@@ -181,7 +192,7 @@ def _trace_row(mark: TraceMark) -> dict[str, Any]:
     ended = mark.what == "end" and first is not None
     wall = run.tracer.wall_offset_ns
     return {
-        "trace_id": UUID(int=run.trace_id),
+        "trace_id": run.uuid,
         "pipeline_name": cut_text(run.name, MAX_NAME),
         "telegram_id": run.telegram_id,
         "user_id": run.user_id,
@@ -194,7 +205,10 @@ def _trace_row(mark: TraceMark) -> dict[str, Any]:
 
 
 _NO_END: dict[str, Any] = dict.fromkeys(
-    "end_time duration_ms success error span_count llm_calls input_tokens output_tokens cost_usd cost_source price_table".split()
+    (
+        *("end_time", "duration_ms", "success", "error", "span_count", "llm_calls"),
+        *("input_tokens", "output_tokens", "cost_usd", "cost_source", "price_table"),
+    )
 )
 
 
@@ -213,4 +227,3 @@ def _trace_end(run: Run, first: Span) -> dict[str, Any]:
         "cost_source": None if not sources else sources.copy().pop() if len(sources) == 1 else "mixed",
         "price_table": ", ".join(sorted(run.price_tables)) or None,
     }
-

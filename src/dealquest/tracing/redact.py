@@ -6,30 +6,25 @@ expression costs thirty times as much. A marker names the rule and never the tex
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 from urllib.parse import quote
-
-import attrs
-import msgspec
 
 from dealquest.values import Secret
 
 from .capture import CUT, Overlong
 
-MINIMUM_EXACT = 6
 
-
-@attrs.frozen
-class Rule:
+class Rule(NamedTuple):
     """One kind of secret: a name for the marker, substrings of which one must occur, and the pattern."""
 
     name: str
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
 
 
 def _rule(name: str, hints: str, pattern: str) -> Rule:
-    return Rule(name, tuple(hints.split(" ")), re.compile(pattern))
+    return Rule(name, tuple(hints.split(" ")), pattern)
 
 
 # A pattern takes a cut secret too: a text may have been cut off in its middle before it came here.
@@ -50,22 +45,23 @@ RULES = (
         r"[\"']?\s*[=:]\s*[\"']?[^\s\"',;&}]{3,}",
     ),
 )
-_BOT_TOKEN = re.compile(r"(?<![0-9])[0-9]{5,20}:[A-Za-z0-9_-]{30,}")
-_BOT_TOKEN_HINT = re.compile(rb"[0-9]:[A-Za-z0-9_-]{30}")
+_BOT_LIKE = r"(?<![0-9])[0-9]{5,20}:[A-Za-z0-9_-]{30,}"
+_BOT_LIKE_HINT = r"[0-9]:[A-Za-z0-9_-]{30}"
 
 _SECRET_WORDS = frozenset(
-    "authorization cookie cookies credential credentials dsn passphrase passwd password pwd secret secrets token apikey".split()
+    {
+        *("apikey", "authorization", "cookie", "cookies", "credential", "credentials", "dsn", "passphrase"),
+        *("passwd", "password", "pwd", "secret", "secrets", "token"),
+    }
 )
 _SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("signing", "key"), ("encryption", "key")})
-_KEY_HINTS = tuple(
-    word.encode()
-    for word in (
-        *"authorization cookie credential dsn passphrase passwd password pwd secret apikey api_key api-key access_key private_key".split(),
-        *('token"', "token=", "token:", "_key", "-key", "key=", "signature="),
-    )
-)
-_VALUE_HINTS = tuple({hint.encode() for rule in RULES[:-1] for hint in rule.hints})
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+# Looked for in the lower-cased texts of a row; the last ones say that a name and a value may stand there.
+_NAME_HINTS = ("passw", "pwd", "secret", "token", "key", "signature")
+_VALUE_HINTS = tuple({hint for rule in RULES[:-1] for hint in rule.hints})
+_SHORTEST = 6
+_NUMBERS = frozenset({int, float, bool, type(None)})
+_KNOWN_KEYS = 4096
+_WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+"
 
 
 def names_secret(key: str) -> bool:
@@ -74,8 +70,8 @@ def names_secret(key: str) -> bool:
     >>> names_secret("X-Api-Key"), names_secret("accessToken"), names_secret("max_tokens")
     (True, True, False)
     """
-    words = [word.lower() for word in _WORDS.findall(key[:200])]
-    return any(word in _SECRET_WORDS for word in words) or any(pair in _SECRET_PAIRS for pair in zip(words, words[1:], strict=False))
+    words = [word.lower() for word in re.findall(_WORDS, key[:200])]
+    return any(word in _SECRET_WORDS for word in words) or any(pair in _SECRET_PAIRS for pair in pairwise(words))
 
 
 class Redactor:
@@ -88,20 +84,60 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[Secret] = (), *, rules: Iterable[Rule] = RULES) -> None:
         self._rules = tuple(rules)
-        exact = {form for secret in secrets if len(text := secret.reveal()) >= MINIMUM_EXACT for form in (text, quote(text, safe=""))}
+        exact = {form for secret in secrets if len(text := secret.reveal()) >= _SHORTEST for form in (text, quote(text, safe=""))}
         # Closures keep the texts out of vars() and of captured frames.
         self._replace_exact: Callable[[str], str] = _replacer(tuple(sorted(exact, key=len, reverse=True)))
-        hints = {msgspec.json.encode(text)[1:-1] for text in exact}
-        own_hints = {hint.encode() for rule in self._rules if rule not in RULES for hint in rule.hints}
-        everything = (*_VALUE_HINTS, *own_hints, *hints)
-        self._has_value_hint: Callable[[bytes], bool] = lambda line: any(hint in line for hint in everything)
+        own_hints = {hint for rule in self._rules if rule not in RULES for hint in rule.hints}
+        hints = (*_VALUE_HINTS, *own_hints, *exact)
+        self._has_hint: Callable[[str], bool] = lambda text: any(hint in text for hint in hints)
+        self._secret_keys: dict[str, bool] = {}
 
-    def suspects(self, line: bytes) -> bool:
-        """Whether an encoded row may hold a secret; False is certain, True asks for the slow way."""
-        if self._has_value_hint(line) or _BOT_TOKEN_HINT.search(line) is not None:
+    def suspects(self, *values: Any) -> bool:
+        """Whether values may hold a secret; False is certain, True asks for the slow way."""
+        texts: list[str] = []
+        for value in values:
+            if value is not None and self._collect(value, texts):
+                return True
+        if not texts:
+            return False
+        text = "\n".join(texts)
+        if self._has_hint(text) or (":" in text and re.search(_BOT_LIKE_HINT, text) is not None):
             return True
-        lowered = line.lower()
-        return any(hint in lowered for hint in _KEY_HINTS)
+        if "=" not in text and ":" not in text:
+            return False
+        lowered = text.lower()
+        return any(hint in lowered for hint in _NAME_HINTS)
+
+    def _collect(self, value: Any, texts: list[str]) -> bool:
+        """Gather texts long enough to be a secret; True at once for a key that names one, or a text that must be cut."""
+        cls = value.__class__
+        if cls is str:
+            if len(value) >= _SHORTEST:
+                texts.append(value)
+        elif cls is dict:
+            known = self._secret_keys.get
+            for key, item in value.items():
+                if known(key, True) and self._is_secret_key(key):
+                    return True
+                kind = item.__class__
+                if kind is str:
+                    if len(item) >= _SHORTEST:
+                        texts.append(item)
+                elif kind not in _NUMBERS and self._collect(item, texts):
+                    return True
+        elif cls is list or cls is tuple:
+            if len(value) == 2 and value[0].__class__ is str and self._is_secret_key(value[0]):
+                return True
+            return any(self._collect(item, texts) for item in value)
+        return cls is Overlong
+
+    def _is_secret_key(self, key: str) -> bool:
+        known = self._secret_keys.get(key)
+        if known is None:
+            known = names_secret(key) or self.clean_text(key) != key
+            if len(self._secret_keys) < _KNOWN_KEYS:
+                self._secret_keys[key] = known
+        return known
 
     def clean_text(self, text: str) -> str:
         """The text without secrets; an `Overlong` one is cut after that.
@@ -112,9 +148,9 @@ class Redactor:
         cleaned = self._replace_exact(str(text))
         for rule in self._rules:
             if any(hint in cleaned for hint in rule.hints):
-                cleaned = rule.pattern.sub(f"[redacted: {rule.name}]", cleaned)
+                cleaned = re.sub(rule.pattern, f"[redacted: {rule.name}]", cleaned)  # re keeps compiled patterns
         if ":" in cleaned:
-            cleaned = _BOT_TOKEN.sub("[redacted: bot token]", cleaned)
+            cleaned = re.sub(_BOT_LIKE, "[redacted: bot token]", cleaned)
         return cut_text(cleaned, text.limit) if isinstance(text, Overlong) else cleaned
 
     def clean(self, value: Any) -> Any:

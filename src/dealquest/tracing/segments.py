@@ -3,6 +3,7 @@
 A file segment survives its process. A write that fails half way is cut back, and the segment takes no more.
 """
 
+import errno
 import os
 from pathlib import Path
 from typing import Protocol
@@ -107,19 +108,20 @@ class FileSegment:
         data = b"".join(lines)
         try:
             written = os.write(self._fd, data)
-            if written != len(data):
-                raise OSError("the disk took a part only")
-            if self._fsync:
+            if written == len(data) and self._fsync:
                 os.fdatasync(self._fd)
         except OSError:
-            self.full = True
-            self._cut_back()
+            self._give_up()
             raise
+        if written != len(data):
+            self._give_up()
+            raise OSError(errno.ENOSPC, "the disk took a part only")
         self.size += len(data)
         self.records += len(lines)
         self.full = self.size >= SEGMENT_BYTES
 
-    def _cut_back(self) -> None:
+    def _give_up(self) -> None:
+        self.full = True
         try:
             os.ftruncate(self._fd, self.size)
         except OSError:

@@ -216,17 +216,13 @@ class Sender:
     def _confirm(self, witness: Record, suspects: list[Dead], dead: list[Dead]) -> Outcome:
         """Refuse to blame a row for a moment in which the sink refused everything."""
         for suspect in suspects:
-            for record in (witness, suspect.record, witness):
-                outcome = self._try([record])
+            before, alone, after = (self._try([record]) for record in (witness, suspect.record, witness))
+            for outcome in (before, alone, after):
                 if isinstance(outcome, Unavailable):
                     return outcome
-                if isinstance(outcome, Refused) and record is witness:
-                    return Unavailable("it refuses everything for the moment")
-                if record is suspect.record:
-                    if isinstance(outcome, Accepted):
-                        break
-                    suspect = Dead(record, outcome.reason)
-            else:
+            if isinstance(before, Refused) or isinstance(after, Refused):
+                return Unavailable("it refuses everything for the moment")
+            if isinstance(alone, Refused):
                 dead.append(suspect)
         return Accepted()
 

@@ -4,15 +4,13 @@ The current span lives in one ContextVar, so tasks, task groups and threads with
 it and nobody shares a list. Everything here runs inside traced code: it is short, and it never raises.
 """
 
-import hashlib
 import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-import attrs
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+from uuid import UUID
 
 from dealquest.values import Usage
 
@@ -22,18 +20,20 @@ from .capture import CUT_MARGIN, Capture, Overlong, copy_content, describe_shape
 if TYPE_CHECKING:
     from .tracer import Tracer
 
+Status: TypeAlias = Literal["unset", "ok", "error", "cancelled"]
+Kind: TypeAlias = Literal["pipeline", "agent", "llm", "tool", "retrieval", "step"]
+
 current: ContextVar["Span | None"] = ContextVar("dealquest_span", default=None)
 
 MAX_NAME = 200
 MAX_ERROR = 2_000
 SPAN_WEIGHT = 512
-_LIGHT: frozenset[type] = frozenset({int, float, bool, type(None)})
+_LIGHT: frozenset[type] = frozenset({int, float, bool, type(None), Decimal})
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})
 _STOPPED = (KeyboardInterrupt, SystemExit)
 
 
-@attrs.frozen(kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """What is kept of an exception, before redaction."""
 
     type_name: str
@@ -66,6 +66,7 @@ class Run:
         "tracer",
         "tracestate",
         "user_id",
+        "uuid",
     )
 
     def __init__(self, tracer: "Tracer", trace_id: int, name: str, *, sampled: bool, flags: int = 1, tracestate: str = "") -> None:
@@ -73,6 +74,7 @@ class Run:
         self.clock_ns = tracer.clock_ns
         self.emit = tracer.emit
         self.trace_id = trace_id
+        self.uuid = str(UUID(int=trace_id))
         self.name = name
         self.sampled = sampled
         self.flags = flags
@@ -112,9 +114,9 @@ class Span:
     """
 
     __slots__ = (
-        "bridge_token",
         "_token",
         "attributes",
+        "bridge_token",
         "end_ns",
         "failure",
         "input_data",
@@ -345,6 +347,8 @@ NO_SPAN = NoSpan()
 
 def describe_failure(error: BaseException, *, with_stack: bool) -> Failure:
     """What to keep of an exception; a failing `__str__` of it does not matter."""
+    import hashlib  # noqa: PLC0415  # only failures need it
+
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  # foreign code
@@ -359,7 +363,7 @@ def describe_failure(error: BaseException, *, with_stack: bool) -> Failure:
     type_name = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     return Failure(
         type_name=type_name[:MAX_NAME],
-        message=Overlong(text[: MAX_ERROR + CUT_MARGIN], MAX_ERROR),
+        message=text if len(text) <= MAX_ERROR else Overlong(text[: MAX_ERROR + CUT_MARGIN], MAX_ERROR),
         stack_hash=hashlib.blake2b("\n".join((type_name, *places)).encode("utf-8", "replace"), digest_size=8).hexdigest(),
         stack="".join(traceback.format_list(frames)) if frames is not None else None,
     )

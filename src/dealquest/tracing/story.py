@@ -136,7 +136,11 @@ def assemble(spans: Iterable[SpanModel], rows: Iterable[TraceModel]) -> list[Tra
     for span in spans:
         by_trace[span.trace_id][span.span_id] = span
     traces = [
-        Trace(trace_id=key, row=best.get(key), spans=tuple(sorted(by_trace[key].values(), key=lambda span: (span.start_ns, -span.duration_ms))))
+        Trace(
+            trace_id=key,
+            row=best.get(key),
+            spans=tuple(sorted(by_trace[key].values(), key=lambda span: (span.start_ns, -span.duration_ms))),
+        )
         for key in {**dict.fromkeys(best), **dict.fromkeys(by_trace)}
     ]
     return sorted(traces, key=lambda trace: trace.start, reverse=True)

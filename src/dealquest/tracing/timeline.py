@@ -36,7 +36,10 @@ def _draw(trace: Trace, rows: list[tuple[int, SpanModel]], total: int) -> str:
     length_ms = max(trace.duration_ms, 1e-6)
     height = ROW_PX * (len(rows) + 1)
     orphans = {span.span_id for span in trace.orphans}
-    bars = [_draw_row(index, depth, span, (span.start_ns - first_ns) / 1e6, length_ms, orphan=span.span_id in orphans) for index, (depth, span) in enumerate(rows)]
+    bars = [
+        _draw_row(index, depth, span, (span.start_ns - first_ns) / 1e6, length_ms, orphan=span.span_id in orphans)
+        for index, (depth, span) in enumerate(rows)
+    ]
     more = f'<text x="4" y="{height - 5}" opacity="0.7">… {total - len(rows)} more spans</text>' if total > len(rows) else ""
     return (
         '<div style="font:12px/1.4 ui-monospace,monospace;max-width:100%;overflow-x:auto">'

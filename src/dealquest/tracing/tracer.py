@@ -92,7 +92,6 @@ class Tracer:
         user: Principal | None = None,
         traceparent: str | None = None,
         tracestate: str = "",
-        capture: Capture | None = None,
     ) -> Span:
         """The root span of a new trace, not yet entered."""
         remote = parse_traceparent(traceparent) if traceparent else None

@@ -33,8 +33,9 @@ def split_cues(transcript: Transcript) -> tuple[Cue, ...]:
 
     A transcript without words becomes one cue over its whole length; silence becomes none.
     """
-    if transcript.words:
-        return tuple(_join(words) for words in _group(transcript.words))
+    words = tuple(word for word in transcript.words if word.text.strip())
+    if words:
+        return tuple(_join(group) for group in _group(words))
     if not transcript.text:
         return ()
     return (Cue(start_s=0.0, end_s=transcript.duration_s or _FALLBACK_S, text=" ".join(transcript.text.split())),)

@@ -12,18 +12,21 @@ import contextlib
 import math
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
+import httpcore
 import httpx
 
 from dealquest.errors import DealQuestError, InputError, LimitError, PeerGarbledError, PeerUnavailableError
 
 from .decoding import ACCEPT_ENCODING, BodyDecoder
 from .messages import Headers, HttpRequest, HttpResponse, find_header
+from .opening import is_trio_running
 
 CONNECT_TIMEOUT_S = 5.0
 IDLE_LANE_S = 30.0
@@ -118,6 +121,8 @@ class HttpxTransport:
         url = self._urls.get(text)
         if url is None:
             url = httpx.URL(text)
+            if url.scheme not in {"http", "https"} or not url.host:
+                raise httpx.InvalidURL("no http address")
             if "?" not in text and len(self._urls) < 64:
                 self._urls[text] = url
         headers = {**self._headers, **dict(request.headers)}
@@ -139,17 +144,20 @@ class _BodyStream(httpx.AsyncByteStream):
 
 
 class _Lane:
-    """One connection to one origin."""
+    """One connection to one origin.
+
+    Attributes:
+        read_by: Until when the next read of the socket must have brought something, as `time.monotonic` counts.
+        is_timed: Whether `read_by` is kept here, inside the socket reads; else the exchange keeps it.
+    """
 
     def __init__(self, origin: _Origin, tls: ssl.SSLContext, *, trust_env: bool) -> None:
         self.origin = origin
-        self._client: httpx.AsyncClient | None = None
-        self._transport: httpx.AsyncHTTPTransport | None = None
-        if trust_env:
-            # Only the client knows how to read the environment's proxies; it costs a fifth more per call.
-            self._client = httpx.AsyncClient(verify=tls, trust_env=True, follow_redirects=False, limits=_ONE_CONNECTION, timeout=None)  # noqa: S113  # each request brings its own
-        else:
-            self._transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=_ONE_CONNECTION)
+        self.read_by = math.inf
+        self.is_timed = not trust_env
+        # Only httpx's client knows how to read the environment's proxies; it costs a fifth more per call.
+        self._client = httpx.AsyncClient(verify=tls, follow_redirects=False, limits=_ONE_CONNECTION, timeout=None) if trust_env else None  # noqa: S113  # each request brings its own
+        self._transport = None if trust_env else _LaneTransport(tls, _LaneBackend(self))
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         if self._client is not None:
@@ -161,6 +169,64 @@ class _Lane:
         await (self._client or self._transport).aclose()  # type: ignore[union-attr]  # one of the two is always set
 
 
+class _LaneTransport(httpx.AsyncHTTPTransport):
+    """httpx's transport over a pool of one connection with our own network backend, which httpx does not offer."""
+
+    def __init__(self, tls: ssl.SSLContext, backend: httpcore.AsyncNetworkBackend) -> None:
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls, max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_LANE_S, network_backend=backend
+        )
+
+
+class _LaneBackend(httpcore.AsyncNetworkBackend):
+    """Opens sockets whose reads end when the lane says so.
+
+    A streamed answer arrives in hundreds of pieces and few socket reads: a time limit on each read costs
+    nothing there, while a cancel scope around each piece costs as much as the piece.
+    """
+
+    def __init__(self, lane: _Lane) -> None:
+        self._lane = lane
+        self._inner: httpcore.AsyncNetworkBackend = httpcore.TrioBackend() if is_trio_running() else httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  # the interface's own name
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _LaneSocket(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options), self._lane)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+class _LaneSocket(httpcore.AsyncNetworkStream):
+    def __init__(self, inner: httpcore.AsyncNetworkStream, lane: _Lane) -> None:
+        self._inner = inner
+        self._lane = lane
+        self.write = inner.write  # type: ignore[method-assign]  # passed through without a step in between
+        self.get_extra_info = inner.get_extra_info  # type: ignore[method-assign]  # as above
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # the interface's own name
+        if self._lane.read_by != math.inf:
+            timeout = max(0.0, self._lane.read_by - time.monotonic())
+        return await self._inner.read(max_bytes, timeout)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # the interface's own name
+    ) -> httpcore.AsyncNetworkStream:
+        return _LaneSocket(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._lane)
+
+
 class _HttpxExchange:
     """One request and its answer. No cancel scope is held between calls, so that generators may drive it."""
 
@@ -170,7 +236,7 @@ class _HttpxExchange:
         self._lane: _Lane | None = None
         self._answer: httpx.Response | None = None
         self._body: Any = None
-        self._decoder: BodyDecoder | None = None
+        self._decoder = BodyDecoder(None, max_bytes=request.max_bytes)
         self._ended = False
         self._deadline = math.inf
         self._headers: Headers | None = None
@@ -182,8 +248,9 @@ class _HttpxExchange:
             sent = self._transport._build(request)  # noqa: SLF001  # the exchange is the transport's other half
             with anyio.fail_after(None if request.timeout_s == math.inf else request.timeout_s):
                 if request.timeout_s != math.inf:
-                    self._deadline = anyio.current_time() + request.timeout_s
+                    self._deadline = time.monotonic() + request.timeout_s
                 self._lane = await self._transport._take_lane(sent.url)  # noqa: SLF001  # as above
+                self._lane.read_by = math.inf
                 self._answer = await self._lane.send(sent)
             self.status = self._answer.status_code
             self._body = self._answer.stream.__aiter__()  # type: ignore[union-attr]  # an async transport gives an async stream
@@ -208,8 +275,11 @@ class _HttpxExchange:
                 # A finished answer closes without waiting; an unfinished one must not be kept by cancellation.
                 shield = contextlib.nullcontext() if self._ended else anyio.CancelScope(shield=True)
                 with shield, contextlib.suppress(httpx.HTTPError, OSError, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                    await self._body.aclose()
                     await answer.aclose()
+                    # httpx nests generators, and closing the outer one leaves the inner ones to the event loop's
+                    # finaliser; resumed on the closed connection, all of them end here.
+                    while not self._ended and await anext(self._body, None) is not None:
+                        pass
         finally:
             await self._transport._return_lane(lane, usable=self._ended)  # noqa: SLF001  # as above
 
@@ -239,14 +309,16 @@ class _HttpxExchange:
         return self
 
     async def __anext__(self) -> bytes:
-        assert self._decoder is not None
         while not self._ended:
             try:
-                if self._deadline == math.inf:
+                if self._lane is None:
+                    raise httpx.ReadError("closed")  # mapped below, as a broken connection is
+                self._lane.read_by = self._deadline
+                with contextlib.nullcontext() if self._lane.is_timed else anyio.fail_after(self._left_s()):
                     chunk = await anext(self._body, None)
-                else:
-                    with anyio.fail_after(self._deadline - anyio.current_time()):
-                        chunk = await anext(self._body, None)
+                # Pieces that had already arrived are no reason to go on after the end.
+                if time.monotonic() > self._deadline:
+                    raise TimeoutError  # as above
             except _MAPPED as exc:
                 raise _map_error(exc, self._request) from exc
             if chunk is None:
@@ -255,6 +327,13 @@ class _HttpxExchange:
             elif data := self._decoder.decode(chunk):
                 return data
         raise StopAsyncIteration
+
+    def _left_s(self) -> float | None:
+        return None if self._deadline == math.inf else self._deadline - time.monotonic()
+
+    def limit_read(self, seconds: float) -> None:
+        """The next chunk must come within this time; replaces the request's `timeout_s` from here on."""
+        self._deadline = time.monotonic() + seconds
 
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self])

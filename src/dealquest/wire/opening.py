@@ -29,7 +29,7 @@ def open_transport(base_url: str = "", *, headers: Headers = (), trust_env: bool
         headers: Sent with every request unless the request has its own; credentials belong here.
         trust_env: Whether HTTP_PROXY and its kin count. Off by default.
     """
-    if find_spec("aiohttp") is not None and not _is_trio_running():
+    if find_spec("aiohttp") is not None and not is_trio_running():
         from .aiohttp_client import AiohttpTransport  # noqa: PLC0415  # an optional library
 
         return AiohttpTransport(base_url, headers=headers, trust_env=trust_env)
@@ -38,6 +38,7 @@ def open_transport(base_url: str = "", *, headers: Headers = (), trust_env: bool
     return HttpxTransport(base_url, headers=headers, trust_env=trust_env)
 
 
-def _is_trio_running() -> bool:
+def is_trio_running() -> bool:
+    """Whether this code runs under trio."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_run())

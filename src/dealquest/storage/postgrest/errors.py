@@ -30,7 +30,7 @@ class Rule:
     """What one code means.
 
     Attributes:
-        status: PostgREST's HTTP status; 0 where the code itself says it (`PTnnn`) or the database does (`PGRST`).
+        status: PostgREST's HTTP status.
         error: The class the client raises.
         code: Our stable code.
         retryable: Whether the same request may succeed later; the transaction was rolled back.
@@ -121,7 +121,7 @@ SQLSTATE_RULES: dict[str, Rule] = {
     "25006": Rule(405, InputError, "storage.read_only"),
     "40001": Rule(500, ConflictError, "storage.serialization", retryable=True),
     "40P01": Rule(500, ConflictError, "storage.serialization", retryable=True),
-    "42501": Rule(403, DeniedError, "storage.denied"),
+    "42501": Rule(403, DeniedError, "storage.forbidden"),
     "42703": Rule(400, InputError, "storage.column_unknown"),
     "42883": Rule(404, NotFoundError, "storage.function_unknown"),
     "42P01": Rule(404, NotFoundError, "storage.relation_unknown"),
@@ -139,12 +139,12 @@ SQLSTATE_RULES: dict[str, Rule] = {
 SQLSTATE_CLASS_RULES: dict[str, Rule] = {
     "08": _DATABASE_GONE,
     "09": _INTERNAL,
-    "0L": Rule(403, DeniedError, "storage.denied"),
-    "0P": Rule(403, DeniedError, "storage.denied"),
+    "0L": Rule(403, DeniedError, "storage.forbidden"),
+    "0P": Rule(403, DeniedError, "storage.forbidden"),
     "22": Rule(400, InputError, "storage.value.invalid"),
     "23": Rule(400, InputError, "storage.constraint.other"),
     "25": _INTERNAL,
-    "28": Rule(403, DeniedError, "storage.denied"),
+    "28": Rule(403, DeniedError, "storage.forbidden"),
     "2D": _INTERNAL,
     "38": _INTERNAL,
     "39": _INTERNAL,
@@ -163,8 +163,8 @@ SQLSTATE_CLASS_RULES: dict[str, Rule] = {
 """The first two letters of a SQLSTATE, where the five are not listed."""
 
 _STATUS_RULES: dict[int, Rule] = {
-    401: Rule(401, DeniedError, "storage.denied"),
-    403: Rule(403, DeniedError, "storage.denied"),
+    401: Rule(401, DeniedError, "storage.forbidden"),
+    403: Rule(403, DeniedError, "storage.forbidden"),
     404: Rule(404, NotFoundError, "storage.not_found"),
     409: Rule(409, ConflictError, "storage.conflict"),
     412: Rule(412, ConflictError, "storage.conflict"),

@@ -8,7 +8,7 @@ hex, numbers exactly, NaN and infinity by name.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
@@ -27,6 +27,9 @@ SAFE_INTEGER = 2**53
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _PLAIN = frozenset((str, int, bool, type(None)))
+_CHECKED = frozenset((float, Decimal, datetime))
+_NATIVE = _PLAIN | _CHECKED | {UUID, date}
+"""What msgspec writes as we do, the checked ones when they are finite and aware."""
 
 
 def encode_text(value: object) -> str:
@@ -142,12 +145,51 @@ def encode_json(value: object, *, doubles: bool = False) -> bytes:
         raise InputError(f"The value cannot be written as JSON: {exc}.", code="storage.value.unencodable") from exc
 
 
+def encode_rows(rows: Sequence[dict[str, Any]], *, doubles: bool = False) -> bytes:
+    """Write many flat rows: as `encode_json`, in one pass of C where no value needs our rules.
+
+    Raises:
+        InputError: As `encode_json`.
+
+    >>> encode_rows([{"a": 1}, {"a": None}])
+    b'[{"a":1},{"a":null}]'
+    """
+    kinds: set[type] = set()
+    for row in rows:
+        kinds.update(map(type, row.values()))
+    if not doubles and kinds <= _NATIVE and not (kinds & _CHECKED and _any_special(rows)):
+        try:
+            content = _encoder.encode(rows)
+        except (TypeError, ValueError, UnicodeEncodeError):
+            content = b""
+        # The escape of NUL; a text that merely spells it is written by the careful way below.
+        if content and b"\\u0000" not in content:
+            return content
+    return encode_json(rows, doubles=doubles)
+
+
+def _any_special(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether a number is not finite or a datetime has no zone."""
+    for row in rows:
+        for value in row.values():
+            kind = type(value)
+            if (
+                (kind is float and not math.isfinite(value))
+                or (kind is datetime and value.tzinfo is None)
+                or (kind is Decimal and not value.is_finite())
+            ):
+                return True
+    return False
+
+
 def as_mapping(row: object) -> dict[str, Any]:
     """The columns of a row: a mapping, or an attrs, dataclass or msgspec object. `msgspec.UNSET` leaves one out.
 
     Raises:
         InputError: `storage.row.unreadable` for anything else.
     """
+    if type(row) is dict and msgspec.UnsetType not in map(type, row.values()):
+        return row
     if isinstance(row, Mapping):
         return {key: value for key, value in row.items() if value is not msgspec.UNSET}
     names: Iterable[str]
@@ -218,12 +260,10 @@ def _narrow(value: object, *, depth: int) -> object:
 
 
 def _number_name(value: float | Decimal) -> str | None:
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return None
-    elif value.is_finite():
+    if math.isfinite(value) if isinstance(value, float) else value.is_finite():
         return None
-    return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")  # noqa: PLR0124  # NaN differs from itself
+    is_nan = math.isnan(value) if isinstance(value, float) else value.is_nan()
+    return "NaN" if is_nan else ("Infinity" if value > 0 else "-Infinity")
 
 
 def _aware(value: datetime) -> datetime:

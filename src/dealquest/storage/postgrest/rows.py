@@ -6,6 +6,7 @@ Source: https://jcristharif.com/msgspec/supported-types.html (0.22), read 2026-1
 """
 
 import base64
+import re
 from collections.abc import Hashable, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -17,6 +18,8 @@ from msgspec import inspect
 from dealquest.errors import PeerGarbledError
 
 T = TypeVar("T")
+
+_SPECIAL_FLOAT = re.compile(rb'"(?:NaN|-?Infinity)"')
 
 _Hex: TypeAlias = "Mapping[str, _Hex] | list[_Hex] | bool"
 """Where bytes are in a type: in members, in every element, or here."""
@@ -53,10 +56,12 @@ def decode_value(body: bytes, kind: type[T], *, lax: bool = False, exact: bool =
     """
     decoder, hex_places = _decoder(cast("Hashable", kind), lax, exact)
     try:
-        if hex_places is not False:
-            body = _to_base64(body, hex_places)
-        return cast("T", decoder.decode(body or b"null"))
+        content = body if hex_places is False else _to_base64(body, hex_places)
+        return cast("T", decoder.decode(content or b"null"))
     except msgspec.ValidationError as exc:
+        if not lax and _SPECIAL_FLOAT.search(body):
+            # PostgreSQL's JSON names these numbers in text.
+            return decode_value(body, kind, lax=True, exact=exact)
         name = getattr(kind, "__name__", str(kind))
         raise PeerGarbledError(f"The answer does not fit {name}: {exc}.", code="storage.answer.mismatch") from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:

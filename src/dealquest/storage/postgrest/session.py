@@ -4,7 +4,7 @@ It decides nothing by itself: `render` says what is sent, `retry` what may be se
 """
 
 import random
-from typing import Protocol
+from typing import TypeVar
 
 import attrs
 
@@ -16,20 +16,11 @@ from .ast import Call, Describe, Request
 from .dialects import DIALECTS, Dialect
 from .render import render
 from .retry import Safety, build_unknown_outcome, is_fate_known, may_repeat
+from .rows import decode_rows, decode_value
+
+T = TypeVar("T")
 
 STORAGE_RETRIES = RetryPolicy(max_attempts=3, waits_s=(0.2, 1.0), least_attempt_s=0.2)
-
-
-class TreeTransport(Protocol):
-    """A transport that takes the tree itself, so that nothing is rendered only to be parsed: the engine in process."""
-
-    async def send(self, request: HttpRequest) -> HttpResponse:
-        """Answer a rendered request."""
-        ...
-
-    async def answer(self, request: Request, *, timeout_s: float, max_bytes: int) -> HttpResponse:
-        """Answer as the server would."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +29,6 @@ class Session:
 
     Attributes:
         transport: Where requests go.
-        shortcut: The transport again, where it takes the tree itself.
         dialect: What the server understands.
         schema: The schema asked for unless a query says otherwise; None is the server's first.
         headers: Sent with every request.
@@ -53,7 +43,6 @@ class Session:
     """
 
     transport: Transport
-    shortcut: TreeTransport | None = None
     dialect: Dialect = DIALECTS["postgrest16"]
     schema: str | None = None
     headers: Headers = attrs.field(default=(), repr=False)
@@ -66,6 +55,14 @@ class Session:
     timer: Timer = attrs.field(factory=SystemTimer)
     rng: random.Random = attrs.field(factory=random.Random)
 
+    def read_rows(self, response: HttpResponse, row: type[T]) -> list[T]:
+        """The rows of an answer, as this server writes them."""
+        return decode_rows(response.body, row, lax=self.dialect.reads_doubles, exact=self.exact)
+
+    def read_value(self, response: HttpResponse, kind: type[T]) -> T:
+        """The one value of an answer."""
+        return decode_value(response.body, kind, lax=self.dialect.reads_doubles, exact=self.exact)
+
     async def send(self, request: Request, *, safety: Safety) -> HttpResponse:
         """Send until it succeeds or may not be sent again.
 
@@ -74,13 +71,13 @@ class Session:
             DealQuestError: What the server answered, by `errors`, or what the wire raised.
         """
         deadline = self.timer.monotonic() + self.timeout_s
-        sent = self._render(request) if self.shortcut is None else None
+        sent = self._render(request)
         attempts = 0
         doubtful = False
         while True:
             attempts += 1
             try:
-                response = await self._send_once(request, sent, deadline - self.timer.monotonic())
+                response = await self._send_once(sent, deadline - self.timer.monotonic())
             except (PeerError, LimitError) as exc:
                 failure: DealQuestError = exc
             else:
@@ -115,13 +112,10 @@ class Session:
             max_bytes=self.max_bytes,
         )
 
-    async def _send_once(self, request: Request, sent: HttpRequest | None, remaining_s: float) -> HttpResponse:
+    async def _send_once(self, sent: HttpRequest, remaining_s: float) -> HttpResponse:
         if remaining_s <= 0:
             raise LimitError(f"No answer within {self.timeout_s:g} s.", code="storage.timeout")
-        if sent is not None:
-            return await self.transport.send(sent if remaining_s >= self.timeout_s else attrs.evolve(sent, timeout_s=remaining_s))
-        assert self.shortcut is not None
-        return await self.shortcut.answer(request, timeout_s=remaining_s, max_bytes=self.max_bytes)
+        return await self.transport.send(sent if remaining_s >= self.timeout_s else attrs.evolve(sent, timeout_s=remaining_s))
 
     def _next_wait_s(self, failure: DealQuestError, safety: Safety, attempts: int, deadline: float) -> float | None:
         if not may_repeat(failure, safety):

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TextIO
 
-from ..models import SpanModel, TraceModel  # noqa: TID252  # a folder of one room
+from ..models import SpanModel  # noqa: TID252  # a folder of one room
 from ..records import Record  # noqa: TID252  # see above
 from ..story import assemble, draw_tree  # noqa: TID252  # see above
 from .protocol import Accepted, Outcome, Unavailable
@@ -34,7 +34,7 @@ class ConsoleSink:
                 self._open.setdefault(str(row.trace_id), []).append(row)
                 if len(self._open) > OPEN_TRACES:
                     self._open.popitem(last=False)
-            elif isinstance(row, TraceModel) and row.finished:
+            elif row.finished:
                 stories = assemble(self._open.pop(str(row.trace_id), []), [row])
                 lines.extend(draw_tree(story) for story in stories)
         return self._print(lines)

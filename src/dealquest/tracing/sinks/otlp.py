@@ -76,6 +76,9 @@ class OtlpSink:
         self._status = None
         if self._exporter.export(spans) is SpanExportResult.SUCCESS:
             return Accepted()
+        return self._explain_failure()
+
+    def _explain_failure(self) -> Outcome:
         status = self._status
         if status is not None and 400 <= status < 500 and status not in _AWAY:
             return Refused(f"HTTP {status}", too_large=status == 413)
@@ -90,7 +93,7 @@ class OtlpSink:
             if value is not None:
                 attributes[key] = msgspec.json.encode(value).decode()
         attributes.setdefault(names.OPERATION, names.OPERATIONS_BY_KIND.get(row.kind, row.kind))
-        events = ()
+        events: tuple[Event, ...] = ()
         if row.error_type is not None:
             attributes[names.ERROR_TYPE] = row.error_type
             facts = {"exception.type": row.error_type, "exception.message": row.error or ""}
@@ -104,7 +107,9 @@ class OtlpSink:
             attributes=attributes,
             events=events,
             kind=SpanKind.CLIENT if row.kind == "llm" else SpanKind.INTERNAL,
-            status=Status(StatusCode.ERROR, row.error or row.status) if bad else Status(StatusCode.OK if row.status == "ok" else StatusCode.UNSET),
+            status=Status(StatusCode.ERROR, row.error or row.status)
+            if bad
+            else Status(StatusCode.OK if row.status == "ok" else StatusCode.UNSET),
             start_time=row.start_ns,
             end_time=end_ns,
             instrumentation_scope=_SCOPE,

@@ -1,0 +1,80 @@
+"""Server-sent events: chunking never matters, and nothing is taken for an event that is none."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dealquest.errors import LimitError
+from dealquest.wire import SseDecoder, SseEvent
+
+STREAM = (
+    b"\xef\xbb\xbf: OPENROUTER PROCESSING\n\n"
+    b'event: delta\ndata: {"text": "\xe2\x80\xa8 caf\xc3\xa9 \xc2\x85"}\n\n'
+    b"data: one\r\ndata: two\r\n\r\n"
+    b"id: 7\rdata:bare\r\r"
+    b"event: lost\n\n"
+    b"data\n\n"
+    b"retry: 10\nunknown: x\ndata: [DONE]\n\n"
+    b"data: never ended"
+)
+EVENTS = [
+    SseEvent(event="delta", data='{"text": "\u2028 café \u0085"}'.encode()),
+    SseEvent(data=b"one\ntwo"),
+    SseEvent(data=b"bare", id="7"),
+    SseEvent(data=b"", id="7"),
+    SseEvent(data=b"[DONE]", id="7"),
+]
+
+
+def decode(chunks: list[bytes]) -> list[SseEvent]:
+    decoder = SseDecoder()
+    return [event for chunk in chunks for event in decoder.feed(chunk)]
+
+
+def test_a_whole_stream_is_read() -> None:
+    """Comments, CR, LF, CRLF, a byte order mark, U+2028 and an unfinished event are read by the standard."""
+    assert decode([STREAM]) == EVENTS
+
+
+def test_u4_one_byte_at_a_time() -> None:
+    """Split UTF-8 and split line ends change nothing."""
+    assert decode([STREAM[i : i + 1] for i in range(len(STREAM))]) == EVENTS
+
+
+@given(st.lists(st.integers(min_value=0, max_value=len(STREAM)), max_size=12))
+def test_chunking_never_matters(cuts: list[int]) -> None:
+    """Wherever the stream is cut, the events are the same."""
+    borders = [0, *sorted(cuts), len(STREAM)]
+    assert decode([STREAM[a:b] for a, b in itertools.pairwise(borders)]) == EVENTS
+
+
+@given(
+    st.lists(st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"")), max_size=8),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+)
+def test_what_is_encoded_is_decoded(payloads: list[bytes], ending: bytes) -> None:
+    """Any payload without a line break passes through, with every line ending."""
+    raw = b"".join(b"data: " + payload + ending + ending for payload in payloads)
+    assert [event.data for event in decode([raw, b"\n"])] == payloads
+
+
+@given(st.lists(st.binary(max_size=64), max_size=10))
+def test_no_bytes_break_the_decoder(chunks: list[bytes]) -> None:
+    """Whatever arrives, the decoder gives events and never raises below its limit."""
+    assert all(isinstance(event, SseEvent) for event in decode(chunks))
+
+
+@pytest.mark.parametrize("chunk", [b"data: " + b"x" * 1_100, b"x" * 1_100, b"data: " + b"x" * 600 + b"\ndata: " + b"y" * 600 + b"\n"])
+def test_u4_an_endless_line_is_given_up(chunk: bytes) -> None:
+    """An event that grows beyond the limit raises instead of filling the memory."""
+    with pytest.raises(LimitError) as caught:
+        SseDecoder(max_event_bytes=1_000).feed(chunk)
+    assert caught.value.code == "wire.sse_too_large"
+
+
+def test_many_events_do_not_add_up_to_one() -> None:
+    """The limit counts one event, not the stream."""
+    decoder = SseDecoder(max_event_bytes=1_000)
+    assert sum(len(decoder.feed(b"data: " + b"x" * 500 + b"\n\n")) for _ in range(50)) == 50
