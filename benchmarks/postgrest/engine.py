@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, ANN202, ASYNC220, PLC0415  # bare ASGI apps, servers started before the loop is busy, frameworks that may be absent
 """What the engine costs beside the bare transaction, as ratios of one run.
 
 `python benchmarks/postgrest/engine.py` starts its own PostgreSQL (extra `embedded`) and prints a table.
@@ -37,6 +38,7 @@ create table bench.events (id bigserial primary key, name text, owner text);
 alter table bench.items enable row level security;
 create policy own on bench.items using (owner = nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub');
 insert into bench.items select n, 'item ' || n, 'u' from generate_series(1, 1000) n; analyze bench.items;
+do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$;
 grant all on all tables in schema bench to bench_user; grant all on all sequences in schema bench to bench_user;
 """
 CONFIG = EngineConfig(db_schemas=("bench",), db_anon_role="bench_user", db_extra_search_path=(), db_pool=6)
@@ -111,6 +113,7 @@ async def measure_in_process(dsn: str, rounds: int, count: int) -> None:
     print(f"{'in process, one connection':44} {'median us':>10} {'least us':>10} {'ratio':>7}")
     for name, floor_name in (
         ("floor", "floor"),
+        ("call", "floor"),
         ("known", "floor"),
         ("new", "floor"),
         ("floor_write", "floor_write"),
@@ -197,8 +200,8 @@ async def make_starlette(dsn: str) -> object:
     return Starlette(routes=[Route("/items", read), Route("/events", write, methods=["POST"])])
 
 
-async def load(port: int, seconds: float, *, write: bool) -> float:
-    """Requests a second over 12 kept connections."""
+async def load(port: int, seconds: float, *, write: bool) -> tuple[float, int]:
+    """Requests a second over 12 kept connections, and how many there were."""
     body = b'{"name":"n","owner":"u"}'
     end = time.monotonic() + seconds
     done = 0
@@ -225,7 +228,13 @@ async def load(port: int, seconds: float, *, write: bool) -> float:
 
     started = time.monotonic()
     await asyncio.gather(*(client(number * 83) for number in range(12)))
-    return done / (time.monotonic() - started)
+    return done / (time.monotonic() - started), done
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def wait_for(port: int) -> None:
@@ -257,16 +266,22 @@ async def measure_http(dsn: str, rounds: int, seconds: float) -> None:
         for place in range(len(kinds)):
             await wait_for(8700 + place)
         rates: dict[tuple[str, bool], list[float]] = {(kind, write): [] for kind in kinds for write in (False, True)}
+        costs: dict[tuple[str, bool], list[float]] = {key: [] for key in rates}
         for _ in range(rounds):
             for place, kind in enumerate(kinds):
                 for write in (False, True):
-                    rates[kind, write].append(await load(8700 + place, seconds, write=write))
-        print(f"\n{'over uvicorn + httptools, 12 connections':44} {'req/s':>10} {'/ gateway':>10}")
+                    before = cpu_s(servers[place].pid)
+                    rate, done = await load(8700 + place, seconds, write=write)
+                    rates[kind, write].append(rate)
+                    costs[kind, write].append((cpu_s(servers[place].pid) - before) / done * 1e6)
+        print(f"\n{'over uvicorn + httptools, 12 connections':44} {'req/s':>10} {'/ gateway':>10} {'server CPU us':>14}")
         for write in (False, True):
             for kind in kinds:
                 rate = statistics.median(rates[kind, write])
                 base = statistics.median(rates["gateway", write])
-                print(f"{kind + (', insert' if write else ', 1 row'):44} {rate:10.0f} {rate / base:10.2f}")
+                print(
+                    f"{kind + (', insert' if write else ', 1 row'):44} {rate:10.0f} {rate / base:10.2f} {statistics.median(costs[kind, write]):14.0f}"
+                )
     finally:
         for server in servers:
             server.terminate()
@@ -286,7 +301,7 @@ def main() -> None:
         asyncio.run(serve(options.serve, options.dsn, options.port))
         return
     with tempfile.TemporaryDirectory(prefix="dealquest-bench-") as folder:
-        os.chmod(folder, 0o711)
+        Path(folder).chmod(0o711)
         with EmbeddedPostgres(Path(folder) / "home") as server:
             with psycopg.connect(server.dsn(), autocommit=True) as connection:
                 connection.execute(SCHEMA)

@@ -5,9 +5,9 @@
 when a request comes, so it lives on any event loop and needs no owner but its `aclose`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import attrs
@@ -29,8 +29,8 @@ from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
 from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
 from .fragments import Value, quote
-from .incoming import Incoming
 from .identity import Identity, from_principal
+from .incoming import Incoming
 from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
@@ -133,7 +133,7 @@ class Engine:
             raise
         return engine
 
-    async def __aenter__(self) -> "Engine":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
