@@ -279,9 +279,8 @@ async def measure_http(dsn: str, rounds: int, seconds: float) -> None:
             for kind in kinds:
                 rate = statistics.median(rates[kind, write])
                 base = statistics.median(rates["gateway", write])
-                print(
-                    f"{kind + (', insert' if write else ', 1 row'):44} {rate:10.0f} {rate / base:10.2f} {statistics.median(costs[kind, write]):14.0f}"
-                )
+                cost = statistics.median(costs[kind, write])
+                print(f"{kind + (', insert' if write else ', 1 row'):44} {rate:10.0f} {rate / base:10.2f} {cost:14.0f}")
     finally:
         for server in servers:
             server.terminate()
