@@ -9,10 +9,12 @@ Exit code 1 when anything is lost or an effect is doubled, or with --careful whe
 
 import argparse
 import asyncio
+import itertools
 import logging
 import os
 import random
 import signal
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -27,15 +29,18 @@ from dealquest.values import Secret
 from dealquest_telegram import serve_telegram
 from dealquest_telegram.testing import BotApiServer, EchoConversation
 from dealquest_telegram.testing.people import SimulatedUser
+from dealquest_telegram.webhook import WebhookAddress
 
 PEOPLE = 25
 
 
-async def serve(base: str, token: str, folder: Path, *, careful: bool, slow_s: float) -> None:
+async def serve(base: str, token: str, folder: Path, *, careful: bool, slow_s: float, hook_port: int) -> None:
     """The bot process."""
     turns = EchoConversation(folder / "echo.db", worker=f"{os.getpid()}:{uuid.uuid4().hex}", slow_s=slow_s)
     settings = Settings(home=folder, telegram_bot_token=Secret(token), telegram_api_base=base)
-    await serve_telegram(settings, turns, careful=careful)
+    url = f"http://127.0.0.1:{hook_port}/telegram"
+    hook = WebhookAddress(url=url, secret=Secret("durability"), port=hook_port) if hook_port else None
+    await serve_telegram(settings, turns, careful=careful, webhook=hook)
 
 
 async def start(arguments: argparse.Namespace, base: str, token: str, folder: Path) -> asyncio.subprocess.Process:
@@ -46,6 +51,11 @@ async def start(arguments: argparse.Namespace, base: str, token: str, folder: Pa
     )
 
 
+def signs_of_life(api: BotApiServer) -> int:
+    """Grows when a process begins to poll, or sets its webhook."""
+    return api.polls + len(api.calls_of("setWebhook"))
+
+
 async def write(people: list[SimulatedUser], count: int, per_second: float) -> None:
     """Send all messages, one after the other in each chat."""
     for number in range(count):
@@ -54,7 +64,7 @@ async def write(people: list[SimulatedUser], count: int, per_second: float) -> N
         await asyncio.sleep(1 / per_second)
 
 
-def count_results(api: BotApiServer, people: list[SimulatedUser], count: int, database: Path) -> dict[str, int]:
+def count_results(people: list[SimulatedUser], count: int, database: Path) -> dict[str, int]:
     """What became of the messages."""
     answers = Counter(seen.text for person in people for seen in person.messages())
     expected = [f"echo: slow message {number} [text]" for number in range(count)]
@@ -74,7 +84,7 @@ def count_results(api: BotApiServer, people: list[SimulatedUser], count: int, da
 def _disorder(person: SimulatedUser) -> int:
     numbers = [int(seen.text.split()[3]) for seen in person.messages() if seen.text.startswith("echo")]
     first = list(dict.fromkeys(numbers))
-    return sum(a > b for a, b in zip(first, first[1:], strict=False))
+    return sum(a > b for a, b in itertools.pairwise(first))
 
 
 async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
@@ -89,9 +99,10 @@ async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
             people = [api.user(f"Person {number}") for number in range(PEOPLE)]
             writing = asyncio.create_task(write(people, arguments.messages, arguments.rate))
             for ending in endings:
-                polls = api.polls
+                before = signs_of_life(api)
                 process = await start(arguments, api.base_url, api.token, folder)
-                while api.polls == polls and process.returncode is None:  # a killed poller's lease ends after seconds
+                # A killed poller's lease ends after some seconds.
+                while signs_of_life(api) == before and process.returncode is None:  # noqa: ASYNC110  # another process is watched
                     await asyncio.sleep(0.05)
                 await asyncio.sleep(rng.uniform(0.05, arguments.longest))
                 asked = time.monotonic()
@@ -104,14 +115,14 @@ async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
             process = await start(arguments, api.base_url, api.token, folder)
             deadline = time.monotonic() + 60 + arguments.messages / 10
             while time.monotonic() < deadline:
-                found = count_results(api, people, arguments.messages, folder / "echo.db") if (folder / "echo.db").exists() else {"lost": 1}
+                found = count_results(people, arguments.messages, folder / "echo.db") if (folder / "echo.db").exists() else {"lost": 1}
                 if found["lost"] == 0 and not api.account.queue:
                     break
                 await asyncio.sleep(0.5)
             await asyncio.sleep(1.0)
             process.terminate()
             await process.wait()
-            found = count_results(api, people, arguments.messages, folder / "echo.db")
+            found = count_results(people, arguments.messages, folder / "echo.db")
             if arguments.verbose:
                 print((folder / "log").read_text()[-4000:])
     return {**found, "slowest SIGTERM exit, s": round(slowest_exit, 2)}
@@ -126,6 +137,8 @@ def main() -> int:
     parser.add_argument("--longest", type=float, default=1.5, help="longest life of a process, s")
     parser.add_argument("--slow", type=float, default=0.2, help="seconds a turn takes")
     parser.add_argument("--careful", action="store_true", help="every answer is an edit of a placeholder")
+    parser.add_argument("--webhook", action="store_true", help="updates are pushed instead of polled")
+    parser.add_argument("--hook-port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--serve", nargs=3, metavar=("BASE", "TOKEN", "FOLDER"), help=argparse.SUPPRESS)
@@ -133,8 +146,12 @@ def main() -> int:
     if arguments.serve:
         logging.basicConfig(level=logging.INFO)
         base, token, folder = arguments.serve
-        asyncio.run(serve(base, token, Path(folder), careful=arguments.careful, slow_s=arguments.slow))
+        asyncio.run(serve(base, token, Path(folder), careful=arguments.careful, slow_s=arguments.slow, hook_port=arguments.hook_port))
         return 0
+    if arguments.webhook:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            arguments.hook_port = probe.getsockname()[1]
     found = asyncio.run(rounds(arguments))
     for name, value in found.items():
         print(f"{name:>24}: {value}")

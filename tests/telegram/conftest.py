@@ -1,5 +1,6 @@
 """What the adapter's tests share: asyncio (aiogram is bound to it), the offline server, the echoing conversation."""
 
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,14 @@ def echo(tmp_path: Path) -> Iterator[EchoConversation]:
 def settings(tmp_path: Path, bot_api: BotApiServer) -> Settings:
     """Settings that point at the offline server."""
     return Settings(home=tmp_path / "home", telegram_bot_token=Secret(bot_api.token), telegram_api_base=bot_api.base_url)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 Running = Callable[..., AbstractAsyncContextManager[None]]

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import aiohttp
 import anyio
 import attrs
 import pytest
@@ -15,6 +16,7 @@ from dealquest.values import Secret
 from dealquest_telegram import serve_telegram
 from dealquest_telegram.testing import BotApiServer, EchoConversation
 from dealquest_telegram.testing.people import SimulatedUser
+from dealquest_telegram.webhook import WebhookAddress
 
 pytestmark = pytest.mark.anyio
 Running = Callable[..., AbstractAsyncContextManager[None]]
@@ -218,12 +220,14 @@ async def test_careful_delivery_never_shows_an_answer_twice(bot_api: BotApiServe
     assert [seen.text for seen in ann.messages()] == ["echo: hello [text]", "echo: next [text]"]
 
 
+HUGE_SENDER = b'{"id": 99999999999999999999999, "is_bot": false, "first_name": "x"}'
 POISON = [
     b'{"update_id": {id}, "message": {"message_id": "x"}}',
     b'{"update_id": {id}, "message": 7}',
     b'{"update_id": {id}, "message": {"message_id": 1, "date": 1, "chat": {"id": 1e400, "type": "private"}}}',
-    b'{"update_id": {id}, "message": {"message_id": 1, "date": 1, "from": {"id": 99999999999999999999999, "is_bot": false, "first_name": "x"},'
-    b' "chat": {"id": 99999999999999999999999, "type": "private"}, "text": "hi"}}',
+    b'{"update_id": {id}, "message": {"message_id": 1, "date": 1, "from": '
+    + HUGE_SENDER
+    + b', "chat": {"id": 7, "type": "private"}, "text": "hi"}}',
     b'{"update_id": {id}, "callback_query": {"id": "1"}}',
     b'{"update_id": {id}, "brand_new_kind": {"a": 1}}',
     b'{"update_id": {id}, "message": ' + b'{"a":' * 3000 + b"1" + b"}" * 3000 + b"}",
@@ -284,7 +288,7 @@ async def test_a_blocked_bot_is_a_dead_letter(bot_api: BotApiServer, running: Ru
         ann.blocks_bot()
         await bob.says("hello")
         await bob.waits_for_reply("hello")
-        await bob.waits_until(lambda: echo.rows("select status from outbox where chat = '%d'" % ann.id) == [("dead",)])
+        await bob.waits_until(lambda: echo.rows(f"select status from outbox where chat = '{ann.id}'") == [("dead",)])
     assert sum(call.status == 403 for call in bot_api.calls) == 1
 
 
@@ -394,3 +398,25 @@ async def test_the_menu_is_set(bot_api: BotApiServer, running: Running) -> None:
     async with running():
         await ann.waits_until(lambda: bot_api.account.commands)
     assert "learn" in str(bot_api.account.commands)
+
+
+async def test_webhooks_store_first_and_then_answer_200(
+    bot_api: BotApiServer, running: Running, echo: EchoConversation, unused_port: int
+) -> None:
+    """A push is taken when it is stored; without the secret it is refused, and while the store is away it comes again."""
+    ann = bot_api.user("Ann")
+    url = f"http://127.0.0.1:{unused_port}/telegram"
+    echo.failures_to_come = [PeerUnavailableError("down", code="storage.connect")]
+    async with running(webhook=WebhookAddress(url=url, secret=Secret("s3cret"), port=unused_port)):
+        await ann.waits_until(lambda: bot_api.account.webhook)
+        for number in range(3):
+            await ann.says(f"n{number}")
+        await ann.waits_until(lambda: len(ann.messages()) == 3)
+        async with aiohttp.ClientSession() as session:
+            for header in ("", "wrong", "s3cr\u00e9t"):
+                async with session.post(url, data=b"{}", headers={"X-Telegram-Bot-Api-Secret-Token": header}) as answer:
+                    assert answer.status == 401
+            async with session.post(url, data=b"{", headers={"X-Telegram-Bot-Api-Secret-Token": "s3cret"}) as answer:
+                assert answer.status == 400
+    assert [seen.text for seen in ann.messages()] == [f"echo: n{number} [text]" for number in range(3)]
+    assert "503" in (bot_api.account.webhook.last_error if bot_api.account.webhook else "")

@@ -17,7 +17,18 @@ from functools import lru_cache
 import attrs
 
 from .pack import Criterion, Lexicon, Scenario, Signal
-from .prose import MAX_PROSE_WORDS, Sentence, clean_text, contains, find_figures, find_phrases, is_copied, runs_of, split_sentences, split_words
+from .prose import (
+    MAX_PROSE_WORDS,
+    Sentence,
+    clean_text,
+    contains,
+    find_figures,
+    find_phrases,
+    is_copied,
+    runs_of,
+    split_sentences,
+    split_words,
+)
 from .scorecard import CriterionScore, ScoreCard
 
 MAX_READ_CHARS = 12_000

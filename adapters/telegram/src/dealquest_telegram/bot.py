@@ -6,6 +6,7 @@ what is being sent is sent. Whatever is killed instead is found again in the sto
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
@@ -80,7 +81,7 @@ class TelegramBot:
     @property
     def is_receiving(self) -> bool:
         """Whether updates came in, or were asked for, within the last minute and a half."""
-        return self._intake is not None and self._clock.monotonic() - self._intake.last_poll < QUIET_S
+        return self._intake is not None and self._clock.monotonic() - self._intake.last_alive < QUIET_S
 
     async def run(self, stop: anyio.Event, receive: Receive = Intake.poll) -> None:
         """Serve until `stop` is set.
@@ -104,6 +105,8 @@ class TelegramBot:
             logger.info("The bot %s is ready.", self.source)
             await stop.wait()
             self._stopping = True
+            for _ in range(self._workers):
+                self._permits.release()
             receiving.cancel()
             await received.wait()
             with anyio.move_on_after(GRACE_S):
@@ -213,13 +216,8 @@ class TelegramBot:
 
     async def _wait_for_work(self, *, watchful: bool) -> None:
         """Sleep until something was stored; one worker also looks now and then for what a dead process left behind."""
-        with anyio.move_on_after(IDLE_S):
-            while not self._stopping:
-                with anyio.move_on_after(IDLE_S / 4):
-                    await self._permits.acquire()
-                    return
-                if watchful:
-                    return
+        with anyio.move_on_after(IDLE_S if watchful else math.inf):
+            await self._permits.acquire()
 
     async def _settle(self, done: Done, progress: Progress) -> None:
         """Before delivery: no more signs of being busy, and the target of an edit is known to the store."""

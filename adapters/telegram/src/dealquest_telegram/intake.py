@@ -83,7 +83,7 @@ class Intake:
         self._quota = _Quota(CHAT_EVENTS_PER_MINUTE, clock)
         self._refusals = _Quota(60 / REFUSE_EVERY_S, clock)
         self._rng = random.Random()  # noqa: S311  # jitter of pauses
-        self.last_poll = clock.monotonic()
+        self.last_alive = clock.monotonic()
 
     async def poll(self) -> None:
         """Poll until cancelled.
@@ -134,6 +134,10 @@ class Intake:
                 logger.warning("Another process polls for this bot now.")
                 held.cancel()
 
+    def note_alive(self) -> None:
+        """Updates are coming in, or could be."""
+        self.last_alive = self._clock.monotonic()
+
     async def poll_once(self, offset: int, *, timeout_s: int) -> int:
         """Fetch one batch and store it; the offset that confirms it."""
         try:
@@ -141,7 +145,7 @@ class Intake:
         except Undecoded:
             raws = await self._fetch_one(offset)
         await self.take(raws)
-        self.last_poll = self._clock.monotonic()
+        self.note_alive()
         ids = [raw["update_id"] for raw in raws if isinstance(raw, dict) and isinstance(raw.get("update_id"), int)]
         if raws and not ids:
             raise PeerGarbledError("The Bot API server sends updates without ids.", code="telegram.garbled")

@@ -25,6 +25,7 @@ from .setaside import SetAsideFile
 if TYPE_CHECKING:
     from .bot import TelegramBot
     from .calls import BotCalls
+    from .webhook import WebhookAddress
 
 logger = logging.getLogger("dealquest.telegram")
 
@@ -51,6 +52,7 @@ async def serve_telegram(
     clock: Clock | None = None,
     stop: anyio.Event | None = None,
     port: int = SIMULATION_PORT,
+    webhook: "WebhookAddress | None" = None,
 ) -> None:
     """Run the bot on a durable conversation that is open already.
 
@@ -63,6 +65,7 @@ async def serve_telegram(
         clock: Where time comes from.
         stop: Ends the bot; SIGTERM and SIGINT do when left out.
         port: Port of the chat page.
+        webhook: Have updates pushed to this address; polling when left out.
 
     Raises:
         SettingsError: `telegram.no_token` without TELEGRAM_BOT_TOKEN, `telegram.token_refused` when Telegram does not take it.
@@ -93,19 +96,24 @@ async def serve_telegram(
             await calls.drop_webhook()
             await bot.run_once()
             return
-        await _serve_until(bot, calls, settings, stop)
+        await _serve_until(bot, calls, settings, stop, webhook)
 
 
-async def _serve_until(bot: "TelegramBot", calls: "BotCalls", settings: Settings, stop: anyio.Event | None) -> None:
+async def _serve_until(
+    bot: "TelegramBot", calls: "BotCalls", settings: Settings, stop: anyio.Event | None, webhook: "WebhookAddress | None"
+) -> None:
+    from .intake import Intake  # noqa: PLC0415  # needs aiogram
+    from .webhook import WebhookReceiver  # noqa: PLC0415  # needs aiogram
+
     refusal: SettingsError | None = None
     async with anyio.create_task_group() as group:
         if stop is None:
             stop = anyio.Event()
             await group.start(_stop_on_signal, stop)
-        group.start_soon(_introduce, calls)
+        group.start_soon(_introduce, calls, webhook is None)
         group.start_soon(_show_health, settings.home / "telegram-health", bot)
         try:
-            await bot.run(stop)
+            await bot.run(stop, Intake.poll if webhook is None else WebhookReceiver(calls, webhook).receive)
         except SettingsError as exc:
             refusal = exc  # raised below, outside the group that would wrap it
         finally:
@@ -141,10 +149,12 @@ async def _stop_on_signal(stop: anyio.Event, *, task_status: anyio.abc.TaskStatu
             stop.set()
 
 
-async def _introduce(calls: "BotCalls") -> None:
-    """Make polling possible and set the menu; the bot works without the menu."""
+async def _introduce(calls: "BotCalls", polling: bool) -> None:  # one call, above
+    """Say who speaks and set the menu; the bot works without the menu."""
     try:
         logger.info("Speaking as @%s", await calls.who_am_i())
+        if polling:
+            await calls.drop_webhook()
         await calls.set_menu(MENU)
     except DealQuestError as exc:
         logger.warning("The command menu could not be set: %s", exc.message)

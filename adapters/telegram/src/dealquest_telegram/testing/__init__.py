@@ -1,6 +1,4 @@
-"""An offline Bot API server for tests and for trying a bot in the browser: `BotApiServer`,
-with a durable conversation that echoes, `EchoConversation`.
-"""
+"""An offline Bot API server for tests and for trying a bot in the browser, and a conversation that echoes."""
 
 from .echo import EchoConversation
 from .faults import Fault

@@ -20,8 +20,8 @@ TABLES = """
 create table if not exists inbox (source text, update_id integer, chat text, payload blob, status text default 'open',
     worker text, lease_until real default 0, placeholder text, primary key (source, update_id));
 create table if not exists effects (source text, update_id integer);
-create table if not exists outbox (id integer primary key autoincrement, source text, update_id integer, seq integer, chat text, payload blob,
-    status text default 'pending', attempts integer default 0, not_before real default 0, error text, reference text);
+create table if not exists outbox (id integer primary key autoincrement, source text, update_id integer, seq integer,
+    chat text, payload blob, status text default 'pending', attempts integer default 0, not_before real default 0, error text, reference text);
 create table if not exists leases (name text primary key, holder text, held_until real);
 """
 
@@ -29,7 +29,7 @@ create table if not exists leases (name text primary key, holder text, held_unti
 class EchoConversation:
     """Answers `echo: …`; words in the text choose what kind of answer it is.
 
-    `/buttons` offers a button, a pressed one edits its message, `slow` takes `slow_s`, `long` is longer than one message,
+    `/buttons` offers a button, a pressed one edits its message, `slow` takes `slow_s`, `long` needs several messages,
     `boom` fails with an error of our own, `silent` has no reply.
     """
 
@@ -55,7 +55,7 @@ class EchoConversation:
             )
             return self._database.total_changes - before
 
-    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:
+    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:  # noqa: ARG002  # the bot takes any chat's
         """Finish one turn."""
         now = self._now()
         with self._transaction():
@@ -123,8 +123,10 @@ class EchoConversation:
         with self._transaction():
             rows = self._database.execute(
                 "select o.id, o.update_id, o.seq, o.chat, o.payload, o.attempts, i.placeholder from outbox o join inbox i "
-                "on i.source = o.source and i.update_id = o.update_id where o.source = ? and o.status = 'pending' and (? is null or o.chat = ?) "
-                "and (select h.not_before from outbox h where h.source = o.source and h.chat = o.chat and h.status = 'pending' order by h.id limit 1) <= ? "
+                "on i.source = o.source and i.update_id = o.update_id where o.source = ? and o.status = 'pending' "
+                "and (? is null or o.chat = ?) "
+                "and (select h.not_before from outbox h where h.source = o.source and h.chat = o.chat and h.status = 'pending' "
+                "order by h.id limit 1) <= ? "
                 "order by o.id limit ?",
                 (source, chat, chat, now, most),
             ).fetchall()
@@ -174,7 +176,8 @@ class EchoConversation:
         with self._transaction():
             return (
                 self._database.execute(
-                    "insert into leases values (?, ?, ?) on conflict (name) do update set holder = excluded.holder, held_until = excluded.held_until "
+                    "insert into leases values (?, ?, ?) on conflict (name) do update "
+                    "set holder = excluded.holder, held_until = excluded.held_until "
                     "where holder = excluded.holder or held_until < ?",
                     (name, self._worker, now + lease_s, now),
                 ).rowcount

@@ -90,6 +90,8 @@ class BotApiServer:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._webhooks.stop()
+        self._poller += 1  # whoever polls is sent home, so that the server closes at once
+        self.account.ring()
         if self._runner is not None:
             await self._runner.cleanup()
 
