@@ -97,7 +97,8 @@ def _encode_row(row: dict[str, Any], redactor: Redactor, *, suspect: bool) -> by
         body = _encoder.encode(row)
     if b"\\u0000" in body:
         # PostgreSQL holds no NUL in text or JSON.
-        body = _encoder.encode(_make_plain(row))
+        row = _make_plain(row)
+        body = _encoder.encode(row)
     for part in _LARGE_PARTS:
         if len(body) <= MAX_SPAN_BYTES:
             break
