@@ -15,6 +15,8 @@ import pytest
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.migrations import LOGIN_ROLE, ensure_login, migrate
 
+pytest_plugins = ["dealquest.testing.pytest_plugin"]
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:

@@ -24,6 +24,7 @@ pytest_add_cli_args_test_selection=
     tests/vault
 also_copy=
     adapters
+    docs
     README.md
     LICENSE
 track_dependencies=false
@@ -32,7 +33,7 @@ use_git_change_detection=false
 
 
 def main(folder: Path) -> int:
-    for name in ("src", "tests", "adapters"):
+    for name in ("src", "tests", "adapters", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)

@@ -433,10 +433,12 @@ def _third_party() -> Iterator[Case]:
         OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)),
         "ok",
     )
+    yield "third-same-bot-beside-token", spell(good), OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)), "forged"
+    yield "third-no-hash-beside-token", spell(by_telegram(given=None)), OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)), "unsigned"
     yield (
         "third-malformed-beside-token",
         spell({**hashed, "hash": "0" * 64}),
-        OracleBots(tokens=(TOKEN,), public=((BOT_ID, PUBLIC),)),
+        OracleBots(tokens=(OTHER_TOKEN,), public=((BOT_ID, PUBLIC),)),
         "malformed",
     )
     yield "third-hash-upper-case", spell({**good, "hash": "F" * 64}), THIRD, "malformed"

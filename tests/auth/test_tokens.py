@@ -15,8 +15,11 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -120,11 +123,11 @@ def test_lifetimes() -> None:
 @given(after_s=st.integers(-100, 4000))
 def test_a_session_counts_for_its_hour_and_the_leeway(after_s: int) -> None:
     """It is accepted from 30 s before it was issued until 30 s after it ends, and not a second longer."""
-    token, now = mint(), NOW + timedelta(seconds=after_s)
+    token, now, tokens = mint(), NOW + timedelta(seconds=after_s), Tokens([SECRET])
     if -30 <= after_s < 3630:
-        assert TOKENS.verify_session(token, now=now).subject == "17"
+        assert tokens.verify_session(token, now=now).subject == "17"
     else:
-        assert refusal(token, now=now) == ("future" if after_s < 0 else "expired")
+        assert refusal(token, tokens=tokens, now=now) == ("future" if after_s < 0 else "expired")
 
 
 def test_the_leeway_is_a_parameter() -> None:
@@ -397,6 +400,13 @@ def test_j5_typ_is_checked_beside_the_key(typ: Any) -> None:
     assert refusal(forge(claims(typ=typ))) == "claims"
 
 
+def certificate(key: ec.EllipticCurvePrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    signed = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, SHA256())
+    return signed.public_bytes(Encoding.DER)
+
+
 def public_keys() -> dict[str, str]:
     keys = {
         "rsa": rsa.generate_private_key(65537, 2048),
@@ -411,6 +421,8 @@ def public_keys() -> dict[str, str]:
         found[f"{name}-der-base64"] = base64.b64encode(der).decode()
         found[f"{name}-der-base64url"] = b64(der)
         found[f"{name}-der-hex"] = der.hex()
+        found[f"{name}-ssh-body"] = found[f"{name}-ssh"].split()[1]
+    found["certificate"] = base64.b64encode(certificate(keys["ec"])).decode()
     found["jwk"] = '{"kty":"RSA","e":"AQAB","n":"' + b64(os.urandom(64)) + '"}'
     return found
 

@@ -12,9 +12,9 @@ from typing import get_args
 
 import anyio
 import pytest
-from dealquest.testing.trace_sinks import MoodySink, away, emit_spans
 
 from dealquest.errors import InputError
+from dealquest.testing.trace_sinks import MoodySink, away, emit_spans
 from dealquest.tracing import (
     Accepted,
     Collector,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from dealquest.errors import DealQuestError, LimitError, NotFoundError, PeerError, PeerUnavailableError, UnknownOutcomeError
 from dealquest.testing import fail
-from dealquest.transcription import PollPlan, TranscriptionJob
+from dealquest.transcription import PollPlan
 from dealquest.transcription.assemblyai_wire import AssemblyAIWire
-from dealquest.transcription.job import Call, Finished, Pause
+from dealquest.transcription.job import Call, Finished, Pause, TranscriptionJob
 from dealquest.transcription.order import SpeechOrder
 from dealquest.values import Secret
 from dealquest.wire import HttpResponse
@@ -212,6 +212,15 @@ def test_retry_after_is_a_lower_bound_for_looking() -> None:
     assert drive.waits[-1] >= 4
 
 
+def test_u3_a_hint_beyond_the_deadline_ends_the_waiting_at_once() -> None:
+    """A peer that asks for an hour is believed: the caller gets the id and the hint now, not at the deadline."""
+    drive = started()
+    with pytest.raises(LimitError) as caught:
+        drive.give({"error": "slow"}, 429, retry_after="3600")
+    assert (caught.value.reference, caught.value.retry_after_s) == ("job-1", 3600)
+    assert drive.now < 1
+
+
 def test_a_key_that_was_withdrawn_ends_the_job_with_its_id() -> None:
     """A lasting refusal is not polled away, and says which job it was."""
     drive = started()
@@ -239,6 +248,14 @@ def test_queued_is_told_apart_from_slow(status: str, code: str) -> None:
     assert "job-1" in caught.value.message
 
 
+def test_a_job_that_was_never_looked_at_is_not_called_queued() -> None:
+    """Every job is born queued; that alone does not mean that the account is at its limit."""
+    drive = started(deadline=0.2)
+    with pytest.raises(LimitError) as caught:
+        drive.look()
+    assert (caught.value.code, caught.value.reference) == ("transcription.deadline", "job-1")
+
+
 def test_the_deadline_tells_what_the_last_look_met() -> None:
     """A job that could not be looked at says why, and is still resumable."""
     drive = started(deadline=5)
@@ -252,10 +269,9 @@ def test_the_deadline_tells_what_the_last_look_met() -> None:
 def test_a_deadline_before_the_job_says_that_nothing_was_billed() -> None:
     """Without a job there is no id, and the call may simply be made again."""
     drive = Drive(deadline=2)
-    with pytest.raises((LimitError, PeerError)):
+    with pytest.raises(LimitError) as caught:
         drive.lose(fail("wire.timeout"), took_s=2)
-    error = drive.job.deadline_error()
-    assert (error.code, error.reference, error.retryable) == ("transcription.deadline", None, True)
+    assert (caught.value.code, caught.value.reference, caught.value.retryable) == ("transcription.deadline", None, True)
 
 
 def test_a_deadline_during_the_create_is_a_doubt() -> None:

@@ -26,7 +26,7 @@ MAX_ID = 2**53
 _TOKEN = re.compile(r"([1-9][0-9]{0,15}):[A-Za-z0-9_-]{8,128}")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)  # two tokens of one bot are two keys
 class BotKey:
     """One bot's token as the two keys that Telegram derives from it; the token itself is not kept.
 
@@ -34,8 +34,8 @@ class BotKey:
     """
 
     bot_id: int
-    _mini_app: Callable[[bytes], bytes] = attrs.field(repr=False, eq=False)
-    _login: Callable[[bytes], bytes] = attrs.field(repr=False, eq=False)
+    _mini_app: Callable[[bytes], bytes] = attrs.field(repr=False)
+    _login: Callable[[bytes], bytes] = attrs.field(repr=False)
 
     @classmethod
     def from_token(cls, token: Secret) -> "BotKey":

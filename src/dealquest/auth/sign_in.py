@@ -52,7 +52,10 @@ class Revocations(Protocol):
     """Which sessions ended early: a deleted user, a lowered role, a sign-out everywhere."""
 
     async def valid_after(self, subject: str) -> datetime | None:
-        """Sessions of this subject issued up to this instant are void; None: all stand."""
+        """Sessions of this subject issued up to this instant are void; None: all stand.
+
+        Sessions are dated in whole seconds, so one that is opened within that very second is void too.
+        """
         ...
 
 

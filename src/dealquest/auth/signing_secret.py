@@ -74,13 +74,18 @@ def _readings(text: str) -> Iterator[bytes]:
 
 
 def _is_public_key(data: bytes) -> bool:
+    if data[4:].startswith((b"ssh-", b"ecdsa-sha2")):  # OpenSSH writes the length of the name, then the name
+        return True
     if not data.startswith(b"0"):  # DER begins with the tag of a sequence, 0x30
         return False
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # rarely needed, and heavy
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415  # as above
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415  # as above
 
-    try:
-        load_der_public_key(data)
-    except (ValueError, UnsupportedAlgorithm):
-        return False
-    return True
+    for load in (load_der_public_key, load_der_x509_certificate):
+        try:
+            load(data)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        return True
+    return False

@@ -7,7 +7,8 @@ from dealquest.storage.database import open_database
 from dealquest.storage.migrations import bundled, status
 from dealquest.storage.migrations import migrate as run_migrations
 
-app = App(name="db", help="The database: status and migrations.")
+app = App(name="db", help="The database: status, migrations, and PostgREST over any of them.")
+app.command("dealquest.cli.rest:rest", name="rest", help="Answer PostgREST's HTTP dialect over any PostgreSQL database.")
 
 
 @app.command(name="status")

@@ -15,6 +15,7 @@ Area: TypeAlias = Literal["discovery", "qualification", "value", "objection", "n
 Channel: TypeAlias = Literal["email", "message", "call", "meeting"]
 Seniority: TypeAlias = Literal["specialist", "manager", "director", "executive", "owner"]
 
+PASS_MARK = 60
 GUARDS: frozenset[SignalKind] = frozenset({"avoid", "words", "question_limit"})
 
 
@@ -172,6 +173,18 @@ class Scenario:
     def language(self) -> str:
         """Language tag, such as `en`."""
         return self.lexicon.language
+
+    def for_turns(self, turns: int) -> "Scenario":
+        """The same scenario for a role-play: limits of words and questions grow with the seller's turns.
+
+        Args:
+            turns: How often the seller spoke; the answer to score is these turns, joined by line breaks.
+        """
+        rubric = tuple(
+            attrs.evolve(criterion, signals=tuple(attrs.evolve(signal, most=signal.most * turns) for signal in criterion.signals))
+            for criterion in self.rubric
+        )
+        return attrs.evolve(self, rubric=rubric, max_words=self.max_words * turns)
 
 
 @attrs.frozen(kw_only=True)

@@ -14,12 +14,16 @@ from .pack import Lexicon
 
 COPY_RUN = 5
 COPIED_SHARE = 0.6
+MIN_PROSE_WORDS = 3
+MAX_PROSE_WORDS = 55
+MAX_BREATH_WORDS = 26
 
 _QUOTE_MARKS = str.maketrans({"‘": "'", "’": "'", "‛": "'", "`": "'", "´": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})  # noqa: RUF001  # the marks themselves
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―", "-"))  # noqa: RUF001  # the dashes themselves
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _THOUSANDS = re.compile(r"(?<=\d)[, ](?=\d{3}(?!\d))")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
+_BREATH = re.compile(r"[^\w\s'’%€$-]+")  # noqa: RUF001  # the typographic apostrophe itself
 _INFLECTION = r"(?:'s|s|es|d|ed|ing)?"
 
 
@@ -140,11 +144,15 @@ def _runs(words: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _is_prose(text: str, words: tuple[str, ...], lexicon: Lexicon) -> bool:
-    if len(words) < 3:
+    if not MIN_PROSE_WORDS <= len(words) <= MAX_PROSE_WORDS:
+        return False
+    # Nobody speaks longer than this without a comma; a bag of phrases does.
+    if any(len(breath.split()) > MAX_BREATH_WORDS for breath in _BREATH.split(text)):
         return False
     small = sum(word in _word_set(lexicon.phrases["small_word"]) for word in words)
     separators = text.count(",") + text.count(";") + text.count("/") + text.count("|")
-    return small >= 0.2 * len(words) and separators <= 0.3 * len(words)
+    # An opening such as "Hello, Ines," may be all commas; a long sentence may not.
+    return small >= 0.2 * len(words) and separators <= 2 + 0.12 * len(words)
 
 
 @lru_cache(maxsize=64)

@@ -17,13 +17,26 @@ from functools import lru_cache
 import attrs
 
 from .pack import Criterion, Lexicon, Scenario, Signal
-from .prose import Sentence, clean_text, contains, find_figures, find_phrases, is_copied, runs_of, split_sentences, split_words
+from .prose import (
+    MAX_PROSE_WORDS,
+    Sentence,
+    clean_text,
+    contains,
+    find_figures,
+    find_phrases,
+    is_copied,
+    runs_of,
+    split_sentences,
+    split_words,
+)
 from .scorecard import CriterionScore, ScoreCard
 
 MAX_READ_CHARS = 12_000
 MAX_QUOTE_CHARS = 240
 
 _FEW_WORDS = 20
+_MOST_SIGNALS = 3
+_MOST_FRAGMENTS = 0.4
 _LEAST_SMALL_WORDS = 0.28
 _LEAST_DISTINCT = 0.42
 _STEP_WITHOUT_TIME = 0.25
@@ -130,7 +143,7 @@ def _read(scenario: Scenario, answer: str) -> _Reading:
     return _Reading(
         sentences=sentences,
         usable=usable,
-        room=Counter({place: max(2, min(5, len(sentences[place].words) // 4)) for place in usable}),
+        room=Counter({place: max(2, min(_MOST_SIGNALS, len(sentences[place].words) // 4)) for place in usable}),
         said=_stems(split_words(scenario.opening), lexicon),
         known_figures=find_figures(split_words(f"{scenario.situation} {scenario.opening}"), lexicon),
         words=words,
@@ -279,10 +292,15 @@ def _plausibility(reading: _Reading, scenario: Scenario) -> tuple[float, list[st
     small = sum(counts[word] for word in scenario.lexicon.phrases["small_word"]) / max(1, counts.total())
     distinct = len(counts) / max(1, min(counts.total(), 150))
     limit = 1.5 * scenario.max_words
+    # Pieces of up to five words, such as keywords with full stops between them; a run-on heap of words is one piece.
+    pieces = sum(len(sentence.words) for sentence in reading.sentences if not 5 < len(sentence.words) <= MAX_PROSE_WORDS) / words
+    whole = sum(len(reading.sentences[place].words) > 4 for place in reading.usable)
     checks = {
         "remark_short": min(1.0, words / _FEW_WORDS),
         "remark_long": min(1.0, (limit / words) ** 2),
         "remark_keywords": min(1.0, small / _LEAST_SMALL_WORDS),
+        "remark_fragments": 1.0 if pieces <= _MOST_FRAGMENTS else ((1 - pieces) / (1 - _MOST_FRAGMENTS)) ** 2,
+        "remark_single": 0.5 if whole < 2 else 1.0,
         "remark_repeats": min(1.0, distinct / _LEAST_DISTINCT),
         "remark_copied": 1.0 if reading.copied_words <= 0.3 * words else 0.5 * (1 - reading.copied_words / words),
         "remark_addressed": 0.5 if reading.addressed else 1.0,

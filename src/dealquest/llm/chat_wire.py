@@ -272,6 +272,9 @@ def read_citations(annotations: Json) -> list[Citation]:
     return found
 
 
+_COMMON = frozenset({"role", "content"})
+
+
 @attrs.define
 class _Pending:
     id: str = ""
@@ -351,7 +354,7 @@ class ChatStream:
         if isinstance(content, str) and content:
             self._text.append(content)
             events.append(TextDelta(content))
-        if len(delta) > 1:
+        if delta.keys() - _COMMON:
             self._take_rarities(delta, events)
         if reason and self._finish is None:
             self._end(reason, events)

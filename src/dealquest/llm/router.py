@@ -25,7 +25,7 @@ from .health import Health, RouteState
 from .keys import KeyCheck, ModelCheck, check_key, check_models
 from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
 from .models import CLAUDE_MODEL, DEFAULT_MODEL, FACTS, RESEARCH_MODEL, resolve_model
-from .observing import Observer, SilentObserver
+from .observing import Observer, SpanObserver
 from .research import Research, read_research, research_prompt
 from .routes import Provider, Route, own_provider, providers_of
 from .sending import Limits, Sender
@@ -66,7 +66,7 @@ class Router:
         limits: How long and how much.
         policy: How often to try again.
         budget: What may be spent.
-        observer: Is told about every call.
+        observer: Is told about every call; a span per call, where a tracer is installed, when left out.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Router:
         self._limits = limits or Limits()
         self._policy = policy or RetryPolicy()
         self._budget = budget
-        self._observer = observer or SilentObserver()
+        self._observer = observer or SpanObserver()
         self._health = Health(self._rng)
         self._calls: Calls | None = None
         self._warned: set[str] = set()

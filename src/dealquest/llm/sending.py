@@ -175,6 +175,7 @@ class OpenAnswer:
         self._give_back: Callable[[], None] | None = None
         self._context: AbstractAsyncContextManager[HttpStream] | None = None
         self._http: HttpStream | None = None
+        self._limit_read: Callable[[float], None] | None = None
         self._source: AsyncIterator[bytes] | None = None
         self._sse = SseDecoder()
         self._reader: StreamReader | None = None
@@ -195,6 +196,7 @@ class OpenAnswer:
     async def begin(self, context: AbstractAsyncContextManager[HttpStream], codec: Codec) -> Failure | None:
         """Read up to the first piece of content, or say why there is none."""
         self._http = http = await context.__aenter__()
+        self._limit_read = getattr(http, "limit_read", None)
         self._context = context
         now = self._timer.now()
         if http.status != 200:
@@ -241,7 +243,7 @@ class OpenAnswer:
             reader.finished = True
             return
         for event in self._sse.feed(chunk):
-            self.events.extend(reader.feed(event))
+            self.events += reader.feed(event)
             if reader.failure is not None or reader.finished:
                 return
 
@@ -275,10 +277,9 @@ class OpenAnswer:
 
     async def _read_within(self, reader: StreamReader, seconds: float) -> bool:
         """Read once; True when the time was over before."""
-        limit_read = getattr(self._http, "limit_read", None)
-        if limit_read is not None and seconds > 0:
+        if self._limit_read is not None and seconds > 0:
             # The network transports keep time inside the socket read, which costs less than a scope around every chunk.
-            limit_read(seconds)
+            self._limit_read(seconds)
             await self._read_chunk(reader)
             return False
         with self._timer.limit(seconds) as limit:

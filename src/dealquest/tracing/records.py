@@ -8,16 +8,18 @@ The object is the table's row, so a request body is joined from stored lines wit
 import zlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from . import names
 from .capture import MAX_SPAN_BYTES, copy_content
 from .ids import format_span_uuid
-from .models import SpanModel, TraceModel
 from .redact import Redactor, cut_text
 from .spans import MAX_NAME, Run, Span, TraceMark
+
+if TYPE_CHECKING:
+    from .models import SpanModel, TraceModel
 
 RecordKind: TypeAlias = Literal["s", "b", "e"]
 KINDS: tuple[RecordKind, ...] = ("b", "s", "e")
@@ -28,8 +30,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LARGE_PARTS = ("output_data", "input_data", "attributes")
 
 _encoder = msgspec.json.Encoder()
-_span_decoder = msgspec.json.Decoder(SpanModel)
-_trace_decoder = msgspec.json.Decoder(TraceModel)
 
 
 class Record(NamedTuple):
@@ -44,9 +44,13 @@ class Record(NamedTuple):
         start = self.body.index(b':"') + 2
         return self.body[start : start + 36].decode()
 
-    def decode(self) -> SpanModel | TraceModel:
+    def decode(self) -> "SpanModel | TraceModel":
         """The row as a value."""
-        return _span_decoder.decode(self.body) if self.kind == "s" else _trace_decoder.decode(self.body)
+        from .models import SpanModel, TraceModel  # noqa: PLC0415  # whoever only emits does not build them
+
+        if self.kind == "s":
+            return msgspec.json.decode(self.body, type=SpanModel)
+        return msgspec.json.decode(self.body, type=TraceModel)
 
 
 def encode_line(record: Record) -> bytes:

@@ -5,7 +5,7 @@ decodes no sound and fetches no address.
 """
 
 from .assemblyai import AssemblyAITranscriber
-from .job import PollPlan, TranscriptionJob
+from .job import PollPlan
 from .order import WEBHOOK_HEADER, Webhook
 from .sound import SoundLimits
 from .source import AudioSource
@@ -27,7 +27,6 @@ __all__ = [
     "Stage",
     "Transcriber",
     "Transcript",
-    "TranscriptionJob",
     "Webhook",
     "WebhookNotice",
     "WhisperTranscriber",

@@ -1,7 +1,8 @@
 """`AssemblyAITranscriber`: drives a `TranscriptionJob` over a transport. The edge; all knowledge is in `job` and `assemblyai_wire`."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from .job import Call, Finished, Pause, PollPlan, TranscriptionJob
 from .order import SpeechOrder, Webhook, check_deadline, check_order
 from .sound import SoundLimits
 from .source import AudioSource, Sound, open_sound
+from .spans import CallSpan, call_span
 from .transcript import OnProgress, Progress, Transcript, ignore_progress
 
 DEADLINE_S = 60.0
@@ -172,12 +174,13 @@ class AssemblyAITranscriber:
             webhook=webhook,
         )
         job = self._new_job(deadline_s, order=order)
-        with self._timer.limit(deadline_s):
-            sound = await self._look_at(source, duration_s, job)
-            while job.transcript_id is None:
-                await self._advance(job, sound, on_progress)
-            return job.transcript_id
-        raise job.deadline_error()
+        with self._span(job):
+            with self._timer.limit(deadline_s):
+                sound = await self._look_at(source, duration_s, job)
+                while job.transcript_id is None:
+                    await self._advance(job, sound, on_progress)
+                return job.transcript_id
+            raise job.deadline_error()
 
     def _new_job(self, deadline_s: float, *, order: SpeechOrder | None = None, transcript_id: str | None = None) -> TranscriptionJob:
         return TranscriptionJob(
@@ -204,12 +207,14 @@ class AssemblyAITranscriber:
         source: AudioSource | None = None,
         duration_s: float | None = None,
     ) -> Transcript:
-        with self._timer.limit(deadline_s):
-            sound = None if source is None else await self._look_at(source, duration_s, job)
-            while (transcript := await self._advance(job, sound, on_progress)) is None:
-                pass
-            return transcript
-        raise job.deadline_error()
+        with self._span(job) as span:
+            with self._timer.limit(deadline_s):
+                sound = None if source is None else await self._look_at(source, duration_s, job)
+                while (transcript := await self._advance(job, sound, on_progress)) is None:
+                    pass
+                span.note_transcript(transcript)
+                return transcript
+            raise job.deadline_error()
 
     async def _advance(self, job: TranscriptionJob, sound: Sound | None, on_progress: OnProgress) -> Transcript | None:
         """Do what the job says next."""
@@ -245,6 +250,16 @@ class AssemblyAITranscriber:
             else:
                 job.receive(answer, now=self._timer.monotonic(), wall_now=self._timer.now(), can_resend=sound.can_open)
 
+    @contextmanager
+    def _span(self, job: TranscriptionJob) -> Iterator[CallSpan]:
+        with call_span(self._wire.speech_models[0], provider="assemblyai") as span:
+            try:
+                yield span
+            finally:
+                # Also when the caller leaves or the job fails: the trace is where its id is looked for.
+                if job.transcript_id is not None:
+                    span.note_id(job.transcript_id)
+
     def _transport(self) -> Transport:
         if self._given is not None:
             return self._given
@@ -254,5 +269,6 @@ class AssemblyAITranscriber:
 
 
 def _progress_of(job: TranscriptionJob, sound: Sound | None) -> Progress:
-    size = sound.size if sound is not None else None
-    return Progress(stage=job.stage, sent_bytes=size or 0, total_bytes=size, transcript_id=job.transcript_id)
+    if sound is None:
+        return Progress(stage=job.stage, transcript_id=job.transcript_id)
+    return Progress(stage=job.stage, sent_bytes=sound.sent_bytes, total_bytes=sound.size, transcript_id=job.transcript_id)

@@ -130,6 +130,8 @@ class TranscriptionJob:
         self._last_doubt: DealQuestError | None = None
         self._transcript: Transcript | None = None
         self._create_sent = False
+        # Every job is born queued; only one that a look found so is waiting for its turn.
+        self._seen_waiting = False
         self.size: int | None = None
         self.transcript_id = transcript_id
         self.stage: Stage = "processing" if transcript_id else "uploading"
@@ -189,11 +191,11 @@ class TranscriptionJob:
         """
         if self._create_sent:
             return self._unknown_create()
-        why = f" The last look failed: {self._last_doubt.message}" if self._last_doubt else ""
+        why = f" The last attempt failed: {self._last_doubt.message}" if self._last_doubt else ""
         if self.transcript_id is None:
             message = f"The deadline ended before a job was begun; nothing was billed. Allow more time for large sounds.{why}"
             return LimitError(message, code="transcription.deadline", retryable=True)
-        if self.stage == "queued":
+        if self._seen_waiting:
             message = (
                 f"Transcript {self.transcript_id} is still queued: the account's concurrency limit is reached. Resume it by its id.{why}"
             )
@@ -217,6 +219,8 @@ class TranscriptionJob:
         self.stage = "queued" if state.status == "queued" else "processing"
         if self._doing == "create":
             self._begin("poll")
+        else:
+            self._seen_waiting = state.status == "queued"
         self._wait_for_look(now)
 
     def _wait_for_look(self, now: float, *, least_s: float = 0.0) -> None:
@@ -229,11 +233,18 @@ class TranscriptionJob:
     def _fail(self, failure: DealQuestError, *, now: float, can_resend: bool, means_no_job: bool) -> None:
         self._tag(failure)
         transient = failure.retryable and (isinstance(failure, PeerError) or failure.code == "wire.timeout")
+        if failure.code == "transcription.job_lost":
+            raise failure
         if self._doing == "poll":
-            if not transient or failure.code == "transcription.job_lost":
+            if not transient:
                 raise failure
             self._last_doubt = failure
-            self._wait_for_look(now, least_s=failure.retry_after_s or 0.0)
+            hint_s = failure.retry_after_s or 0.0
+            if hint_s >= self._deadline - now:
+                error = self.deadline_error()
+                error.retry_after_s = failure.retry_after_s
+                raise error from failure
+            self._wait_for_look(now, least_s=hint_s)
             return
         if self._doing == "create":
             if transient and not means_no_job:
@@ -241,6 +252,8 @@ class TranscriptionJob:
             self._create_sent = False
         self._attempts += 1
         wait = self._retry.next_wait_s(self._attempts, rng=self._rng, remaining_s=self._deadline - now, hint_s=failure.retry_after_s)
+        if wait is None and failure.code == "wire.timeout":
+            raise self.deadline_error() from failure
         if not transient or wait is None or (self._doing == "upload" and not can_resend):
             raise failure
         self._last_doubt = failure

@@ -44,11 +44,13 @@ class Sound:
         kind: Container, such as `ogg`; also the usual file suffix. None when it is not known.
         size: Bytes; None when the source does not say.
         can_open: Whether `open` works: always for files and bytes, once for chunks that arrive.
+        sent_bytes: How far the latest pass came.
     """
 
     kind: str | None
     size: int | None
     can_open: bool = True
+    sent_bytes: int = 0
     _open: Callable[[], Reader] = attrs.field(repr=False)
     _reopens: bool
     _meter: Callable[[], SoundMeter] = attrs.field(repr=False)
@@ -57,7 +59,12 @@ class Sound:
         """Begin a pass; `on_bytes` hears the bytes so far after each chunk."""
         assert self.can_open
         self.can_open = self._reopens
-        return SoundBody(self._open(), self._meter(), on_bytes)
+
+        def note(sent: int) -> None:
+            self.sent_bytes = sent
+            on_bytes(sent)
+
+        return SoundBody(self._open(), self._meter(), note)
 
 
 class SoundBody:

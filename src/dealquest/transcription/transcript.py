@@ -65,7 +65,8 @@ class Progress:
     """How far a transcription is. Keep `transcript_id` as soon as it is there: `resume` goes on with it.
 
     Attributes:
-        stage: `uploading`; `queued` (the account's concurrency limit is reached, nothing happens yet); `processing`; `done`.
+        stage: `uploading`; `queued` (every job begins so; where it lasts, the account's concurrency limit is reached);
+            `processing`; `done`.
         sent_bytes: Bytes of sound handed to the connection in this attempt.
         total_bytes: Size of the sound; None when the source does not say.
         transcript_id: The peer's id, from the moment the job exists.

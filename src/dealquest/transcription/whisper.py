@@ -16,6 +16,7 @@ from .assemblyai_wire import check_transcript_id
 from .order import SpeechOrder, check_deadline, check_order
 from .sound import SoundLimits
 from .source import AudioSource, Sound, open_sound
+from .spans import call_span
 from .transcript import OnProgress, Progress, Transcript, ignore_progress
 from .whisper_wire import WhisperWire
 
@@ -124,11 +125,13 @@ class WhisperTranscriber:
             raise InputError("This speech server does not tell speakers apart; leave speaker_labels out.", code="transcription.bad_option")
         deadline = self._timer.monotonic() + check_deadline(deadline_s)
         usd_per_hour = (self._wire.usd_per_minute or Decimal(0)) * 60
-        with self._timer.limit(deadline_s):
-            sound = await open_sound(source, self._limits, usd_per_hour=usd_per_hour, duration_s=duration_s)
-            return await self._try(order, sound, deadline, on_progress)
-        message = f"No transcript within {deadline_s:g} s. Allow more time, or send a shorter sound."
-        raise LimitError(message, code="transcription.deadline", retryable=True)
+        with call_span(self._wire.model, provider="openai") as span:
+            with self._timer.limit(deadline_s):
+                sound = await open_sound(source, self._limits, usd_per_hour=usd_per_hour, duration_s=duration_s)
+                transcript = await self._try(order, sound, deadline, on_progress)
+                span.note_transcript(transcript)
+                return transcript
+            raise _deadline_error()
 
     async def resume(
         self,
@@ -154,6 +157,8 @@ class WhisperTranscriber:
                 attempts += 1
                 left = deadline - self._timer.monotonic()
                 wait = self._retry.next_wait_s(attempts, rng=self._rng, remaining_s=left, hint_s=exc.retry_after_s)
+                if wait is None and exc.code == "wire.timeout":
+                    raise _deadline_error() from exc
                 if not exc.retryable or wait is None or not sound.can_open:
                     raise
             await self._timer.sleep(wait)
@@ -177,7 +182,7 @@ class WhisperTranscriber:
                     raise body.failure from exc
                 raise
         transcript = self._wire.decode(answer, now=self._timer.now())
-        on_progress(Progress(stage="done", sent_bytes=sound.size or 0, total_bytes=sound.size, transcript_id=transcript.id))
+        on_progress(Progress(stage="done", sent_bytes=sound.sent_bytes, total_bytes=sound.size, transcript_id=transcript.id))
         return transcript
 
     def _transport(self) -> Transport:
@@ -186,3 +191,8 @@ class WhisperTranscriber:
         if self._own is None:
             self._own = open_transport()
         return self._own
+
+
+def _deadline_error() -> LimitError:
+    message = "No transcript before the deadline. Allow more time, or send a shorter sound."
+    return LimitError(message, code="transcription.deadline", retryable=True)

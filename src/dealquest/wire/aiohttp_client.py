@@ -6,6 +6,7 @@ Source: https://docs.aiohttp.org/en/stable/client_reference.html (3.14), read 20
 """
 
 import math
+import time
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
@@ -105,7 +106,7 @@ class _AiohttpExchange:
         self._transport = transport
         self._request = request
         self._answer: aiohttp.ClientResponse | None = None
-        self._decoder: BodyDecoder | None = None
+        self._decoder = BodyDecoder(None, max_bytes=request.max_bytes)
         self._ended = False
         self._deadline = math.inf
         self._headers: Headers | None = None
@@ -117,7 +118,7 @@ class _AiohttpExchange:
             if request.timeout_s == math.inf:
                 self._answer = await self._transport._send(request)  # noqa: SLF001  # the exchange is the transport's other half
             else:
-                self._deadline = anyio.current_time() + request.timeout_s
+                self._deadline = time.monotonic() + request.timeout_s
                 with anyio.fail_after(request.timeout_s):
                     self._answer = await self._transport._send(request)  # noqa: SLF001  # as above
             self.status = self._answer.status
@@ -158,21 +159,12 @@ class _AiohttpExchange:
         return self
 
     async def __anext__(self) -> bytes:
-        assert self._decoder is not None
         while not self._ended:
             answer = self._answer
             if answer is None:
                 raise PeerUnavailableError("The connection to the server was closed.", code="wire.broken")
             try:
-                # What has already arrived needs no time limit around it.
-                chunk = answer.content.read_nowait() if self._deadline == math.inf or anyio.current_time() < self._deadline else b""
-                if chunk or answer.content.at_eof():
-                    pass
-                elif self._deadline == math.inf:
-                    chunk = await answer.content.readany()
-                else:
-                    with anyio.fail_after(self._deadline - anyio.current_time()):
-                        chunk = await answer.content.readany()
+                chunk = await self._next_raw(answer.content)
             except _MAPPED as exc:
                 raise _map_error(exc, self._request) from exc
             if not chunk:
@@ -182,9 +174,19 @@ class _AiohttpExchange:
                 return data
         raise StopAsyncIteration
 
+    async def _next_raw(self, content: aiohttp.StreamReader) -> bytes:
+        if self._deadline == math.inf:
+            return await content.readany()
+        left_s = self._deadline - time.monotonic()
+        # What has already arrived needs no time limit around it, but is no reason to go on after the end.
+        if left_s > 0 and (chunk := content.read_nowait()):
+            return chunk
+        with anyio.fail_after(left_s):
+            return await content.readany()
+
     def limit_read(self, seconds: float) -> None:
         """The next chunk must come within this time; replaces the request's `timeout_s` from here on."""
-        self._deadline = anyio.current_time() + seconds
+        self._deadline = time.monotonic() + seconds
 
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self])

@@ -12,6 +12,7 @@ import contextlib
 import math
 import socket
 import ssl
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from types import TracebackType
@@ -146,7 +147,7 @@ class _Lane:
     """One connection to one origin.
 
     Attributes:
-        read_by: Until when the next read of the socket must have brought something, on the event loop's clock.
+        read_by: Until when the next read of the socket must have brought something, as `time.monotonic` counts.
         is_timed: Whether `read_by` is kept here, inside the socket reads; else the exchange keeps it.
     """
 
@@ -211,7 +212,7 @@ class _LaneSocket(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # the interface's own name
         if self._lane.read_by != math.inf:
-            timeout = max(0.0, self._lane.read_by - anyio.current_time())
+            timeout = max(0.0, self._lane.read_by - time.monotonic())
         return await self._inner.read(max_bytes, timeout)
 
     async def aclose(self) -> None:
@@ -235,7 +236,7 @@ class _HttpxExchange:
         self._lane: _Lane | None = None
         self._answer: httpx.Response | None = None
         self._body: Any = None
-        self._decoder: BodyDecoder | None = None
+        self._decoder = BodyDecoder(None, max_bytes=request.max_bytes)
         self._ended = False
         self._deadline = math.inf
         self._headers: Headers | None = None
@@ -247,7 +248,7 @@ class _HttpxExchange:
             sent = self._transport._build(request)  # noqa: SLF001  # the exchange is the transport's other half
             with anyio.fail_after(None if request.timeout_s == math.inf else request.timeout_s):
                 if request.timeout_s != math.inf:
-                    self._deadline = anyio.current_time() + request.timeout_s
+                    self._deadline = time.monotonic() + request.timeout_s
                 self._lane = await self._transport._take_lane(sent.url)  # noqa: SLF001  # as above
                 self._lane.read_by = math.inf
                 self._answer = await self._lane.send(sent)
@@ -308,10 +309,16 @@ class _HttpxExchange:
         return self
 
     async def __anext__(self) -> bytes:
-        assert self._decoder is not None
         while not self._ended:
             try:
-                chunk = await self._next_raw()
+                if self._lane is None:
+                    raise httpx.ReadError("closed")  # mapped below, as a broken connection is
+                self._lane.read_by = self._deadline
+                with contextlib.nullcontext() if self._lane.is_timed else anyio.fail_after(self._left_s()):
+                    chunk = await anext(self._body, None)
+                # Pieces that had already arrived are no reason to go on after the end.
+                if time.monotonic() > self._deadline:
+                    raise TimeoutError  # as above
             except _MAPPED as exc:
                 raise _map_error(exc, self._request) from exc
             if chunk is None:
@@ -321,25 +328,12 @@ class _HttpxExchange:
                 return data
         raise StopAsyncIteration
 
-    async def _next_raw(self) -> bytes | None:
-        lane = self._lane
-        if lane is None:
-            raise httpx.ReadError("closed")
-        lane.read_by = self._deadline
-        chunk: bytes | None
-        if lane.is_timed:
-            chunk = await anext(self._body, None)
-            # Pieces that had already arrived are no reason to go on after the end.
-            if self._deadline != math.inf and anyio.current_time() > self._deadline:
-                raise TimeoutError
-            return chunk
-        with anyio.fail_after(None if self._deadline == math.inf else self._deadline - anyio.current_time()):
-            chunk = await anext(self._body, None)
-        return chunk
+    def _left_s(self) -> float | None:
+        return None if self._deadline == math.inf else self._deadline - time.monotonic()
 
     def limit_read(self, seconds: float) -> None:
         """The next chunk must come within this time; replaces the request's `timeout_s` from here on."""
-        self._deadline = anyio.current_time() + seconds
+        self._deadline = time.monotonic() + seconds
 
     async def read(self) -> bytes:
         return b"".join([chunk async for chunk in self])

@@ -65,6 +65,15 @@ class SseDecoder:
         if b"\n" not in chunk:
             self._hold(chunk)
             return []
+        if (
+            self._begun
+            and not self._pieces
+            and not self._data
+            and chunk.count(b"\n") == 2
+            and chunk[:6] == b"data: "
+            and chunk[-2:] == b"\n\n"
+        ):
+            return [self._whole(chunk[6:-2])]
         self._pieces.append(chunk)
         lines = b"".join(self._pieces).split(b"\n")
         rest = lines.pop()
@@ -81,6 +90,13 @@ class SseDecoder:
                 self._dispatch(events)
         self._hold(rest)
         return events
+
+    def _whole(self, data: bytes) -> SseEvent:
+        # Most chunks of a model's answer are exactly one event of one line.
+        self._count(len(data))
+        self._held = 0
+        event, self._event = self._event or "message", ""
+        return SseEvent(data=data, event=event, id=self._id)
 
     def _hold(self, piece: bytes) -> None:
         if piece:

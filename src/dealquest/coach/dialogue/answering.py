@@ -83,7 +83,8 @@ def kept_buttons(scene: Scene) -> Rows:
 
 
 def _keep(scene: Scene, text: str, failure: ScoringFailed) -> Turn:
-    reply = scene.reply(scene.say("answer.failed", reason=failure.reason), buttons=kept_buttons(scene))
+    reason = failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + "."
+    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=kept_buttons(scene))
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))
 
 
@@ -188,5 +189,5 @@ def _feedback(scene: Scene, card: ScoreCard, earned: int, before: Best | None) -
     shown = {item.suggestion for item in card.criteria}
     if improvements := [improvement for improvement in card.improvements if improvement not in shown]:
         parts.append(join((scene.say("feedback.improvements"), *(f"→ {improvement}" for improvement in improvements))))
-    parts.append(scene.say("feedback.by_offline") if card.is_offline else scene.say("feedback.by_model", model=card.model))
+    parts.append(styled(card.note, "italic"))
     return join(parts, "\n\n")

@@ -12,6 +12,7 @@ Rules of a batch:
 """
 
 import asyncio  # noqa: TID251  # a reader that stays registered halves the cost of a wait; trio goes the anyio way
+import select
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -160,6 +161,12 @@ class Connection:
                     self._prepared.pop(key, None)
                 return Outcome(results=(), error=_read_error(answer))
         return Outcome(results=[answer for answer, wanted in zip(answers, layout, strict=True) if wanted])
+
+    def is_alive(self) -> bool:
+        """Whether an idle connection is fit for use: an idle one that has something to read has its end to read."""
+        if self._loop is None and not self.broken and select.select([self._socket], [], [], 0)[0]:
+            self.broken = True
+        return not self.broken
 
     def take_notifications(self) -> list[str]:
         """The channels that were notified since the last look; asks the socket without waiting.

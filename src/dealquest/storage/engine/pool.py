@@ -73,7 +73,7 @@ class Pool:
     def _pick(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.broken:
+            if connection.is_alive():
                 return connection
             connection.close()
             self._open -= 1

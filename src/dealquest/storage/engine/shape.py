@@ -117,15 +117,20 @@ def fill(values: Sequence[Filled], shaped: Shaped) -> list[Filled]:
     """The values of a plan with this request's own in their places."""
     out: list[Filled] = []
     for value in values:
-        kind = type(value)
-        if kind is Slot:
-            raw = shaped.items[value.place] or ""  # type: ignore[union-attr]  # its type was just looked at
+        if isinstance(value, Slot):
+            raw = shaped.items[value.place]
+            if raw is None:  # the whole pair was shape, so the value is the plan's own
+                out.append(str(value))
+                continue
             text = unquote_plus(raw) if "%" in raw or "+" in raw else raw
-            out.append(text.replace("*", "%") if value.wild else text)  # type: ignore[union-attr]  # as above
-        elif kind is SlotList:
-            raw = (shaped.items[value.place] or "()")[1:-1]  # type: ignore[union-attr]  # as above
-            out.append(() if raw == "" else tuple([item.lstrip(" ") for item in raw.split(",")]))
-        elif kind is SlotBody:
+            out.append(text.replace("*", "%") if value.wild else text)
+        elif isinstance(value, SlotList):
+            raw = shaped.items[value.place]
+            if raw is None:
+                out.append(value)
+                continue
+            out.append(() if raw == "()" else tuple([item.lstrip(" ") for item in raw[1:-1].split(",")]))
+        elif isinstance(value, SlotBody):
             out.append(shaped.body.content if shaped.body is not None else b"")
         else:
             out.append(value)

@@ -1,29 +1,32 @@
 """The client against the engine on a real PostgreSQL: every promise that needs a server's meaning."""
 
-from collections.abc import AsyncIterator
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, LiteralString
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import attrs
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dealquest.errors import ConflictError, DealQuestError, DeniedError, InputError, LimitError, NotFoundError
 from dealquest.storage import Postgrest, all_of, any_of, col, embed, find_body, negate
+from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.values import ANON, SERVICE
+from dealquest.wire import HttpRequest, HttpResponse, Transport
 
 SCHEMA = """
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'client_login') THEN
-    CREATE ROLE client_login LOGIN NOINHERIT;
-  END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'project_admin') THEN CREATE ROLE project_admin; END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'anon') THEN CREATE ROLE anon; END IF;
-END $$;
+CREATE ROLE client_login LOGIN NOINHERIT; CREATE ROLE project_admin; CREATE ROLE anon;
 GRANT project_admin, anon TO client_login;
 CREATE SCHEMA shop; CREATE SCHEMA attic;
 CREATE TABLE shop.teams (id int PRIMARY KEY, name text NOT NULL);
@@ -51,6 +54,7 @@ CREATE FUNCTION shop.best(lowest int) RETURNS SETOF shop.attempts LANGUAGE sql S
   'SELECT * FROM shop.attempts WHERE score >= lowest';
 CREATE FUNCTION shop.refuse(state text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'no' USING ERRCODE = state; END $$;
+CREATE FUNCTION shop.all_numbers() RETURNS SETOF shop.numbers LANGUAGE sql STABLE AS 'SELECT * FROM shop.numbers ORDER BY n';
 CREATE FUNCTION shop.nothing() RETURNS void LANGUAGE sql AS '';
 GRANT USAGE ON SCHEMA shop, attic TO project_admin, anon;
 GRANT ALL ON ALL TABLES IN SCHEMA shop, attic TO project_admin;
@@ -83,30 +87,40 @@ class Number:
     n: int
 
 
+@attrs.frozen
+class WideUser:
+    id: int
+    name: str
+
+
 @pytest.fixture(scope="module")
-def database(server: Any) -> Any:
-    server.run_sql("DROP DATABASE IF EXISTS client_contract")
-    server.run_sql("CREATE DATABASE client_contract")
-    server.run_sql(SCHEMA, database="client_contract")
-    return server
+def database() -> Iterator[EmbeddedPostgres]:
+    """The embedded server in a folder of its own, which every user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="dealquest-client-"))
+    folder.chmod(0o755)
+    try:
+        with EmbeddedPostgres(folder) as server:
+            run_sql(server, SCHEMA)
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_sql(server: EmbeddedPostgres, sql: LiteralString) -> None:
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(sql)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """The engine is tried on both loops by its own contracts; here the client's meaning is the point."""
-    return "asyncio"
-
-
-@pytest.fixture
-async def engine(database: Any) -> AsyncIterator[Engine]:
-    database.run_sql(
+async def engine(database: EmbeddedPostgres) -> AsyncIterator[Engine]:
+    run_sql(
+        database,
         "TRUNCATE shop.teams, shop.users, shop.attempts, shop.kinds, shop.turns;"
         "INSERT INTO shop.teams VALUES (1, 'red'), (2, 'blue');"
         "INSERT INTO shop.users (id, team_id, name) VALUES (1, 1, 'Ada'), (2, 1, 'Bob'), (3, NULL, 'Cy');"
         "INSERT INTO shop.attempts (id, user_id, score) VALUES (1, 1, 10), (2, 1, 70), (3, 2, 60), (4, 1, 90)",
-        database="client_contract",
     )
-    async with await Engine.open(database.dsn("client_login", "client_contract"), CONFIG) as opened:
+    async with await Engine.open(database.dsn("client_login"), CONFIG) as opened:
         yield opened
 
 
@@ -247,6 +261,8 @@ async def test_q4_writes_that_touch_too_much_are_undone(db: Postgrest) -> None:
     with pytest.raises(ConflictError) as above:
         await db.table("attempts").delete().where(id__gt=0).max_affected(1).run()
     assert above.value.code == "storage.max_affected"
+    with pytest.raises(ConflictError):
+        await users.update({"name": "X"}).where(team_id=1).one_or_none()
     assert len(await users.update({"name": "X"}, everywhere=True).dry_run().all()) == 3
     assert await users.where(name="X").count() == 0
     assert await db.table("attempts").select().count() == 4
@@ -260,6 +276,10 @@ async def test_nothing_stops_at_the_servers_row_limit(db: Postgrest) -> None:
     assert cut.value.code == "storage.rows_cut"
     assert [number.n async for number in numbers.select().each(Number, key="n", size=50)] == list(range(1, 58))
     assert [number.n async for number in numbers.order("-n").each(Number, size=7, by_offset=True)] == list(range(57, 0, -1))
+    with pytest.raises(LimitError) as cut_call:
+        await db.rpc("all_numbers").all(Number)
+    assert cut_call.value.code == "storage.rows_cut"
+    assert len(await db.rpc("all_numbers").limit(20, offset=40).all(Number)) == 17
     page = await numbers.order("n").limit(5, offset=10).page(Number)
     assert ([number.n for number in page.rows], page.total) == ([11, 12, 13, 14, 15], 57)
 
@@ -336,3 +356,57 @@ async def test_many_rows_are_inserted_and_found_again(db: Postgrest) -> None:
     )
     found = [row async for row in users.select("id").where(id__gte=10_000).each(size=20)]
     assert len(found) == 1500
+
+
+class NodeProxy:
+    """InsForge's faults before the engine: own paths, `key[]` for repeated keys, JSON through doubles, no headers on errors."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        path, _, query = request.url.partition("?")
+        assert path.startswith("/api/database/")
+        path = path.removeprefix("/api/database/").removeprefix("records")
+        path = path if path.startswith("/") else f"/{path}"
+        pairs = parse_qsl(query, keep_blank_values=True)
+        counts = Counter(key for key, _ in pairs)
+        broken = urlencode([(f"{key}[]" if counts[key] > 1 else key, value) for key, value in pairs])
+        body = self._reencode(request.body) if isinstance(request.body, bytes) and request.body else b""
+        answer = await self.inner.send(attrs.evolve(request, url=f"{path}?{broken}", body=body))
+        empty = b"null" if path.startswith("/rpc/") else b"[]"
+        headers = answer.headers if answer.status < 400 else ()
+        content = self._reencode(answer.body) if answer.body else b"" if request.method == "HEAD" else empty
+        return HttpResponse(status=200 if answer.status == 204 else answer.status, headers=headers, body=content)
+
+    def stream(self, request: HttpRequest) -> Any:
+        raise AssertionError("nothing streams here")
+
+    @staticmethod
+    def _reencode(body: bytes) -> bytes:
+        def read(digits: str) -> float:
+            number = float(digits)
+            return int(number) if number.is_integer() else number
+
+        return json.dumps(json.loads(body, parse_int=read, parse_float=read)).encode()
+
+
+async def test_insforge_keeps_its_faults_to_itself(engine: Engine) -> None:
+    """Through a proxy with InsForge's faults the client still filters twice on a column, keeps wide ids and types its errors."""
+    db = Postgrest(NodeProxy(engine.bind(SERVICE)), dialect="insforge", row_limit=20)
+    users = db.table("users")
+    wide = 2**60 + 1
+    await users.insert([{"id": wide, "name": "eq.Ada"}, {"id": wide + 2, "name": "in.(1,2)"}]).run()
+    rows = await users.select("id::text", "name").where(id__gte=wide, id__lt=wide + 2).all(WideUser)
+    assert rows == [WideUser(wide, "eq.Ada")]
+    twice = (any_of(col("name").eq("in.(1,2)")), any_of(col("id").gt(wide)))
+    assert await users.select("id::text", "name").where(*twice).one(WideUser) == WideUser(wide + 2, "in.(1,2)")
+    assert await users.update({"name": "X"}).where(id__gte=wide, id__lte=wide).count() == 1
+    assert await users.where(id__gte=1, id__lte=3).count() == 3
+    assert await db.rpc("add", a=1, b=2) == 3
+    assert await db.rpc("nothing") is None
+    inner = embed("attempts", "score", where=[col("score").gte(50), col("score").lt(80)], order=["score"])
+    assert (await users.select("id", inner).where(id=1).one())["attempts"] == [{"score": 70}]
+    with pytest.raises(ConflictError) as caught:
+        await users.insert({"id": 1}).run()
+    assert caught.value.code == "storage.constraint.unique"

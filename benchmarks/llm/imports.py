@@ -1,0 +1,48 @@
+"""What importing the router costs, beside httpx, in the same run; and whether it stays off the network and pydantic.
+
+python benchmarks/llm/imports.py
+"""
+
+import statistics
+import subprocess
+import sys
+
+PROBE = """
+import resource, socket, sys, time
+socket.socket.connect = None
+started = time.process_time()
+{code}
+print((time.process_time() - started) * 1e3, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(sys.modules), "pydantic" in sys.modules)
+"""
+CASES = {
+    "bare python": "pass",
+    "httpx": "import httpx",
+    "dealquest.llm": "import dealquest.llm",
+    "httpx, then dealquest.llm": "import httpx, dealquest.llm",
+    "aiohttp": "import aiohttp",
+    "aiohttp, then dealquest.llm": "import aiohttp, dealquest.llm",
+}
+
+
+def measure(code: str) -> tuple[float, float, int, str]:
+    out = subprocess.run([sys.executable, "-c", PROBE.format(code=code)], capture_output=True, text=True, check=True).stdout.split()
+    return float(out[0]), float(out[1]), int(out[2]), out[3]
+
+
+def main() -> None:
+    runs: dict[str, list[tuple[float, float, int, str]]] = {name: [] for name in CASES}
+    for _ in range(9):
+        for name, code in CASES.items():
+            runs[name].append(measure(code))
+    bare_ms, bare_mb = (statistics.median(run[i] for run in runs["bare python"]) for i in (0, 1))
+    base_ms = statistics.median(run[0] for run in runs["httpx"]) - bare_ms
+    for name, found in runs.items():
+        cpu, rss = (statistics.median(run[i] for run in found) for i in (0, 1))
+        ratio = (cpu - bare_ms) / base_ms
+        print(
+            f"  {name:28} {cpu - bare_ms:7.1f} ms CPU ({ratio:.2f} x httpx)  +{rss - bare_mb:5.1f} MB  {found[0][2]:4} modules  pydantic: {found[0][3]}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Cancel 2,000 calls over 10 slots while 40 % of the upstream hangs; then the next 30 must succeed within a second.
+
+    python benchmarks/llm/storm.py                  both transports
+    python benchmarks/llm/storm.py --cancels 300    a short look
+
+Prints what is left behind: slots, tasks, sockets, and what the server still sees open. Plain httpx is asked the same.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import httpx
+
+from dealquest.llm import Limits, Provider, Route, Router
+from dealquest.wire import AiohttpTransport, HttpxTransport, NetworkTransport
+
+SLOTS = 10
+DICE = random.Random(5)
+Call = Callable[[str], Awaitable[object]]
+
+
+def sockets() -> int:
+    return sum(
+        os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+        for fd in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{fd}")
+    )
+
+
+async def storm(call: Call, cancels: int) -> None:
+    async def one() -> None:
+        words = "hang please" if DICE.random() < 0.4 else "jitter please"
+        task = asyncio.ensure_future(call(words))
+        await asyncio.sleep(DICE.uniform(0, 0.3))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def busy() -> None:
+        # The event loop is blocked half of the time, so that cancellations meet half-done work.
+        while True:
+            time.sleep(0.005)
+            await asyncio.sleep(0.005)
+
+    blocker = asyncio.ensure_future(busy())
+    left = iter(range(cancels))
+
+    async def worker() -> None:
+        for _ in left:
+            await one()
+
+    await asyncio.gather(*(worker() for _ in range(40)))
+    blocker.cancel()
+    await asyncio.gather(blocker, return_exceptions=True)
+
+
+async def afterwards(name: str, call: Call, sockets_before: int, tasks_before: int) -> None:
+    started = time.monotonic()
+    results = await asyncio.wait_for(asyncio.gather(*(call("after the storm") for _ in range(30)), return_exceptions=True), 60)
+    good = sum(not isinstance(result, BaseException) for result in results)
+    seconds = time.monotonic() - started
+    tasks = len(asyncio.all_tasks()) - tasks_before
+    print(f"  {name:16} next 30 calls: {good} good in {seconds:.2f} s; tasks left {tasks}; sockets kept {sockets() - sockets_before}")
+
+
+async def main(cancels: int) -> None:
+    with subprocess.Popen([sys.executable, Path(__file__).with_name("upstream.py")], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        print(f"{cancels} cancels, {SLOTS} slots, 40 % of the upstream hangs")
+        kinds: tuple[type[NetworkTransport], ...] = (HttpxTransport, AiohttpTransport)
+        for kind in kinds:
+            sockets_before, tasks_before = sockets(), len(asyncio.all_tasks())
+            async with kind() as transport:
+                route = Route(model="a/b", provider=Provider(name="openai", base_url=url + "/v1"))
+                router = Router([route], transport=transport, limits=Limits(max_concurrent=SLOTS))
+
+                async def call(words: str, router: Router = router) -> object:
+                    return await router.complete(words)
+
+                await storm(call, cancels)
+                await afterwards("ours, " + kind.__name__[:-9].lower(), call, sockets_before, tasks_before)
+                assert router.state.free_slots == SLOTS
+            await asyncio.sleep(0.1)
+            assert sockets() == sockets_before, "a socket outlived its transport"
+        before = sockets(), len(asyncio.all_tasks())
+        client = httpx.AsyncClient(limits=httpx.Limits(max_connections=SLOTS), timeout=httpx.Timeout(5.0, pool=5.0))
+
+        async def raw(words: str) -> object:
+            body = {"model": "a/b", "messages": [{"role": "user", "content": words}]}
+            return (await client.post(url + "/v1/chat/completions", json=body)).raise_for_status()
+
+        await storm(raw, cancels)
+        await afterwards("plain httpx", raw, *before)
+        server.terminate()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cancels", type=int, default=2_000)
+    asyncio.run(main(parser.parse_args().cancels))

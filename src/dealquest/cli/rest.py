@@ -1,0 +1,96 @@
+"""`dealquest db rest`: PostgREST for any database in one command; options bear PostgREST's own names."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import anyio
+from cyclopts import Parameter
+
+from dealquest.errors import InputError, SettingsError
+from dealquest.settings import load_settings
+from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.values import Secret
+
+DRAIN_S = 10
+
+
+def rest(
+    *,
+    db_uri: str | None = None,
+    db_schemas: Annotated[Sequence[str], Parameter(consume_multiple=True)] = ("public",),
+    db_anon_role: str | None = None,
+    db_extra_search_path: Annotated[Sequence[str], Parameter(consume_multiple=True)] = ("public",),
+    db_max_rows: int | None = 1000,
+    db_pool: int = 10,
+    db_pool_acquisition_timeout: float = 5.0,
+    db_pre_request: str | None = None,
+    db_aggregates_enabled: bool = False,
+    db_plan_enabled: bool = False,
+    db_tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = "commit",
+    db_allow_superuser: bool = False,
+    jwt_aud: str | None = None,
+    jwt_role_claim_key: str = ".role",
+    openapi_mode: Literal["follow-privileges", "ignore-privileges", "disabled"] = "follow-privileges",
+    server_cors_allowed_origins: Annotated[Sequence[str], Parameter(consume_multiple=True)] = (),
+    server_host: str = "127.0.0.1",
+    server_port: int = 3000,
+) -> None:
+    """Answer PostgREST's HTTP dialect over a PostgreSQL database. The JWT secret is read from JWT_SECRET.
+
+    Args:
+        db_uri: Address of a login role (NOINHERIT, no superuser); DATABASE_URL when left out.
+        db_schemas: Exposed schemas, the default one first.
+        db_anon_role: Role of requests without a token; without it they are refused.
+        db_extra_search_path: Schemas whose functions and types may be used, but are not exposed.
+        db_max_rows: Most rows of one answer.
+        db_pool: Most connections.
+        db_pool_acquisition_timeout: Seconds a request waits for one.
+        db_pre_request: Function called before each request.
+        db_aggregates_enabled: Whether sum() and the like may be asked.
+        db_plan_enabled: Whether the explain output may be asked.
+        db_tx_end: How transactions end.
+        db_allow_superuser: Start although the login is a superuser, for whom no policy counts.
+        jwt_aud: Audience that a token must name.
+        jwt_role_claim_key: Path to the role in the claims.
+        openapi_mode: What the root describes.
+        server_cors_allowed_origins: Origins that browsers may call from; any when left out.
+        server_host: Address to listen on.
+        server_port: Port to listen on.
+    """
+    settings = load_settings()
+    uri = db_uri or (settings.database_url.reveal() if settings.database_url else None)
+    if uri is None:
+        raise InputError(
+            "Name a database: --db-uri postgresql://role:password@host/database, or set DATABASE_URL.", code="cli.rest.database"
+        )
+    config = EngineConfig(
+        db_schemas=tuple(db_schemas),
+        db_anon_role=db_anon_role,
+        db_extra_search_path=tuple(db_extra_search_path),
+        db_max_rows=db_max_rows,
+        db_pool=db_pool,
+        db_pool_acquisition_timeout=db_pool_acquisition_timeout,
+        db_pre_request=db_pre_request,
+        db_aggregates_enabled=db_aggregates_enabled,
+        db_plan_enabled=db_plan_enabled,
+        db_tx_end=db_tx_end,
+        db_allow_superuser=db_allow_superuser,
+        jwt_secret=settings.jwt_secret,
+        jwt_aud=jwt_aud,
+        jwt_role_claim_key=jwt_role_claim_key,
+        openapi_mode=openapi_mode,
+        server_cors_allowed_origins=tuple(server_cors_allowed_origins) or None,
+    )
+    anyio.run(_serve, Secret(uri), config, server_host, server_port)
+
+
+async def _serve(uri: Secret, config: EngineConfig, host: str, port: int) -> None:
+    try:
+        import uvicorn
+    except ModuleNotFoundError as exc:
+        raise SettingsError("Serving over HTTP needs uvicorn: pip install 'dealquest[http]'", code="http.missing") from exc
+    async with await Engine.open(uri.reveal(), config) as engine:
+        server = uvicorn.Server(uvicorn.Config(engine.asgi, host=host, port=port, log_level="warning", timeout_graceful_shutdown=DRAIN_S))
+        print(f"dealquest answers PostgREST's dialect on http://{host}:{port}", file=sys.stderr)
+        await server.serve()

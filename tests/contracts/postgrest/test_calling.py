@@ -1,0 +1,213 @@
+"""Calling functions, settings of a transaction, errors raised in SQL, schemas (functions, transactions, errors, schemas)."""
+
+from replay import CONFIG, Case, ask, replay
+
+from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.values import Principal
+
+
+async def test_calls(cinema: str) -> None:
+    """POST with arguments, GET with a query, sets, composites, forms, unnamed documents, overloads."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    await replay(
+        cinema,
+        [
+            Case("POST /rpc/add", 3, 200, {"a": 1, "b": 2}, shows={"content-range": "0-0/*", "content-location": None}),
+            Case("POST /rpc/add", 2, 200, {"a": 1}),
+            Case("GET /rpc/add?a=3", 4),
+            Case("GET /rpc/add?a=3&a=5&b=1", 6),
+            Case("POST /rpc/add", 4, 200, b"a=1&b=3", headers=form),
+            Case("POST /rpc/add?columns=a", 2, 200, {"a": 1, "b": 9}),
+            Case("POST /rpc/add", 3, 200, [{"a": 1, "b": 2}, {"a": 5, "b": 5}]),
+            Case("POST /rpc/nothing", "", 204, {}, shows={"content-type": None}),
+            Case("GET /rpc/numbers", [1, 2, 3]),
+            Case("GET /rpc/numbers?limit=1&offset=1", [2], shows={"content-range": "1-1/*"}),
+            Case("GET /rpc/numbers?limit=1", [1], 206, headers={"prefer": "count=exact"}, shows={"content-range": "0-0/3"}),
+            Case("GET /rpc/one_place", {"city": "Rome", "seats": 10}),
+            Case("GET /rpc/two", {"x": 1, "y": "z"}),
+            Case("GET /rpc/listed?n=eq.2", [{"n": 2}]),
+            Case("GET /rpc/films_of?maker=1&select=id,directors(name)&id=gt.1", [{"id": 2, "directors": {"name": "Ada"}}]),
+            Case(
+                "POST /rpc/films_of?select=id&order=id.desc&limit=1",
+                [{"id": 2}],
+                206,
+                {"maker": 1},
+                headers={"prefer": "count=exact"},
+                shows={"content-range": "0-0/2"},
+            ),
+            Case("HEAD /rpc/films_of?maker=1", "", 200, headers={"prefer": "count=exact"}, shows={"content-range": "0-1/2"}),
+            Case("GET /rpc/joined?v=a&v=b", '"a+b"'),
+            Case("GET /rpc/joined", '""'),
+            Case("POST /rpc/joined", '"x+y"', 200, {"v": ["x", "y"]}),
+            Case("POST /rpc/joined", '"p+q"', 200, b"v=p&v=q", headers=form),
+            Case("POST /rpc/echo", {"a": [1]}, 200, {"a": [1]}),
+            Case("POST /rpc/echo", [1, 2], 200, [1, 2]),
+            Case("POST /rpc/shout", '"HEY"', 200, b"hey", headers={"content-type": "text/plain"}),
+            Case("POST /rpc/over", '"two"', 200, {"a": 1, "b": 2}),
+            Case("GET /rpc/over?a=1", '"int"'),
+            Case("GET /rpc/plain", "hello", headers={"accept": "text/plain"}, shows={"content-type": "text/plain; charset=utf-8"}),
+            Case("GET /rpc/plain", '"hello"'),
+            Case("GET /rpc/grow", status=405),
+            Case("POST /rpc/grow", 99, 200),
+            Case("GET /rpc/one_place", {"city": "Rome", "seats": 10}, headers={"accept": "application/vnd.pgrst.object+json"}),
+            Case("GET /rpc/films_of?maker=1", status=406, headers={"accept": "application/vnd.pgrst.object+json"}),
+            Case("POST /rpc/add?a=1", status=400, body={"a": 1}),
+        ],
+    )
+
+
+async def test_unknown_and_ambiguous_functions(cinema: str) -> None:
+    """404 with the nearest name or arguments, 300 when several overloads fit."""
+    await replay(
+        cinema,
+        [
+            Case(
+                "GET /rpc/ad?a=1",
+                {
+                    "code": "PGRST202",
+                    "details": "Searched for the function cinema.ad with parameter a, but no matches were found in the schema cache.",
+                    "hint": "Perhaps you meant to call the function cinema.add",
+                    "message": "Could not find the function cinema.ad(a) in the schema cache",
+                },
+                404,
+            ),
+            Case(
+                "GET /rpc/add?a=1&c=2",
+                {
+                    "code": "PGRST202",
+                    "details": "Searched for the function cinema.add with parameters a, c, but no matches were found in the schema cache.",
+                    "hint": "Perhaps you meant to call the function cinema.add(a, b)",
+                    "message": "Could not find the function cinema.add(a, c) in the schema cache",
+                },
+                404,
+            ),
+            Case("POST /rpc/add", status=404, body={}),
+            Case(
+                "POST /rpc/add",
+                {
+                    "code": "PGRST202",
+                    "details": "Searched for the function cinema.add with a single unnamed text parameter, but no matches were found in the schema cache.",
+                    "hint": None,
+                    "message": "Could not find the function cinema.add in the schema cache",
+                },
+                404,
+                b"x",
+                headers={"content-type": "text/plain"},
+            ),
+            Case(
+                "GET /rpc/same?a=1",
+                {
+                    "code": "PGRST203",
+                    "details": None,
+                    "hint": "Try renaming the parameters or the function itself in the database so function overloading can be resolved",
+                    "message": "Could not choose the best candidate function between: cinema.same(a => integer), cinema.same(a => text)",
+                },
+                300,
+            ),
+        ],
+    )
+
+
+async def test_settings_of_a_transaction(cinema: str) -> None:
+    """A function sees the request and decides headers and status."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", app_settings={"app.settings.host": "here"})
+    await replay(
+        cinema,
+        [
+            Case("GET /rpc/setting?name=request.method", '"GET"'),
+            Case("POST /rpc/setting", '"/rpc/setting"', 200, {"name": "request.path"}),
+            Case("GET /rpc/setting?name=request.headers", headers={"x-a": "b"}),
+            Case("GET /rpc/setting?name=role", '"authenticated"'),
+            Case("GET /rpc/setting?name=app.settings.host", '"here"'),
+            Case("GET /rpc/setting?name=statement_timeout", '"10s"'),
+            Case("POST /rpc/teapot", '"short"', 418, {}, shows={"x-pot": "tea", "set-cookie": "a=1"}),
+            Case("POST /rpc/bad_headers", status=500, body={}),
+            Case(
+                "POST /rpc/bad_status",
+                {"code": "PGRST112", "details": None, "hint": None, "message": "response.status guc must be a valid status code"},
+                500,
+                {},
+            ),
+        ],
+        config,
+    )
+
+
+async def test_raised_errors(cinema: str) -> None:
+    """SQLSTATEs become their status, PT codes their number, PGRST errors say everything themselves."""
+    raised = {"code": "P0001", "details": "because", "hint": "ask", "message": "no"}
+    await replay(
+        cinema,
+        [
+            Case("POST /rpc/fail", raised, 400, {"state": "P0001"}),
+            Case("POST /rpc/fail", {**raised, "code": "PT402"}, 402, {"state": "PT402"}, shows={"proxy-status": "PostgREST; error=PT402"}),
+            Case("POST /rpc/fail", status=500, body={"state": "PT40A"}),
+            Case("POST /rpc/fail", status=403, body={"state": "42501"}),
+            Case("POST /rpc/fail", status=409, body={"state": "23505"}),
+            Case("POST /rpc/fail", status=503, body={"state": "53300"}),
+            Case("POST /rpc/fail", status=500, body={"state": "XX000"}),
+            Case("POST /rpc/fail_wholly", {"code": "123", "details": "D", "hint": "H", "message": "M"}, 402, {}, shows={"x-why": "nerd"}),
+            Case("POST /rpc/fail_badly", status=500, body={}),
+        ],
+    )
+
+
+async def test_pre_request(cinema: str) -> None:
+    """A function before every request may refuse it."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pre_request="cinema.check_request")
+    await replay(cinema, [Case("GET /films?id=eq.1"), Case("GET /films?id=eq.1", status=403, headers={"x-deny": "yes"})], config)
+
+
+async def test_schemas(cinema: str) -> None:
+    """Profiles pick the schema; one that is not exposed is refused."""
+    config = EngineConfig(db_schemas=("cinema", "archive"), db_anon_role="anon")
+    old = {"accept-profile": "archive"}
+    await replay(
+        cinema,
+        [
+            Case("GET /films?select=id&id=eq.1", [{"id": 1}], shows={"content-profile": "cinema"}),
+            Case("GET /films", [{"id": 7, "title": "Old"}], headers=old, shows={"content-profile": "archive"}),
+            Case("GET /actors", status=404, headers=old),
+            Case(
+                "GET /films",
+                {
+                    "code": "PGRST106",
+                    "details": None,
+                    "hint": "Only the following schemas are exposed: cinema, archive",
+                    "message": "Invalid schema: hidden",
+                },
+                406,
+                headers={"accept-profile": "hidden"},
+            ),
+            Case(
+                "PATCH /films?id=eq.7",
+                "",
+                204,
+                {"title": "Old"},
+                headers={"content-profile": "archive"},
+                shows={"content-profile": "archive"},
+            ),
+        ],
+        config,
+    )
+
+
+async def test_root_document(cinema: str) -> None:
+    """The root describes what the role may use, and nothing more."""
+    async with await Engine.open(cinema, CONFIG) as engine:
+        mine = (await ask(engine, Case("GET /"))).json()
+        theirs = (await ask(engine, Case("GET /"), Principal(role="anon"))).json()
+        head = await ask(engine, Case("HEAD /"))
+    assert head.header("content-type") == "application/openapi+json; charset=utf-8"
+    assert mine["definitions"]["films"]["properties"]["director_id"]["description"] == (
+        "Note:\nThis is a Foreign Key to `directors.id`.<fk table='directors' column='id'/>"
+    )
+    assert mine["definitions"]["films"]["properties"]["genre"]["enum"] == ["drama", "comedy"]
+    assert mine["paths"]["/directors"]["get"]["summary"] == "Directors"
+    assert "get" in mine["paths"]["/rpc/add"]
+    assert "get" not in mine["paths"]["/rpc/grow"]
+    assert "/secrets" not in mine["paths"]
+    assert "/notes" in mine["paths"]
+    assert "/notes" not in theirs["paths"]
+    closed = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", openapi_mode="disabled")
+    await replay(cinema, [Case("GET /", status=404)], closed)

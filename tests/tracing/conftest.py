@@ -1,3 +1,0 @@
-"""What the tracing tests share."""
-
-pytest_plugins = ["dealquest.testing.pytest_plugin"]
