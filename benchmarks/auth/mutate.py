@@ -24,6 +24,7 @@ pytest_add_cli_args_test_selection=
     tests/vault
 also_copy=
     adapters
+    docs
     README.md
     LICENSE
 track_dependencies=false
@@ -32,7 +33,7 @@ use_git_change_detection=false
 
 
 def main(folder: Path) -> int:
-    for name in ("src", "tests", "adapters"):
+    for name in ("src", "tests", "adapters", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
@@ -46,6 +47,9 @@ def main(folder: Path) -> int:
     for _, verdict in verdicts:
         counts[verdict] = counts.get(verdict, 0) + 1
     noticed = counts.get("killed", 0) + counts.get("timeout", 0)
+    if "not checked" in counts:
+        print(f"{counts}: the run did not finish")
+        return 1
     for name, verdict in verdicts:
         if verdict not in {"killed", "timeout"}:
             shown = subprocess.run([mutmut, "show", name], cwd=folder, check=False, capture_output=True, text=True).stdout

@@ -1,6 +1,6 @@
 """CPU per span against the floor: a slotted object, a ContextVar set and reset, two clock reads, an id, a deque append.
 
-    python benchmarks/tracing/cost.py            # ratios; each mode runs beside the floor, best of several rounds
+python benchmarks/tracing/cost.py            # ratios; each mode runs beside the floor, best of several rounds
 """
 
 import asyncio
@@ -13,8 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Self
 
 from dealquest.tracing import Collector, Durability, MemoryRecorder, PostgrestSink, Tracer, installed_tracer, span, trace, traced_span
 
@@ -38,7 +40,7 @@ class Bare:
         self.attributes = attributes
         self.id = _bits(64)
 
-    def __enter__(self) -> "Bare":
+    def __enter__(self) -> Self:
         self.token = _here.set(self)
         self.start = time.monotonic_ns()
         return self
@@ -49,16 +51,18 @@ class Bare:
         _kept.append(self)
 
 
-def nested(make: Callable[..., object]) -> None:
+def nested(make: Callable[..., AbstractContextManager[object]]) -> None:
     """Three spans, five attributes each."""
     for _ in range(GROUPS):
-        with make("a", one=1, two="two", three=3.0, four="four", five=5):  # type: ignore[attr-defined]
-            with make("b", one=1, two="two", three=3.0, four="four", five=5):  # type: ignore[attr-defined]
-                with make("c", one=1, two="two", three=3.0, four="four", five=5):  # type: ignore[attr-defined]
-                    pass
+        with (
+            make("a", one=1, two="two", three=3.0, four="four", five=5),
+            make("b", one=1, two="two", three=3.0, four="four", five=5),
+            make("c", one=1, two="two", three=3.0, four="four", five=5),
+        ):
+            pass
 
 
-async def tasks(make: Callable[..., object]) -> None:
+async def tasks(make: Callable[..., AbstractContextManager[object]]) -> None:
     """64 tasks with their own nesting."""
 
     async def one() -> None:
@@ -112,19 +116,21 @@ def serve() -> None:
 
 
 def exported(durability: Durability, url: str) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        with Collector([PostgrestSink.over_http(url)], spool=Path(folder), durability=durability) as collector:
-            with installed_tracer(Tracer(collector, otel=False)):
-                with span("warm-up"):  # the connection's own cost is not a span's
-                    pass
-                collector.flush()
-                start = time.process_time()
-                with trace("bench"):
-                    asyncio.run(tasks(span))
-                left = collector.flush(30)
-                cost = (time.process_time() - start) / SPANS * 1e6
-                assert not left, left
-                return cost
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Collector([PostgrestSink.over_http(url)], spool=Path(folder), durability=durability) as one,
+    ):
+        with installed_tracer(Tracer(one, otel=False)):
+            with span("warm-up"):  # the connection's own cost is not a span's
+                pass
+            one.flush()
+            start = time.process_time()
+            with trace("bench"):
+                asyncio.run(tasks(span))
+            left = one.flush(30)
+        cost = (time.process_time() - start) / SPANS * 1e6
+        assert not left, left
+        return cost
 
 
 async def stream_cost(traced: bool) -> float:

@@ -97,6 +97,19 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         )
 
 
+@asynccontextmanager
+async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Transport, DialectName]]:
+    """The records with the rights of the service role, as a transport: for commands that need nothing else.
+
+    Raises:
+        SettingsError: A part cannot be used as it is set.
+        PeerUnavailableError: The database does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        _, transport, dialect = await _open_records(stack, settings)
+        yield transport, dialect
+
+
 async def _open_model(stack: AsyncExitStack, settings: Settings) -> "tuple[Router | None, Scorer | None]":
     if not settings.has_model:
         return None, None

@@ -191,8 +191,9 @@ class Rotation:
 async def rotate_rows(vault: Vault, rows: SealedRows, *, batch: int = 100) -> Rotation:
     """Seal every stored row with the first key.
 
-    Every row stays readable at every moment, because the vault holds the old keys too. Killed half way,
-    run it again: rows already sealed with the first key are passed over.
+    Every row stays readable at every moment, because the vault holds the old keys too; so give the new key, first,
+    and the old ones to every running process before. Killed half way, run it again: rows already sealed with the
+    first key are passed over.
 
     Args:
         vault: The new key first, then the old ones.

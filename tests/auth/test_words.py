@@ -1,8 +1,10 @@
 """What people read: each refusal says what is wrong, which thing it is about and what to do next."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -51,7 +53,7 @@ def prove(token: str, now: datetime = INSTANT) -> object:
 
 def altered(**changes: Any) -> str:
     """A token of ours with other claims, under the right key and header."""
-    import jwt  # noqa: PLC0415  # its signer, for claims that ours refuses
+    import jwt  # its signer, for claims that ours refuses
 
     claims = {"sub": "1", "role": "anon", "iss": ISSUER, "aud": AUDIENCE, "iat": NOW, "exp": NOW + 60, "jti": "j", "typ": "access"}
     header = json.loads(jwt.utils.base64url_decode(mint().split(".")[0]))
@@ -216,3 +218,13 @@ def test_refusals_say_what_to_do(call: Callable[[], object], code: str, words: s
     with pytest.raises(DealQuestError) as caught:
         call()
     assert (caught.value.code, caught.value.message) == (code, words)
+
+
+def test_the_docs_list_our_codes_and_no_others() -> None:
+    """Each code in the sources stands in the docs, and each documented one in the sources."""
+    root = Path(__file__).parents[2]
+    for room, sources in {"auth": sorted((root / "src/dealquest/auth").glob("*.py")), "vault": [root / "src/dealquest/vault.py"]}.items():
+        raised = set(re.findall(rf'"({room}\.[a-z_]+\.[a-z_]+)"', "\n".join(path.read_text() for path in sources)))
+        listed = set(re.findall(rf"^\| `({room}\.[a-z_.]+)`", (root / f"docs/errors/{room}.md").read_text(), re.MULTILINE))
+        assert raised == listed
+        assert raised

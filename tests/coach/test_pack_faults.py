@@ -1,5 +1,6 @@
 """A broken scenario file is told every fault with its place."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dealquest.coach import check_pack, load_pack
+from dealquest.coach import check_file, check_pack, load_pack
 from dealquest.coach.pack_reader import MAX_FILE_CHARS
 from dealquest.coach.scenarios import PACKS
 from dealquest.coach.toml_lines import find_lines
@@ -35,8 +36,18 @@ def test_the_builtin_files_have_no_faults() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "path", "says"),
     [
-        ('like = "relevance"\nweight = 30', 'like = "relevance"\nweight = 35', "tracks[0].levels[0].scenario.rubric[4].weight", "sum to 105"),
-        ('like = "clarity"\nweight = 15', 'like = "brevity"\nweight = 15', "tracks[0].levels[0].scenario.rubric[4].like", "no shared criterion"),
+        (
+            'like = "relevance"\nweight = 30',
+            'like = "relevance"\nweight = 35',
+            "tracks[0].levels[0].scenario.rubric[4].weight",
+            "sum to 105",
+        ),
+        (
+            'like = "clarity"\nweight = 15',
+            'like = "brevity"\nweight = 15',
+            "tracks[0].levels[0].scenario.rubric[4].like",
+            "no shared criterion",
+        ),
         ("difficulty = 1\n", "difficulty = 7\n", "tracks[0].levels[0].scenario.difficulty", "outside 1 to 3"),
         ("difficulty = 1\n", "difficulty = true\n", "tracks[0].levels[0].scenario.difficulty", "found true or false"),
         ('channel = "email"', 'channel = "pigeon"', "tracks[0].levels[0].scenario.channel", "one of: email, message, call, meeting"),
@@ -47,7 +58,12 @@ def test_the_builtin_files_have_no_faults() -> None:
         ('title = "A note to a head of operations"', 'titel = "A note"', "tracks[0].levels[0].scenario.titel", "unknown key"),
         ('seniority = "director"', 'seniority = "boss"', "tracks[0].levels[0].scenario.persona.seniority", "'boss' is not known"),
         ("strong = { points = 92", "strong = { points = 40", "tracks[0].levels[0].scenario.anchors", "must rise"),
-        ('{ kind = "question_first", points = 1 }', '{ kind = "guess" }', "tracks[0].levels[0].scenario.rubric[1].signals[1].kind", "not known"),
+        (
+            '{ kind = "question_first", points = 1 }',
+            '{ kind = "guess" }',
+            "tracks[0].levels[0].scenario.rubric[1].signals[1].kind",
+            "not known",
+        ),
         (
             '{ kind = "question_first", points = 1 }',
             '{ kind = "says", label = "x", any = ["Big Words!"] }',
@@ -67,7 +83,7 @@ def test_the_builtin_files_have_no_faults() -> None:
             "unknown key",
         ),
         ('language = "en"', 'language = "xx"', "language", "differs from"),
-        ("format = 1", "format = 2", "format", "outside 1 to 1"),
+        ("format = 1", "format = 2", "format", "expected the number 1, found 2"),
     ],
 )
 def test_a_fault_is_named_with_path_and_line(old: str, new: str, path: str, says: str) -> None:
@@ -80,13 +96,16 @@ def test_a_fault_is_named_with_path_and_line(old: str, new: str, path: str, says
     assert says in fault.message
     assert str(fault).startswith(f"mine.toml:{fault.line}: {path}: ")
     shown = broken.splitlines()[fault.line - 1]
-    last = path.rsplit(".", 1)[-1].split("[")[0]
+    last = path.rpartition(".")[2].split("[", maxsplit=1)[0]
     assert last in shown or last in {"title", "any", "most", "kind", "anchors", "scenario"}
 
 
 def test_the_line_of_a_weight_is_exact() -> None:
     """The line is the one a person would open, even far down in the file."""
-    broken = FOUNDATIONS.replace('id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = 25', 'id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = "25"')
+    broken = FOUNDATIONS.replace(
+        'id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = 25',
+        'id = "listen"\nname = "Shows that you listened"\narea = "rapport"\nweight = "25"',
+    )
     [fault] = check_pack(broken)
     assert fault.path == "tracks[0].levels[1].scenario.rubric[0].weight"
     assert fault.line == line_of(broken, 'weight = "25"')
@@ -94,7 +113,11 @@ def test_the_line_of_a_weight_is_exact() -> None:
 
 def test_all_faults_are_reported_at_once() -> None:
     """Three faults in one file give three lines, in file order."""
-    broken = OUTREACH.replace("difficulty = 1", "difficulty = 9").replace('channel = "message"', 'channel = "fax"').replace('id = "cold_03"', 'id = "cold_01"')
+    broken = (
+        OUTREACH.replace("difficulty = 1", "difficulty = 9")
+        .replace('channel = "message"', 'channel = "fax"')
+        .replace('id = "cold_03"', 'id = "cold_01"')
+    )
     faults = check_pack(broken)
     assert [fault.path for fault in faults] == ["scenarios[0].difficulty", "scenarios[2].id", "scenarios[3].channel"]
     assert [fault.line for fault in faults] == sorted(fault.line for fault in faults)
@@ -104,12 +127,12 @@ def test_all_faults_are_reported_at_once() -> None:
     ("text", "says"),
     [
         ("", "missing"),
-        ("format = 1\nlanguage = \"en\"\n", "holds no [[tracks]] and no [[scenarios]]"),
+        ('format = 1\nlanguage = "en"\n', "holds no [[tracks]] and no [[scenarios]]"),
         ("[[tracks]\nid = 1", "not valid TOML"),
         ("a = " + "[" * 20_000, "not valid TOML"),
         ("\x00", "not valid TOML"),
         ("#" * (MAX_FILE_CHARS + 1), "split it"),
-        ("format = 1\nlanguage = \"en\"\ntracks = 7\nscenarios = [1, {}]\n", "expected a list of tables"),
+        ('format = 1\nlanguage = "en"\ntracks = 7\nscenarios = [1, {}]\n', "expected a list of tables"),
     ],
 )
 def test_any_text_gets_a_fault_and_no_exception(text: str, says: str) -> None:
@@ -125,11 +148,12 @@ def test_a_syntax_error_names_its_line() -> None:
     assert fault.line == line_of(broken, "channel = email")
 
 
-
-
 @given(
     st.lists(
-        st.tuples(st.integers(0, len(FOUNDATIONS.splitlines()) - 1), st.sampled_from(["", "x = 1", "[a]", "weight = -1", "}", '"', "signals = []", "[[tracks]]"])),
+        st.tuples(
+            st.integers(0, len(FOUNDATIONS.splitlines()) - 1),
+            st.sampled_from(["", "x = 1", "[a]", "weight = -1", "}", '"', "signals = []", "[[tracks]]"]),
+        ),
         min_size=1,
         max_size=4,
     )
@@ -171,10 +195,28 @@ def test_every_path_of_a_file_has_a_line(file: Path) -> None:
 
 
 keys = st.text("abcdef", min_size=1, max_size=3)
-scalars = st.integers(0, 99).map(str) | st.sampled_from(['"x # ] }"', "'''a\n]\nb'''", '"""\n[[no]]\nk = 1\n"""', "true", "1979-05-27", '"\\""', "[1, 2,\n 3]", "{ q = 1, r = [ { s = 2 } ] }", "[]"])
+scalars = st.integers(0, 99).map(str) | st.sampled_from(
+    [
+        '"x # ] }"',
+        "'''a\n]\nb'''",
+        '"""\n[[no]]\nk = 1\n"""',
+        "true",
+        "1979-05-27",
+        '"\\""',
+        "[1, 2,\n 3]",
+        "{ q = 1, r = [ { s = 2 } ] }",
+        "[]",
+    ]
+)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["", "[{}]", "[[{}]]"]), keys, st.dictionaries(keys, scalars, min_size=1, max_size=3)), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["", "[{}]", "[[{}]]"]), keys, st.dictionaries(keys, scalars, min_size=1, max_size=3)),
+        min_size=1,
+        max_size=4,
+    )
+)
 @settings(max_examples=80, deadline=None)
 def test_a_key_stands_on_the_line_that_the_locator_names(blocks: list[tuple[str, str, dict[str, str]]]) -> None:
     """For generated TOML with strings that look like syntax, the named line holds the key."""
@@ -187,7 +229,7 @@ def test_a_key_stands_on_the_line_that_the_locator_names(blocks: list[tuple[str,
         return
     lines = find_lines(text)
     for path in paths_of(data):
-        key = path.rsplit(".", 1)[-1].split("[")[0]
+        key = path.rpartition(".")[2].split("[", maxsplit=1)[0]
         if path in lines:
             assert key in text.splitlines()[lines[path] - 1] or "[" in path.rsplit(".", 1)[-1]
 
@@ -213,7 +255,16 @@ def test_files_of_one_folder_share_their_ids(tmp_path: Path) -> None:
 def test_own_phrases_and_criteria_can_be_used(tmp_path: Path) -> None:
     """A file may bring its own groups of phrases and shared criteria."""
     text = OUTREACH.replace('like = "clarity", weight = 15', 'like = "mine", weight = 15', 1)
-    text += '\n[phrases]\nwarm = ["dear colleague"]\n[criteria.mine]\nname = "Warm"\narea = "rapport"\ndescription = "d"\nsuggestion = "s"\nsignals = [{ kind = "says", label = "warmth", any = ["@warm"] }]\n'
+    text += """
+[phrases]
+warm = ["dear colleague"]
+[criteria.mine]
+name = "Warm"
+area = "rapport"
+description = "d"
+suggestion = "s"
+signals = [{ kind = "says", label = "warmth", any = ["@warm"] }]
+"""
     file = tmp_path / "own.toml"
     file.write_text(text, encoding="utf-8")
     assert load_pack(file).practice[0].rubric[-1].signals[0].phrases == ("dear colleague",)
@@ -235,3 +286,72 @@ def test_what_cannot_be_read_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(InputError) as folder:
         load_pack(tmp_path / "folder.toml")
     assert folder.value.code == "coach.pack.unreadable"
+
+
+def test_anchors_that_the_signals_cannot_tell_apart_are_a_fault() -> None:
+    """A sound file whose strong answer earns nothing by its own signals is told so, at its place."""
+    strong = OUTREACH.index("strong = {", OUTREACH.index('id = "cold_02"'))
+    end = OUTREACH.index("\n", strong)
+    broken = OUTREACH[:strong] + 'strong = { points = 92, text = "Please call me back, thank you." }' + OUTREACH[end:]
+    faults = check_pack(broken)
+    assert {fault.path for fault in faults} == {"scenarios[1].anchors"}
+    assert any("must rise" in fault.message for fault in faults)
+    assert any("below 60 it fails" in fault.message for fault in faults)
+    assert faults[0].line == line_of(broken, "[scenarios.anchors]", nth=2)
+
+
+def test_a_file_on_disk_is_checked_whatever_it_is(tmp_path: Path) -> None:
+    """Sound, broken, missing, binary: each gets printable lines and no exception."""
+    sound, broken, binary = tmp_path / "sound.toml", tmp_path / "broken.toml", tmp_path / "binary.toml"
+    sound.write_text(OUTREACH, encoding="utf-8")
+    broken.write_text(OUTREACH.replace("difficulty = 1", "difficulty = 5"), encoding="utf-8")
+    binary.write_bytes(b"\xff\x00")
+    assert check_file(sound) == []
+    assert [str(fault) for fault in check_file(broken)] == [
+        f"broken.toml:{line_of(broken.read_text(), 'difficulty = 5')}: scenarios[0].difficulty: 5 is outside 1 to 3"
+    ]
+    assert "UTF-8" in str(check_file(binary)[0])
+    assert "no scenario pack" in str(check_file(tmp_path / "absent.toml")[0])
+
+
+def test_a_folder_is_checked_across_its_files(tmp_path: Path) -> None:
+    """Ids that clash between two sound files are found."""
+    (tmp_path / "a.toml").write_text(OUTREACH, encoding="utf-8")
+    (tmp_path / "b.toml").write_text(OUTREACH, encoding="utf-8")
+    faults = check_file(tmp_path)
+    assert len(faults) == 4
+    assert all(fault.file == "b.toml" and "already the id" in fault.message for fault in faults)
+
+
+@pytest.mark.parametrize(
+    "phrase", ["b2b", "Big", "two  spaces", ".. start", "end ..", "a .. .. b", "comma, here", "", "*", "café au lait!"]
+)
+def test_a_phrase_that_can_never_match_is_a_fault(phrase: str) -> None:
+    """What no answer can hold after reading is refused, gaps that would multiply too."""
+    broken = FOUNDATIONS.replace('"could you have"]', f'"could you have", "{phrase}"]', 1)
+    assert broken != FOUNDATIONS
+    [fault] = check_pack(broken)
+    assert fault.path.rpartition(".")[2].startswith("any")
+    assert fault.line == line_of(broken, '"could you have", ')
+
+
+def test_the_common_phrases_can_match() -> None:
+    """The words that every pack uses obey the rule they set for others."""
+    common = tomllib.loads((PACKS / "en" / "common.toml").read_text(encoding="utf-8"))
+    phrases = [phrase for group in common["phrases"].values() for phrase in group]
+    listed = ", ".join(json.dumps(phrase, ensure_ascii=False) for phrase in phrases)
+    assert check_pack(f"{OUTREACH}\n[phrases]\nall = [{listed}]\n") == []
+
+
+def test_the_documented_example_is_sound() -> None:
+    """The example of docs/scenario-format.md loads, and its anchors are told apart."""
+    page = (Path(__file__).parents[2] / "docs" / "scenario-format.md").read_text(encoding="utf-8")
+    assert check_pack(page.partition("```toml\n")[2].partition("```")[0]) == []
+
+
+def test_a_hostile_file_sends_no_control_codes_to_the_terminal() -> None:
+    """Keys and values of a file are printed without escape sequences."""
+    text = 'format = 1\nlanguage = "\\u001b[31m"\n"\\u001b]0;x\\u0007" = 1\n[[scenarios]]\nid = "\\u001b[2J"\n'
+    faults = check_pack(text, file="bad\x1b.toml")
+    assert faults
+    assert all(str(fault).isprintable() for fault in faults)

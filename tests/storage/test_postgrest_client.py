@@ -7,7 +7,7 @@ import attrs
 import msgspec
 import pytest
 
-from dealquest.errors import ConflictError, DealQuestError, InputError, LimitError, NotFoundError, PeerGarbledError
+from dealquest.errors import ConflictError, DealQuestError, InputError, LimitError, NotFoundError, PeerGarbledError, PeerRefusedError
 from dealquest.storage import Postgrest, any_of, col, find_body, negate
 from dealquest.testing import FrozenClock, ScriptedTransport, answer_bytes, answer_json
 from dealquest.wire import HttpRequest
@@ -157,6 +157,64 @@ async def test_q4_max_affected_and_singular_writes_are_rolled_back_by_the_server
     headers = dict(wire.requests[0].headers)
     assert headers["prefer"] == "return=representation, handling=strict, max-affected=1"
     assert headers["accept"] == "application/vnd.pgrst.object+json"
+
+
+async def test_q4_a_limit_is_no_guard_of_a_write() -> None:
+    """A limit would not limit what a write touches, so it is refused, as are conditions of an insert."""
+    db, wire = client(answer_json([]))
+    table = db.table("users")
+    for write in (table.delete().where(a=1).limit(5), table.update({"a": 1}).where(a=1).limit(5, offset=1), table.insert({}).limit(1)):
+        with pytest.raises(InputError) as caught:
+            await write.run()
+        assert caught.value.code == "storage.write.limit"
+    with pytest.raises(InputError) as inserted:
+        await table.insert({"a": 1}).where(a=1).run()
+    assert inserted.value.code == "storage.write.condition"
+    assert wire.requests == []
+
+
+async def test_q4_one_or_none_of_an_update_is_guarded_by_the_server() -> None:
+    """An update that may touch one row at most says so, so that the server undoes a larger one."""
+    db, wire = client(answer_json([{"id": 1}]))
+    assert await db.table("users").update({"name": "x"}).where(id=1).one_or_none(User) == User(1)
+    assert dict(wire.requests[0].headers)["prefer"] == "return=representation, handling=strict, max-affected=1"
+
+
+async def test_an_upsert_never_resets_what_a_row_does_not_mention() -> None:
+    """Rows with different columns are refused where they would update, and sent in groups when they are many."""
+    uneven = [{"id": 1, "name": "a"}, {"id": 2}, {"id": 3}]
+    db, wire = client(answer_json([]))
+    with pytest.raises(InputError) as caught:
+        db.table("users").upsert(uneven, on="id")
+    assert caught.value.code == "storage.row.uneven"
+    await db.table("users").upsert(uneven, on="id", ignore=True).run()
+    assert await db.table("users").insert_many(uneven, on="id") == 3
+    assert [request.url for request in wire.requests] == [
+        "/users?columns=id,name&on_conflict=id",
+        "/users?on_conflict=id",
+        "/users?on_conflict=id",
+    ]
+
+
+async def test_a_dry_run_that_was_kept_is_told() -> None:
+    """A server that ignores tx=rollback has done the write; the caller hears of it."""
+    kept, _ = client(answer_json([], headers=(("preference-applied", "return=minimal"),)))
+    with pytest.raises(PeerRefusedError) as caught:
+        await kept.table("users").insert({"id": 1}).dry_run().run()
+    assert caught.value.code == "storage.write.not_rolled_back"
+    undone, wire = client(answer_json([], headers=(("preference-applied", "return=minimal, tx=rollback"),)))
+    await undone.table("users").insert({"id": 1}).dry_run().run()
+    assert dict(wire.requests[0].headers)["prefer"] == "return=minimal, tx=rollback"
+
+
+async def test_the_rows_of_a_function_are_not_cut_silently() -> None:
+    """A set that the server cut is an error after the one call, and the function is not called again to find out."""
+    db, wire = client(answer_json([{"id": 1}], status=206, headers=(("content-range", "0-0/2"),)), row_limit=1)
+    with pytest.raises(LimitError) as caught:
+        await db.rpc("users_of").all(User)
+    assert caught.value.code == "storage.rows_cut"
+    assert await db.rpc("users_of").limit(1).all(User) == [User(1)]
+    assert len(wire.requests) == 2
 
 
 async def test_a_function_is_awaited() -> None:

@@ -1,17 +1,25 @@
 """The client against the engine on a real PostgreSQL: every promise that needs a server's meaning."""
 
+import asyncio
+import json
 import shutil
+import socket
 import tempfile
+import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, LiteralString
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import attrs
+import jwt
 import psycopg
 import pytest
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +27,8 @@ from dealquest.errors import ConflictError, DealQuestError, DeniedError, InputEr
 from dealquest.storage import Postgrest, all_of, any_of, col, embed, find_body, negate
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
-from dealquest.values import ANON, SERVICE
+from dealquest.values import ANON, SERVICE, Secret
+from dealquest.wire import HttpRequest, HttpResponse, HttpxTransport, Transport
 
 SCHEMA = """
 CREATE ROLE client_login LOGIN NOINHERIT; CREATE ROLE project_admin; CREATE ROLE anon;
@@ -50,12 +59,14 @@ CREATE FUNCTION shop.best(lowest int) RETURNS SETOF shop.attempts LANGUAGE sql S
   'SELECT * FROM shop.attempts WHERE score >= lowest';
 CREATE FUNCTION shop.refuse(state text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'no' USING ERRCODE = state; END $$;
+CREATE FUNCTION shop.all_numbers() RETURNS SETOF shop.numbers LANGUAGE sql STABLE AS 'SELECT * FROM shop.numbers ORDER BY n';
 CREATE FUNCTION shop.nothing() RETURNS void LANGUAGE sql AS '';
 GRANT USAGE ON SCHEMA shop, attic TO project_admin, anon;
 GRANT ALL ON ALL TABLES IN SCHEMA shop, attic TO project_admin;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA shop TO project_admin;
 """
 
+JWT_SECRET = "a secret of these tests, long enough to be taken"
 CONFIG = EngineConfig(
     db_schemas=("shop", "attic"),
     db_max_rows=20,
@@ -80,6 +91,12 @@ class Kind:
 @attrs.frozen
 class Number:
     n: int
+
+
+@attrs.frozen
+class WideUser:
+    id: int
+    name: str
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +130,40 @@ async def engine(database: EmbeddedPostgres) -> AsyncIterator[Engine]:
         yield opened
 
 
-@pytest.fixture
-def db(engine: Engine) -> Postgrest:
-    return Postgrest(engine.bind(SERVICE), row_limit=20)
+@pytest.fixture(scope="module")
+def address(database: EmbeddedPostgres) -> Iterator[str]:
+    """The engine as a server on loopback, in a thread and on a loop of its own."""
+    # The protocol is named, since asyncio switches Nagle's algorithm off only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    config = attrs.evolve(CONFIG, jwt_secret=Secret(JWT_SECRET))
+    servers: list[uvicorn.Server] = []
+    started = threading.Event()
+
+    async def serve() -> None:
+        async with await Engine.open(database.dsn("client_login"), config) as engine:
+            server = uvicorn.Server(uvicorn.Config(engine.asgi, lifespan="off", log_level="critical"))
+            servers.append(server)
+            started.set()
+            await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    servers[0].should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture(params=["embedded", "remote"])
+async def db(request: pytest.FixtureRequest, engine: Engine, address: str) -> AsyncIterator[Postgrest]:
+    """The same client on the engine in process and over HTTP."""
+    if request.param == "embedded":
+        yield Postgrest(engine.bind(SERVICE), row_limit=20)
+        return
+    token = jwt.encode({"role": SERVICE.role}, JWT_SECRET, algorithm="HS256")
+    async with HttpxTransport(address, headers=(("authorization", f"Bearer {token}"),)) as transport:
+        yield Postgrest(transport, row_limit=20)
 
 
 async def test_values_are_exact_both_ways(db: Postgrest) -> None:
@@ -250,6 +298,8 @@ async def test_q4_writes_that_touch_too_much_are_undone(db: Postgrest) -> None:
     with pytest.raises(ConflictError) as above:
         await db.table("attempts").delete().where(id__gt=0).max_affected(1).run()
     assert above.value.code == "storage.max_affected"
+    with pytest.raises(ConflictError):
+        await users.update({"name": "X"}).where(team_id=1).one_or_none()
     assert len(await users.update({"name": "X"}, everywhere=True).dry_run().all()) == 3
     assert await users.where(name="X").count() == 0
     assert await db.table("attempts").select().count() == 4
@@ -263,6 +313,10 @@ async def test_nothing_stops_at_the_servers_row_limit(db: Postgrest) -> None:
     assert cut.value.code == "storage.rows_cut"
     assert [number.n async for number in numbers.select().each(Number, key="n", size=50)] == list(range(1, 58))
     assert [number.n async for number in numbers.order("-n").each(Number, size=7, by_offset=True)] == list(range(57, 0, -1))
+    with pytest.raises(LimitError) as cut_call:
+        await db.rpc("all_numbers").all(Number)
+    assert cut_call.value.code == "storage.rows_cut"
+    assert len(await db.rpc("all_numbers").limit(20, offset=40).all(Number)) == 17
     page = await numbers.order("n").limit(5, offset=10).page(Number)
     assert ([number.n for number in page.rows], page.total) == ([11, 12, 13, 14, 15], 57)
 
@@ -339,3 +393,57 @@ async def test_many_rows_are_inserted_and_found_again(db: Postgrest) -> None:
     )
     found = [row async for row in users.select("id").where(id__gte=10_000).each(size=20)]
     assert len(found) == 1500
+
+
+class NodeProxy:
+    """InsForge's faults before the engine: own paths, `key[]` for repeated keys, JSON through doubles, no headers on errors."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        path, _, query = request.url.partition("?")
+        assert path.startswith("/api/database/")
+        path = path.removeprefix("/api/database/").removeprefix("records")
+        path = path if path.startswith("/") else f"/{path}"
+        pairs = parse_qsl(query, keep_blank_values=True)
+        counts = Counter(key for key, _ in pairs)
+        broken = urlencode([(f"{key}[]" if counts[key] > 1 else key, value) for key, value in pairs])
+        body = self._reencode(request.body) if isinstance(request.body, bytes) and request.body else b""
+        answer = await self.inner.send(attrs.evolve(request, url=f"{path}?{broken}", body=body))
+        empty = b"null" if path.startswith("/rpc/") else b"[]"
+        headers = answer.headers if answer.status < 400 else ()
+        content = self._reencode(answer.body) if answer.body else b"" if request.method == "HEAD" else empty
+        return HttpResponse(status=200 if answer.status == 204 else answer.status, headers=headers, body=content)
+
+    def stream(self, request: HttpRequest) -> Any:
+        raise AssertionError("nothing streams here")
+
+    @staticmethod
+    def _reencode(body: bytes) -> bytes:
+        def read(digits: str) -> float:
+            number = float(digits)
+            return int(number) if number.is_integer() else number
+
+        return json.dumps(json.loads(body, parse_int=read, parse_float=read)).encode()
+
+
+async def test_insforge_keeps_its_faults_to_itself(engine: Engine) -> None:
+    """Through a proxy with InsForge's faults the client still filters twice on a column, keeps wide ids and types its errors."""
+    db = Postgrest(NodeProxy(engine.bind(SERVICE)), dialect="insforge", row_limit=20)
+    users = db.table("users")
+    wide = 2**60 + 1
+    await users.insert([{"id": wide, "name": "eq.Ada"}, {"id": wide + 2, "name": "in.(1,2)"}]).run()
+    rows = await users.select("id::text", "name").where(id__gte=wide, id__lt=wide + 2).all(WideUser)
+    assert rows == [WideUser(wide, "eq.Ada")]
+    twice = (any_of(col("name").eq("in.(1,2)")), any_of(col("id").gt(wide)))
+    assert await users.select("id::text", "name").where(*twice).one(WideUser) == WideUser(wide + 2, "in.(1,2)")
+    assert await users.update({"name": "X"}).where(id__gte=wide, id__lte=wide).count() == 1
+    assert await users.where(id__gte=1, id__lte=3).count() == 3
+    assert await db.rpc("add", a=1, b=2) == 3
+    assert await db.rpc("nothing") is None
+    inner = embed("attempts", "score", where=[col("score").gte(50), col("score").lt(80)], order=["score"])
+    assert (await users.select("id", inner).where(id=1).one())["attempts"] == [{"score": 70}]
+    with pytest.raises(ConflictError) as caught:
+        await users.insert({"id": 1}).run()
+    assert caught.value.code == "storage.constraint.unique"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dealquest.errors import ConflictError, InputError, LimitError
+from dealquest.errors import ConflictError, InputError, LimitError, PeerGarbledError
 from dealquest.storage import Postgrest, embed
 from dealquest.storage.postgrest.bulk import pack_rows
-from dealquest.testing import FrozenClock, ScriptedTransport, Step, answer_json
+from dealquest.testing import FrozenClock, ScriptedTransport, Step, answer_bytes, answer_json
 from dealquest.wire import HttpRequest
 
 
@@ -105,7 +105,22 @@ async def test_a_list_longer_than_a_url_is_asked_in_parts() -> None:
     assert all(len(request.url) <= 8000 for request in wire.requests)
 
 
-@pytest.mark.parametrize("way", ["order", "limit", "aggregate", "delete"])
+async def test_a_key_that_a_proxy_rounds_is_refused() -> None:
+    """Through InsForge's proxy a wide key arrives rounded, and the next page would start elsewhere."""
+    db, _ = client(answer_json([{"id": 2**60}]), dialect="insforge")
+    with pytest.raises(InputError) as caught:
+        _ = [row async for row in db.table("items").select().each(size=1)]
+    assert caught.value.code == "storage.paging"
+
+
+async def test_a_page_that_is_no_json_is_the_peers_fault() -> None:
+    """Garbage in the middle of paging is the same typed error as elsewhere."""
+    db, _ = client(answer_bytes(b"<html>"))
+    with pytest.raises(PeerGarbledError):
+        _ = [row async for row in db.table("items").select().each()]
+
+
+@pytest.mark.parametrize("way", ["order", "limit", "aggregate", "delete", "text"])
 async def test_a_long_list_that_cannot_be_cut_is_said(way: str) -> None:
     """Where parts would not add up to the whole, the client says so instead of sending what no server takes."""
     db, wire = client(answer_json([]))
@@ -114,6 +129,7 @@ async def test_a_long_list_that_cannot_be_cut_is_said(way: str) -> None:
         "order": query.order("id").all(),
         "limit": query.limit(3).all(),
         "aggregate": query.select("n.sum()", embed("x", "n.max()", spread=True)).all(),
+        "text": db.table("items").where(name="x" * 9000).all(),
         "delete": db.table("items").delete().where(id__in=range(9000)).run(),
     }
     for name, call in sent.items():

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from dealquest.errors import ConflictError, DealQuestError, LimitError, PeerUnavailableError, UnknownOutcomeError
+from dealquest.errors import ConflictError, DealQuestError, LimitError, PeerGarbledError, PeerUnavailableError, UnknownOutcomeError
 from dealquest.storage import Postgrest
 from dealquest.storage.postgrest.answers import read_error
 from dealquest.storage.postgrest.retry import is_fate_known
@@ -13,6 +13,7 @@ from dealquest.wire import HttpResponse
 
 UNREACHED = answer_json({"code": "PGRST000", "message": "no database"}, status=503)
 ROLLED_BACK = answer_json({"code": "40001", "message": "serialization"}, status=500)
+STALE = PeerGarbledError("The server broke off.", code="wire.garbled", retryable=True)
 LIMITED = answer_bytes(b"Too many", status=429, content_type="text/plain")
 GATEWAY = answer_bytes(b"<html>", status=502)
 DONE = answer_json([{"id": 1}], status=201)
@@ -48,7 +49,7 @@ async def run(verb: Verb, *script: Any) -> tuple[Any, ScriptedTransport, FrozenC
 
 
 @pytest.mark.parametrize("verb", ["read", "upsert", "keyed call"])
-@pytest.mark.parametrize("trouble", [fail("wire.broken"), fail("wire.connect"), GATEWAY, UNREACHED, ROLLED_BACK])
+@pytest.mark.parametrize("trouble", [fail("wire.broken"), STALE, fail("wire.connect"), GATEWAY, UNREACHED, ROLLED_BACK])
 async def test_p2_what_may_be_repeated_is_repeated(verb: Verb, trouble: Any) -> None:
     """Reads, and writes with a unique key, outlive a passing failure."""
     outcome, wire, _ = await run(verb, trouble, trouble, DONE)
@@ -72,6 +73,7 @@ async def test_p2_a_write_that_certainly_did_nothing_is_sent_again(verb: Verb, t
     "trouble",
     [
         fail("wire.broken"),
+        STALE,
         fail("wire.timeout"),
         GATEWAY,
         answer_bytes(b"", status=504),
@@ -137,7 +139,7 @@ async def test_the_deadline_covers_every_attempt() -> None:
     assert wire.requests[1].timeout_s == pytest.approx(5 - sum(clock.slept))
 
 
-@pytest.mark.parametrize("code", ["57014", "XX000", "58030", "40003", "PGRST001", "08006"])
+@pytest.mark.parametrize("code", ["57014", "XX000", "58030", "40003", "PGRST001", "PGRST112", "08006"])
 def test_a_timeout_of_a_statement_is_a_known_fate_and_a_broken_backend_is_not(code: str) -> None:
     """A cancelled statement was rolled back; a crash or a lost connection may come after the commit."""
     said = HttpResponse(status=500, body=b'{"code":"%s","message":"m"}' % code.encode())

@@ -150,15 +150,14 @@ def test_a_rate_outside_of_its_range_is_refused() -> None:
 def test_model_calls_roll_up_once(captured_traces: CapturedTraces) -> None:
     """Tokens and cost are summed over model calls only, with their source; an agent's own totals do not count twice."""
     user = Principal(role="authenticated", subject="u-1", claims={"telegram_id": 77})
-    with trace("train", user=user):
-        with span("agent", kind="agent") as agent:
-            for _ in range(2):
-                with llm_span("m-1", provider="openai", **{names.ATTEMPTS: 2}) as call:
-                    call.mark_first_content()
-                    call.record_usage(
-                        Usage(input_tokens=100, output_tokens=20, cached_tokens=60), cost_usd=Decimal("0.0012"), price_table="2026-11"
-                    )
-            agent.set(names.INPUT_TOKENS, 200)
+    with trace("train", user=user), span("agent", kind="agent") as agent:
+        for _ in range(2):
+            with llm_span("m-1", provider="openai", **{names.ATTEMPTS: 2}) as call:
+                call.mark_first_content()
+                call.record_usage(
+                    Usage(input_tokens=100, output_tokens=20, cached_tokens=60), cost_usd=Decimal("0.0012"), price_table="2026-11"
+                )
+        agent.set(names.INPUT_TOKENS, 200)
     row = captured_traces.traces[0].row
     assert row is not None
     assert (row.user_id, row.telegram_id, row.llm_calls, row.span_count) == ("u-1", 77, 2, 4)

@@ -189,7 +189,8 @@ from dealquest.tracing.records import Record, encode_line
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 warned = []
 now = [0.0]
-log = Log(["a"], folder=Path(sys.argv[1]), ring_bytes=1 << 22, fsync=False, monotonic=lambda: now[0], warn=lambda reason, text: warned.append(reason))
+warn = lambda reason, text: warned.append(reason)
+log = Log(["a"], folder=Path(sys.argv[1]), ring_bytes=1 << 22, fsync=False, monotonic=lambda: now[0], warn=warn)
 line = lambda number: encode_line(Record("s", b'{"span_id":"%036d"}' % number))
 for start in range(0, 2000, 50):
     now[0] += 1.0
@@ -285,7 +286,7 @@ def test_limits_of_open_files_are_survived(tmp_path: Path) -> None:
     """With no file handle left the lines wait in memory, and go to disk later."""
     log = open_log(tmp_path / "own")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(int(name) for name in os.listdir("/proc/self/fd"))
+    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
     resource.setrlimit(resource.RLIMIT_NOFILE, (used // 2, hard))
     try:
         log.append(lines(5))

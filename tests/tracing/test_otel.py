@@ -1,5 +1,7 @@
 """In step with OpenTelemetry: its spans nest in ours, ours in its own, and no global is set."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from opentelemetry import trace as otel_trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -21,9 +23,9 @@ def open_both() -> tuple[CapturedTraces, InMemorySpanExporter, otel_trace.Tracer
 def test_spans_nest_both_ways() -> None:
     """Ours in theirs in ours in theirs: one trace, each under the one around it."""
     ours, theirs, host = open_both()
-    with installed_tracer(Tracer(ours, otel=True)):
-        with host.start_as_current_span("request"), trace("run"), host.start_as_current_span("http"), span("step"):
-            assert otel_trace.get_current_span().get_span_context().is_valid
+    theirs_around, theirs_inside = host.start_as_current_span("request"), host.start_as_current_span("http")
+    with installed_tracer(Tracer(ours, otel=True)), theirs_around, trace("run"), theirs_inside, span("step"):
+        assert otel_trace.get_current_span().get_span_context().is_valid
     request, http = sorted(theirs.get_finished_spans(), key=lambda found: found.start_time or 0)
     run, step = ours.span("run"), ours.span("step")
     assert request.context is not None
@@ -43,7 +45,7 @@ async def test_streams_keep_step_without_a_detach_error(caplog: pytest.LogCaptur
     ours, theirs, host = open_both()
 
     @traced_span("stream")
-    async def stream():  # type: ignore[no-untyped-def]  # inferred
+    async def stream() -> AsyncIterator[int]:
         for number in range(2):
             with host.start_as_current_span(f"inside {number}"):
                 pass

@@ -53,12 +53,11 @@ def test_g1_no_secret_in_any_part_of_a_row(secret: str) -> None:
     def call(argument: object, *, options: object) -> object:
         return {"echo": [argument, options]}
 
-    with installed_tracer(Tracer(recorder, capture="content", keep_stacks=True)):
-        with trace(f"run {text}", note=text):
-            with span(f"name {text}", **{f"key {text}": 1, "plain": text, "deep": {"a": [text, {"b": text}]}}):
-                call(text, options={"headers": [("authorization", "opaque"), ("x", text)]})
-            with pytest.raises(RuntimeError), span("fails"):
-                raise RuntimeError(text)
+    with installed_tracer(Tracer(recorder, capture="content", keep_stacks=True)), trace(f"run {text}", note=text):
+        with span(f"name {text}", **{f"key {text}": 1, "plain": text, "deep": {"a": [text, {"b": text}]}}):
+            call(text, options={"headers": [("authorization", "opaque"), ("x", text)]})
+        with pytest.raises(RuntimeError), span("fails"):
+            raise RuntimeError(text)
     assert len(recorder.spans) == 4
     assert_clean(recorder)
     assert "[redacted: " in recorder.spans[1].span_name
@@ -81,7 +80,9 @@ def test_counts_of_tokens_stay() -> None:
     assert redactor.clean({"input_tokens": 5, "tokens": [1]}) == {"input_tokens": 5, "tokens": [1]}
 
 
-@pytest.mark.parametrize("text", ["a basic understanding of pricing", "the token economy", "key insight: listen first", "11:30-12:00 meeting"])
+@pytest.mark.parametrize(
+    "text", ["a basic understanding of pricing", "the token economy", "key insight: listen first", "11:30-12:00 meeting"]
+)
 def test_prose_stays(text: str) -> None:
     """Ordinary sentences are not mistaken for secrets."""
     assert Redactor().clean_text(text) == text
@@ -94,12 +95,16 @@ def test_g1_redaction_comes_before_truncation() -> None:
         for offset in range(0, 60, 7):
             with span("step") as step:
                 step.set_input("x" * (8 * 1024 - offset) + " sk-proj-abcdEFGH1234abcdEFGH1234 " + "y" * 20_000)
+            with span("n" * (200 - offset % 30) + " sk-proj-abcdEFGH1234abcdEFGH1234 " + "m" * 5000):
+                pass
             with pytest.raises(ValueError, match="x"), span("fails"):
                 raise ValueError("x" * (2000 - offset) + " sk-proj-abcdEFGH1234abcdEFGH1234 " + "y" * 9000)
     for record in recorder.records:
         assert b"abcdEFGH" not in record.body
         assert b"sk-proj" not in record.body
         assert len(record.body) < 32 * 1024
+    assert max(len(row.span_name) for row in recorder.spans) <= 201
+    assert max(len(row.error or "") for row in recorder.spans) <= 2001
 
 
 def test_v4_a_captured_secret_value_shows_a_mask(captured_traces: CapturedTraces) -> None:
@@ -166,7 +171,9 @@ def test_hostile_text_is_cleaned_in_time(text: str) -> None:
     assert time.process_time() - start < 0.5
 
 
-@pytest.mark.parametrize("text", ["a-" * 50_000, "://" * 30_000, "eyJ" * 30_000, "token " * 20_000, "1" * 100_000, "-----BEGIN " * 9000, "bearer " * 9000])
+@pytest.mark.parametrize(
+    "text", ["a-" * 50_000, "://" * 30_000, "eyJ" * 30_000, "token " * 20_000, "1" * 100_000, "-----BEGIN " * 9000, "bearer " * 9000]
+)
 def test_long_hostile_text_is_cleaned_in_time(text: str) -> None:
     """The patterns are linear: 100 kB of near misses stay far below a second."""
     start = time.process_time()
@@ -213,11 +220,27 @@ def test_shapes_hold_no_content() -> None:
     assert describe_shape(None) == "None"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**80, -(2**70), "\ud800", "nul\x00nul", {1: "x"}, {"a": object()}, b"x", {"s": {1, 2}}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        2**80,
+        -(2**70),
+        "\ud800",
+        "nul\x00nul",
+        r"a literal \u0000",
+        "\x00" + "long" * 9000,
+        {1: "x"},
+        {"a": object()},
+        b"x",
+        {"s": {1, 2}},
+    ],
+)
 def test_odd_values_never_cost_a_span(captured_traces: CapturedTraces, value: object) -> None:
     """Values that JSON or PostgreSQL cannot hold are mended, not refused."""
     with span("odd", value=value):
         pass
-    body = captured_traces.records[1].body
-    assert json.loads(body)["span_name"] == "odd"
-    assert b"\\u0000" not in body
+    row = json.loads(captured_traces.records[1].body)
+    assert row["span_name"] == "odd"
+    assert "\x00" not in str(row["attributes"]["value"])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from dealquest.testing.trace_sinks import MoodySink, away, emit_spans, make_records
 
+from dealquest.testing.trace_sinks import MoodySink, away, emit_spans, make_records
 from dealquest.tracing import (
     Accepted,
     Collector,
@@ -193,9 +193,7 @@ def test_a_sink_that_raises_ends_nothing() -> None:
 def test_dead_letters_stand_in_a_file_and_replay(tmp_path: Path) -> None:
     """A refused row is kept with its reason, readable as rows, and a repaired sink takes it."""
     sink = MoodySink()
-    sink.mood = lambda records: (
-        Refused("HTTP 400 22P02") if any(b'"number":7' in record.body for record in records) else Accepted()
-    )
+    sink.mood = lambda records: Refused("HTTP 400 22P02") if any(b'"number":7' in record.body for record in records) else Accepted()
     with Collector([sink], spool=tmp_path, limits=FAST) as collector, installed_tracer(Tracer(collector)):
         emit_spans(20)
         assert collector.flush(10) == {}

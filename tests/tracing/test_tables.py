@@ -115,14 +115,21 @@ def test_the_service_neither_changes_nor_deletes_spans(database: Any) -> None:
         old, new = datetime.now(UTC) - timedelta(days=40), datetime.now(UTC)
         for number, at in enumerate((old, new)):
             connection.execute(
-                "insert into public.pipeline_spans (span_id, trace_id, span_name, status, start_time, end_time, start_ns, duration_ms, success)"
+                "insert into public.pipeline_spans (span_id, trace_id, span_name, status,"
+                " start_time, end_time, start_ns, duration_ms, success)"
                 " values (%s, %s, 'x', 'ok', %s, %s, 1, 1, true)",
                 (UUID(int=number), UUID(int=number), at, at),
             )
-        connection.execute("insert into public.pipeline_traces (trace_id, pipeline_name, start_time) values (%s, 'x', %s)", (UUID(int=0), old))
+        connection.execute(
+            "insert into public.pipeline_traces (trace_id, pipeline_name, start_time) values (%s, 'x', %s)", (UUID(int=0), old)
+        )
         connection.commit()
         connection.execute("set role project_admin")
-        for statement in ("update public.pipeline_spans set span_name = 'y'", "delete from public.pipeline_spans", "delete from public.pipeline_traces"):
+        for statement in (
+            "update public.pipeline_spans set span_name = 'y'",
+            "delete from public.pipeline_spans",
+            "delete from public.pipeline_traces",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(statement)  # type: ignore[call-overload]  # constants
         gone = connection.execute("select public.delete_pipeline_traces_before(%s)", (new - timedelta(days=30),)).fetchone()

@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from dealquest.errors import DealQuestError, LimitError, PeerRefusedError, PeerUnavailableError, UnknownOutcomeError
+from dealquest.errors import DealQuestError, InputError, LimitError, PeerRefusedError, PeerUnavailableError, UnknownOutcomeError
 from dealquest.testing import (
     Arrival,
     AssemblyAIServer,
@@ -97,10 +97,10 @@ async def test_a_failed_job_inside_a_200_carries_its_id(server: AssemblyAIServer
 
 async def test_what_the_deadline_interrupts_another_client_resumes(server: AssemblyAIServer) -> None:
     """The id in the error is all another process needs; the sound is not sent again and no second job is begun."""
-    server.script = JobScript(processing_s=0.8)
+    server.script = JobScript(processing_s=1.4)
     async with open_speech(server) as speech:
         with pytest.raises(LimitError) as caught:
-            await speech.transcribe(VOICE, deadline_s=0.5)
+            await speech.transcribe(VOICE, deadline_s=1.0)
     assert caught.value.reference is not None
     async with open_speech(server) as other:
         transcript = await other.resume(caught.value.reference)
@@ -114,7 +114,7 @@ async def test_a_job_that_waits_for_its_turn_is_told_apart(server: AssemblyAISer
     heard: list[Progress] = []
     async with open_speech(server) as speech:
         with pytest.raises(LimitError) as caught:
-            await speech.transcribe(VOICE, deadline_s=0.5, on_progress=heard.append)
+            await speech.transcribe(VOICE, deadline_s=1.2, on_progress=heard.append)
     assert caught.value.code == "transcription.queued"
     assert heard[-1].stage == "queued"
 
@@ -248,3 +248,14 @@ async def test_an_upload_that_hangs_ends_at_the_deadline() -> None:
         await speech.transcribe(VOICE, deadline_s=7)
     assert clock.monotonic() == pytest.approx(7.0, abs=0.001)
     assert caught.value.code == "transcription.deadline"
+
+
+async def test_submitting_has_a_deadline_too() -> None:
+    """Handing a sound over ends in time, and a client without a model is never made."""
+    clock = FrozenClock()
+    transport = ScriptedTransport(answer_json({"upload_url": "https://cdn.example/x"}), Step(before=(Hang(),)), timer=clock)
+    with pytest.raises(UnknownOutcomeError):
+        await AssemblyAITranscriber(Secret("k" * 20), transport=transport, timer=clock).submit(VOICE, deadline_s=5)
+    assert clock.monotonic() == pytest.approx(5, abs=0.001)
+    with pytest.raises(InputError):
+        AssemblyAITranscriber(Secret("k" * 20), speech_models=())

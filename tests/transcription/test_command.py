@@ -60,8 +60,8 @@ def test_several_transcripts_become_files_in_a_folder(server: AssemblyAIServer, 
 
 def test_what_took_too_long_is_resumed(server: AssemblyAIServer) -> None:
     """The deadline's line says how to go on, and that works."""
-    server.script = JobScript(processing_s=1.2)
-    late = run(server, str(VOICE), "--deadline-s", "0.5")
+    server.script = JobScript(processing_s=3.0)
+    late = run(server, str(VOICE), "--deadline-s", "2")
     assert late.returncode == 1
     transcript_id = late.stderr.rpartition("--resume ")[2].strip()
     assert run(server, "--resume", transcript_id).stdout == "We could start next week.\n"

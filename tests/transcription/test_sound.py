@@ -187,3 +187,35 @@ def test_a_chained_or_foreign_stream_does_not_shorten_the_measure() -> None:
         other[at + 14 : at + 18] = b"\x01\x02\x03\x04"
         at += 4
     assert measure(VOICE + bytes(other)) == pytest.approx(VOICE_S, abs=0.01)
+
+
+def make_ogg_page(body: bytes, granule: int, serial: bytes = b"vorb") -> bytes:
+    lacing = [255] * (len(body) // 255) + [len(body) % 255]
+    return b"OggS\x00\x00" + granule.to_bytes(8, "little") + serial + bytes(8) + bytes([len(lacing), *lacing]) + body
+
+
+def test_vorbis_is_timed_at_its_own_rate() -> None:
+    """Vorbis counts samples at the rate it names, before sending and while sending."""
+    head = make_ogg_page(b"\x01vorbis" + bytes(4) + b"\x01" + (16000).to_bytes(4, "little") + bytes(14), 0)
+    sound = head + b"".join(make_ogg_page(bytes(4000), 16000 * second) for second in range(1, 6))
+    assert measure(sound) == pytest.approx(5)
+    meter = SoundMeter(sound[:HEAD_BYTES], SoundLimits(), longest_s=100)
+    feed_whole(meter, sound, list(range(0, len(sound), 37)))
+    assert meter.seen_s == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    "sound",
+    [
+        make_ogg_page(b"\x80theora" + bytes(30), 0),
+        make_ogg_page(b"\x01vorbis" + bytes(30), 0),
+        make_flac_head(0),
+        b"fLaC\x00",
+        b"RIFF\x00\x00\x00\x00WAVEjunk",
+        b"OggS",
+    ],
+    ids=["theora", "rate-0", "flac-unknown", "flac-short", "wav-short", "ogg-short"],
+)
+def test_a_length_that_is_not_told_is_unknown(sound: bytes) -> None:
+    """No container is guessed at: what it does not say is None, never zero and never a fault."""
+    assert measure(sound) is None

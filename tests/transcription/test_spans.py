@@ -3,6 +3,7 @@
 from decimal import Decimal
 from pathlib import Path
 
+import anyio
 import pytest
 
 from dealquest.errors import PeerRefusedError
@@ -49,6 +50,17 @@ async def test_g1_a_failed_call_names_its_job_and_no_secret() -> None:
     written = str([record.decode() for record in traces.records])
     assert KEY not in written
     assert "cdn." not in written
+
+
+async def test_a_call_that_was_left_names_its_job() -> None:
+    """A cancelled call leaves the id of the job that goes on in its span."""
+    with capture_traces() as traces, AssemblyAIServer(key=KEY, script=JobScript(processing_s=30)) as server:
+        async with AssemblyAITranscriber(Secret(KEY), base_url=server.base_url) as speech:
+            with anyio.move_on_after(1.0):
+                await speech.transcribe(VOICE)
+    [span] = traces.spans
+    assert span.status == "cancelled"
+    assert span.attributes[names.RESPONSE_ID] in server.jobs
 
 
 async def test_the_other_transcriber_is_traced_alike() -> None:

@@ -1,5 +1,6 @@
 """The OpenAI-compatible request and answer, byte for byte."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.parser import BytesParser
@@ -12,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dealquest.errors import DealQuestError, InputError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
-from dealquest.testing import WhisperServer
+from dealquest.errors import DealQuestError, InputError, LimitError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
+from dealquest.testing import FrozenClock, Hang, ScriptedTransport, Step, WhisperServer
 from dealquest.transcription import SoundLimits, WhisperTranscriber
 from dealquest.transcription.order import SpeechOrder, check_order
 from dealquest.transcription.source import open_sound
@@ -148,3 +149,21 @@ async def test_speakers_are_refused_before_sending() -> None:
                 await speech.transcribe(VOICE, speaker_labels=True)
     assert caught.value.code == "transcription.bad_option"
     assert server.requests == []
+
+
+@anyio_test
+async def test_a_server_that_hangs_costs_exactly_the_deadline() -> None:
+    """In frozen time the deadline is exact, also for sounds whose source itself never comes."""
+    clock = FrozenClock()
+    speech = WhisperTranscriber("http://127.0.0.1:9/v1", transport=ScriptedTransport(Step(before=(Hang(),)), timer=clock), timer=clock)
+    with pytest.raises(LimitError) as caught:
+        await speech.transcribe(VOICE, deadline_s=5)
+    assert (caught.value.code, clock.monotonic()) == ("transcription.deadline", pytest.approx(5, abs=0.001))
+
+    async def never() -> AsyncIterator[bytes]:
+        await clock.sleep(3600)
+        yield b""
+
+    with pytest.raises(LimitError):
+        await speech.transcribe(never(), deadline_s=5)
+    assert clock.monotonic() == pytest.approx(10, abs=0.001)

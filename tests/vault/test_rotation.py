@@ -118,7 +118,7 @@ def test_tokens_stay_out_of_reprs() -> None:
 
 def test_v5_killed_half_way_and_run_again(tmp_path: Path) -> None:
     """Killed three times at random moments, every row opens with both keys each time; a last run finishes."""
-    owners = [f"{number:04}" for number in range(60)]
+    owners = [f"{number:04}" for number in range(90)]
     for owner in owners:
         (tmp_path / owner).write_text(sealed(owner))
     worker = [sys.executable, str(Path(__file__).parent / "rotation_worker.py"), str(tmp_path), f"{NEW.reveal()},{OLD.reveal()}"]
@@ -126,7 +126,7 @@ def test_v5_killed_half_way_and_run_again(tmp_path: Path) -> None:
     done = 0
     for _ in range(3):
         target = done + chance.randint(5, 15)
-        process = subprocess.Popen([*worker, "0.01"], stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([*worker, "0.03"], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while sum(BOTH.is_current((tmp_path / owner).read_text()) for owner in owners) < target:
             assert time.monotonic() < deadline, "the worker does not work"

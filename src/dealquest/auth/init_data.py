@@ -156,13 +156,13 @@ def verify_login_widget(raw: str, bots: Sequence[BotKey], *, now: datetime, max_
     fields = _decode(raw)
     digest = _digest(fields)
     if digest is None:
-        raise _denied("auth.init_data.unsigned", "the login has no hash; pass the query exactly as Telegram sent it")
+        raise DeniedError("the login has no hash; pass the query exactly as Telegram sent it", code="auth.init_data.unsigned")
     message = _check_string(fields)
     for bot in bots:
         if bot.signed_login(message, digest):
             break
     else:
-        raise _denied("auth.init_data.forged", "the login was not signed for this bot, or was changed")
+        raise DeniedError("the login was not signed for this bot, or was changed", code="auth.init_data.forged")
     auth_date = _check_freshness(fields, now, max_age_s, max_skew_s)
     proof, _ = fields.pop("hash"), fields.pop("auth_date")
     values: dict[str, Json] = dict(fields)
@@ -181,17 +181,17 @@ def read_tma_header(value: str | None) -> str:
     """
     scheme, _, raw = (value or "").partition(" ")
     if scheme.lower() != "tma" or not raw or raw != raw.strip():
-        raise _denied("auth.init_data.header", "send initData as `Authorization: tma <initData>`")
+        raise DeniedError("send initData as `Authorization: tma <initData>`", code="auth.init_data.header")
     return raw
 
 
 def _decode(raw: str) -> dict[str, str]:
     """Rules 1 to 3: names to texts, decoded once."""
     if len(raw) > MAX_CHARACTERS or raw.count("&") >= MAX_FIELDS:
-        raise _denied("auth.init_data.too_large", f"initData has at most {MAX_CHARACTERS} characters and {MAX_FIELDS} fields")
+        raise DeniedError(f"initData has at most {MAX_CHARACTERS} characters and {MAX_FIELDS} fields", code="auth.init_data.too_large")
     if _QUERY.fullmatch(raw) is None:
-        raise _denied(
-            "auth.init_data.malformed", "this is not initData as Telegram writes it; pass the raw string, neither decoded nor rebuilt"
+        raise DeniedError(
+            "this is not initData as Telegram writes it; pass the raw string, neither decoded nor rebuilt", code="auth.init_data.malformed"
         )
     # Percent escapes become quoted-printable ones, which the standard library decodes in C. "&" becomes a line
     # feed; no other can appear, since the pattern lets no control character through.
@@ -199,11 +199,11 @@ def _decode(raw: str) -> dict[str, str]:
     try:
         text = binascii.a2b_qp(encoded).decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise _denied("auth.init_data.malformed", "initData is not UTF-8") from exc
+        raise DeniedError("initData is not UTF-8", code="auth.init_data.malformed") from exc
     pairs = [line.split("=", 1) for line in text.split("\n")]
     fields: dict[str, str] = dict(pairs)  # the pattern gives every line its "="
     if len(fields) != len(pairs):
-        raise _denied("auth.init_data.duplicate", "initData names a field twice")
+        raise DeniedError("initData names a field twice", code="auth.init_data.duplicate")
     return fields
 
 
@@ -213,7 +213,7 @@ def _digest(fields: Mapping[str, str]) -> bytes | None:
     if text is None:
         return None
     if _HASH.fullmatch(text) is None:
-        raise _denied("auth.init_data.malformed", "hash is not 64 lower-case hex digits")
+        raise DeniedError("hash is not 64 lower-case hex digits", code="auth.init_data.malformed")
     return bytes.fromhex(text)
 
 
@@ -226,25 +226,25 @@ def _check_string(fields: Mapping[str, str], *, third_party: bool = False) -> by
 def _find_signer(fields: Mapping[str, str], digest: bytes | None, bots: Sequence[Bot]) -> tuple[int, str]:
     """Rule 5: the bot's id and the proof that held."""
     by_token = [bot for bot in bots if isinstance(bot, BotKey)]
-    # A bot whose token is known is proven by it alone: with two proofs a replayed string would have two names.
-    known = {bot.bot_id for bot in by_token}
-    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey) and bot.bot_id not in known] if fields.get("signature") else []
     if digest is not None and by_token:
         message = _check_string(fields)
         for bot in by_token:
             if bot.signed_mini_app(message, digest):
                 return bot.bot_id, fields["hash"]
-    elif not by_id:
-        raise _denied("auth.init_data.unsigned", "initData lacks its hash or signature; pass the raw string, not initDataUnsafe")
+    # A bot whose token is known is proven by it alone: with two proofs a replayed string would have two names.
+    known = {bot.bot_id for bot in by_token}
+    by_id = [bot for bot in bots if isinstance(bot, BotPublicKey) and bot.bot_id not in known] if fields.get("signature") else []
     if by_id:
         if _SIGNATURE.fullmatch(fields["signature"]) is None:
-            raise _denied("auth.init_data.malformed", "signature is not 64 bytes in base64url")
+            raise DeniedError("signature is not 64 bytes in base64url", code="auth.init_data.malformed")
         signature = base64.urlsafe_b64decode(fields["signature"] + "==")
         message = _check_string(fields, third_party=True)
         for third_party in by_id:
             if third_party.signed_mini_app(message, signature):
                 return third_party.bot_id, fields["signature"]
-    raise _denied("auth.init_data.forged", "initData was not signed for this bot, or was changed")
+    if not by_id and (digest is None or not by_token):
+        raise DeniedError("initData lacks its hash or signature; pass the raw string, not initDataUnsafe", code="auth.init_data.unsigned")
+    raise DeniedError("initData was not signed for this bot, or was changed", code="auth.init_data.forged")
 
 
 def _check_freshness(fields: Mapping[str, str], now: datetime, max_age_s: float, max_skew_s: float) -> datetime:
@@ -253,26 +253,26 @@ def _check_freshness(fields: Mapping[str, str], now: datetime, max_age_s: float,
         raise InputError("now has no time zone; pass an aware datetime", code="auth.now.naive")
     text = fields.get("auth_date", "")
     if _INSTANT.fullmatch(text) is None:
-        raise _denied("auth.init_data.auth_date", "auth_date is missing or not a number of seconds")
+        raise DeniedError("auth_date is missing or not a number of seconds", code="auth.init_data.auth_date")
     age_s = now.timestamp() - int(text)
     if not age_s >= -max_skew_s:
-        raise _denied("auth.init_data.future", "auth_date lies in the future; set the clocks right")
+        raise DeniedError("auth_date lies in the future; set the clocks right", code="auth.init_data.future")
     if not age_s <= max_age_s:
-        raise _denied("auth.init_data.expired", "initData is too old; open the Mini App anew")
+        raise DeniedError("initData is too old; open the Mini App anew", code="auth.init_data.expired")
     return datetime.fromtimestamp(int(text), UTC)
 
 
 def _read(fields: dict[str, str], bot_id: int, proof: str, auth_date: datetime) -> InitData:
     """Rule 7."""
     if "user" not in fields:
-        raise _denied("auth.init_data.user", "initData names no user; open the Mini App from a button or a link of the bot")
+        raise DeniedError("initData names no user; open the Mini App from a button or a link of the bot", code="auth.init_data.user")
     fields.pop("hash", None)
     del fields["auth_date"]
     user = _read_user(_parse_object(fields.pop("user"), "auth.init_data.user"))
     receiver, chat = fields.pop("receiver", None), fields.pop("chat", None)
     seconds = fields.pop("can_send_after", None)
     if seconds is not None and _SECONDS.fullmatch(seconds) is None:
-        raise _denied("auth.init_data.content", "can_send_after is not a number of seconds")
+        raise DeniedError("can_send_after is not a number of seconds", code="auth.init_data.content")
     return InitData(
         bot_id=bot_id,
         user=user,
@@ -293,21 +293,21 @@ def _read(fields: dict[str, str], bot_id: int, proof: str, auth_date: datetime) 
 def _read_user(values: dict[str, Json]) -> TelegramUser:
     user = _read_person(values, "auth.init_data.user")
     if user.is_bot:
-        raise _denied("auth.init_data.user", "the user is a bot")
+        raise DeniedError("the user is a bot", code="auth.init_data.user")
     return user
 
 
 def _read_person(values: dict[str, Json], code: str) -> TelegramUser:
     known, extra = _split(values, _USER_TYPES, code)
     if not 0 < known.get("id", 0) <= MAX_ID:
-        raise _denied(code, "the user has no id that Telegram would give")
+        raise DeniedError("the user has no id that Telegram would give", code=code)
     return TelegramUser(**known, extra=extra)
 
 
 def _read_chat(values: dict[str, Json]) -> TelegramChat:
     known, extra = _split(values, _CHAT_TYPES, "auth.init_data.content")
     if not 0 < abs(known.get("id", 0)) <= MAX_ID or "type" not in known:
-        raise _denied("auth.init_data.content", "the chat has no id or type that Telegram would give")
+        raise DeniedError("the chat has no id or type that Telegram would give", code="auth.init_data.content")
     return TelegramChat(**known, extra=extra)
 
 
@@ -322,7 +322,7 @@ def _split(values: dict[str, Json], types: Mapping[str, type], code: str) -> tup
         elif type(value) is kind:
             known[name] = value
         elif value is not None:
-            raise _denied(code, f"{name} has the wrong type")
+            raise DeniedError(f"{name} has the wrong type", code=code)
     return known, MappingProxyType(extra) if extra else _NOTHING
 
 
@@ -330,13 +330,9 @@ def _parse_object(text: str, code: str) -> dict[str, Json]:
     try:
         return parse_object(text)
     except ValueError as exc:
-        raise _denied(code, "a nested value is not one strict JSON object") from exc
+        raise DeniedError("a nested value is not one strict JSON object", code=code) from exc
 
 
 def _require_bots(bots: Sequence[Bot]) -> None:
     if not bots:
         raise SettingsError("no bot is set; give the key of at least one (TELEGRAM_BOT_TOKEN)", code="auth.bots.missing")
-
-
-def _denied(code: str, message: str) -> DeniedError:
-    return DeniedError(message, code=code)

@@ -170,9 +170,9 @@ class Tokens:
         claims = dict(proven.claims)
         role, telegram_id = claims.pop("role", None), claims.pop("telegram_id", None)
         if role not in ROLES:
-            raise _denied("auth.token.claims", "the token's role is not one of ours")
+            raise DeniedError("the token's role is not one of ours", code="auth.token.claims")
         if telegram_id is not None and type(telegram_id) is not int:
-            raise _denied("auth.token.claims", "the token's telegram_id is no number")
+            raise DeniedError("the token's telegram_id is no number", code="auth.token.claims")
         return Session(
             subject=proven.subject,
             role=role,
@@ -233,38 +233,38 @@ class Tokens:
         """
         match = _TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN_BYTES else None
         if match is None:
-            raise _denied("auth.token.malformed", "this is not a token in its canonical form; sign in again")
+            raise DeniedError("this is not a token in its canonical form; sign in again", code="auth.token.malformed")
         for key in self._keys[purpose]:
             if match[1] == key.header:
                 payload = key.open(token)
                 break
         else:
-            raise _denied("auth.token.header", "the token names a key or an algorithm that is not ours; sign in again")
+            raise DeniedError("the token names a key or an algorithm that is not ours; sign in again", code="auth.token.header")
         if payload is None:
-            raise _denied("auth.token.forged", "the token was not signed by us for this purpose, or was changed; sign in again")
+            raise DeniedError("the token was not signed by us for this purpose, or was changed; sign in again", code="auth.token.forged")
         return self._read(purpose, payload, _seconds(now))
 
     def _read(self, purpose: Purpose, payload: bytes, now_s: int) -> Token:
         try:
             claims = parse_object(payload.decode())
         except ValueError as exc:
-            raise _denied("auth.token.claims", "the token's claims are not one strict JSON object") from exc
+            raise DeniedError("the token's claims are not one strict JSON object", code="auth.token.claims") from exc
         expected = {"typ": purpose, "iss": self._issuer, "aud": self._audience}
         for name, text in expected.items():
             if claims.pop(name, None) != text:
-                raise _denied("auth.token.claims", f"the token's {name} is not ours")
+                raise DeniedError(f"the token's {name} is not ours", code="auth.token.claims")
         subject, token_id = claims.pop("sub", None), claims.pop("jti", None)
         if not _is_plain(subject) or not _is_plain(token_id):
-            raise _denied("auth.token.claims", "the token lacks its subject or id")
+            raise DeniedError("the token lacks its subject or id", code="auth.token.claims")
         issued, expires, not_before = claims.pop("iat", None), claims.pop("exp", None), claims.pop("nbf", 0)
         if type(issued) is not int or type(expires) is not int or type(not_before) is not int:
-            raise _denied("auth.token.claims", "the token's times are not whole seconds")
+            raise DeniedError("the token's times are not whole seconds", code="auth.token.claims")
         if max(issued, not_before) > now_s + self._leeway_s:
-            raise _denied("auth.token.future", "the token is not valid yet; set the clocks right")
+            raise DeniedError("the token is not valid yet; set the clocks right", code="auth.token.future")
         if not issued < expires <= issued + MAX_TTL_S[purpose]:
-            raise _denied("auth.token.claims", "the token lives longer than its purpose allows")
+            raise DeniedError("the token lives longer than its purpose allows", code="auth.token.claims")
         if now_s - self._leeway_s >= expires:
-            raise _denied("auth.token.expired", "the token is too old; sign in again")
+            raise DeniedError("the token is too old; sign in again", code="auth.token.expired")
         return Token(
             purpose=purpose,
             subject=str(subject),
@@ -315,7 +315,3 @@ def _seconds(now: datetime) -> int:
 
 def _unmintable(message: str) -> InputError:
     return InputError(message, code="auth.token.unmintable")
-
-
-def _denied(code: str, message: str) -> DeniedError:
-    return DeniedError(message, code=code)

@@ -20,3 +20,4 @@ app.command("dealquest.cli.db:app", name="db", help="The database: status, migra
 app.command("dealquest.cli.keys:app", name="keys", help="Encryption keys: make one, rotate the stored secrets.")
 app.command("dealquest.cli.scenarios:app", name="scenarios", help="Scenario packs: check a file.")
 app.command("dealquest.cli.transcribe:transcribe", name="transcribe", help="Turn sound files into text, subtitles or JSON.")
+app.command("dealquest.cli.traces:app", name="traces", help="Pipeline runs: list, show, follow, count, export, send again.")

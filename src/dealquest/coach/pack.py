@@ -123,11 +123,13 @@ class Lexicon:
         language: Language tag, such as `en`.
         phrases: Named groups of phrases; a signal refers to one as `@name`.
         wording: The scorer's own sentences, with `str.format` fields.
+        endings: What a word of a phrase may end in and still match.
     """
 
     language: str
     phrases: Mapping[str, tuple[str, ...]]
     wording: Mapping[str, str]
+    endings: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -172,6 +174,18 @@ class Scenario:
     def language(self) -> str:
         """Language tag, such as `en`."""
         return self.lexicon.language
+
+    def for_turns(self, turns: int) -> "Scenario":
+        """The same scenario for a role-play: limits of words and questions grow with the seller's turns.
+
+        Args:
+            turns: How often the seller spoke; the answer to score is these turns, joined by line breaks.
+        """
+        rubric = tuple(
+            attrs.evolve(criterion, signals=tuple(attrs.evolve(signal, most=signal.most * turns) for signal in criterion.signals))
+            for criterion in self.rubric
+        )
+        return attrs.evolve(self, rubric=rubric, max_words=self.max_words * turns)
 
 
 @attrs.frozen(kw_only=True)

@@ -3,13 +3,15 @@
 No file is opened here. The schema is described in docs/scenario-format.md.
 """
 
+import itertools
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import attrs
 
+from .file_table import FileTable
 from .pack import (
     Anchor,
     Anchors,
@@ -27,14 +29,12 @@ from .pack import (
     SignalKind,
     Track,
 )
+from .prose import split_words
 from .toml_lines import find_lines
 
 FORMAT = 1
 MAX_FILE_CHARS = 1_000_000
 
-_T = TypeVar("_T")
-_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_PHRASE = re.compile(r"(?:[^\W_]+(?:'[^\W_]+)*\*?|\.\.)(?: (?:[^\W_]+(?:'[^\W_]+)*\*?|\.\.))*")
 _SIGNAL_KEYS: Mapping[str, frozenset[str]] = {
     "says": frozenset({"any", "least", "within", "label", "points"}),
     "question": frozenset({"any", "least", "open", "within", "label", "points"}),
@@ -65,9 +65,10 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        """One line for a terminal."""
+        """One line for a terminal; a file's own text cannot send control codes to it."""
         where = ":".join(part for part in (self.file, str(self.line) if self.line else "") if part)
-        return ": ".join(part for part in (where, self.path, self.message) if part)
+        line = ": ".join(part for part in (where, self.path, self.message) if part)
+        return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in line)
 
 
 def read_pack(texts: Mapping[str, str], *, name: str, common: Mapping[str, Any]) -> tuple[Pack, list[Fault]]:
@@ -76,12 +77,12 @@ def read_pack(texts: Mapping[str, str], *, name: str, common: Mapping[str, Any])
     Args:
         texts: File name → TOML text, in reading order.
         name: The pack's name.
-        common: Tables `phrases`, `criteria` and `wording` that every pack of the language may use.
+        common: The language's common file: `phrases`, `criteria`, `wording`, `endings`.
 
     Returns:
         The pack, whole only where the list of faults is empty, and the faults in file order.
     """
-    documents: list[tuple[_Table, Mapping[str, int]]] = []
+    documents: list[tuple[FileTable, Mapping[str, int]]] = []
     faults: list[Fault] = []
     for file, text in texts.items():
         table, lines, broken = _parse(file, text)
@@ -101,7 +102,7 @@ def read_pack(texts: Mapping[str, str], *, name: str, common: Mapping[str, Any])
     return Pack(name=name, language=reader.language, tracks=tuple(reader.tracks), practice=tuple(reader.practice)), faults
 
 
-def _parse(file: str, text: str) -> tuple["_Table | None", Mapping[str, int], list[Fault]]:
+def _parse(file: str, text: str) -> tuple[FileTable | None, Mapping[str, int], list[Fault]]:
     if len(text) > MAX_FILE_CHARS:
         return None, {}, [Fault(file, 0, "", f"the file has {len(text)} characters; at most {MAX_FILE_CHARS} are read: split it")]
     try:
@@ -112,7 +113,7 @@ def _parse(file: str, text: str) -> tuple["_Table | None", Mapping[str, int], li
         return None, {}, [Fault(file, int(line.group(1)) if line else text.count("\n") + 1, "", f"not valid TOML: {exc}")]
     except RecursionError:
         return None, {}, [Fault(file, 0, "", "not valid TOML: nested too deeply")]
-    return _Table(data=data, path="", file=file, faults=[]), lines, []
+    return FileTable(data=data, path="", file=file, faults=[]), lines, []
 
 
 def _line_of(path: str, lines: Mapping[str, int]) -> int:
@@ -121,125 +122,21 @@ def _line_of(path: str, lines: Mapping[str, int]) -> int:
     return lines.get(path, 1)
 
 
-@attrs.define(kw_only=True)
-class _Table:
-    """One table of a file: each getter reports what is missing or wrong and returns something usable."""
-
-    data: Mapping[str, Any]
-    path: str
-    file: str
-    faults: list[tuple[str, str]]
-    known: set[str] = attrs.field(factory=set)
-
-    def place(self, key: str) -> str:
-        return f"{self.path}.{key}" if self.path else key
-
-    def fault(self, key: str, message: str) -> None:
-        self.faults.append((self.place(key) if key else self.path, message))
-
-    def get(self, key: str, kind: type[_T], article: str, default: _T | None = None) -> _T | None:
-        self.known.add(key)
-        if key not in self.data:
-            if default is None:
-                self.fault(key, f"missing; expected {article}")
-            return default
-        value = self.data[key]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            self.fault(key, f"expected {article}, found {_name_of(value)}")
-            return default
-        return value
-
-    def text(self, key: str, *, most: int, default: str | None = None) -> str:
-        value = self.get(key, str, "a text", default)
-        if value is None:
-            return ""
-        if not value.strip() and default is None:
-            self.fault(key, "the text is empty")
-        if len(value) > most:
-            self.fault(key, f"the text has {len(value)} characters; at most {most} are allowed")
-        return value.strip()
-
-    def number(self, key: str, *, least: int, most: int, default: int | None = None) -> int:
-        value = self.get(key, int, f"a whole number from {least} to {most}", default)
-        if value is None:
-            return least
-        if not least <= value <= most and value != default:
-            self.fault(key, f"{value} is outside {least} to {most}")
-        return value
-
-    def flag(self, key: str) -> bool:
-        return bool(self.get(key, bool, "true or false", default=False))
-
-    def identifier(self, key: str = "id") -> str:
-        value = self.text(key, most=32)
-        if value and not _ID.fullmatch(value):
-            self.fault(key, f"{value!r} is not an id: use a to z, 0 to 9, '_', '.', '-', beginning with a letter or a digit")
-        return value
-
-    def choice(self, key: str, options: tuple[str, ...]) -> Any:
-        value = self.text(key, most=32)
-        if value not in options:
-            if value:
-                self.fault(key, f"{value!r} is not known; one of: {', '.join(options)}")
-            return options[0]
-        return value
-
-    def texts(self, key: str, *, least: int, most: int) -> tuple[str, ...]:
-        values: list[Any] = self.get(key, list, "a list of texts", [] if least == 0 else None) or []
-        good = []
-        for index, value in enumerate(values):
-            if not isinstance(value, str) or not value.strip():
-                self.fault(f"{key}[{index}]", f"expected a text, found {_name_of(value)}")
-            elif len(value) > most:
-                self.fault(f"{key}[{index}]", f"the text has {len(value)} characters; at most {most} are allowed")
-            else:
-                good.append(value.strip())
-        if key in self.data and len(values) < least:
-            self.fault(key, f"at least {least} needed, found {len(values)}")
-        return tuple(good)
-
-    def table(self, key: str, default: Mapping[str, Any] | None = None) -> "_Table":
-        value: Any = self.get(key, dict, "a table", default)
-        return self.child(key, value or {})
-
-    def tables(self, key: str, *, least: int) -> list["_Table"]:
-        values: list[Any] = self.get(key, list, "a list of tables", [] if least == 0 else None) or []
-        if key in self.data and len(values) < least:
-            self.fault(key, f"at least {least} needed, found {len(values)}")
-        tables = []
-        for index, value in enumerate(values):
-            if isinstance(value, dict):
-                tables.append(self.child(f"{key}[{index}]", value))
-            else:
-                self.fault(f"{key}[{index}]", f"expected a table, found {_name_of(value)}")
-        return tables
-
-    def child(self, key: str, data: Mapping[str, Any]) -> "_Table":
-        return _Table(data=data, path=self.place(key), file=self.file, faults=self.faults)
-
-    def finish(self) -> None:
-        for key in self.data.keys() - self.known:
-            self.fault(key, f"unknown key; known here: {', '.join(sorted(self.known))}")
-
-
-def _name_of(value: object) -> str:
-    names = {str: "a text", bool: "true or false", int: "a whole number", float: "a decimal number", list: "a list", dict: "a table"}
-    return names.get(type(value), "a date or time")
-
-
 class _PackReader:
     """Reads the documents of one pack; ids are unique over all of them."""
 
     def __init__(self, common: Mapping[str, Any]) -> None:
         self.phrases: dict[str, tuple[str, ...]] = {key: tuple(value) for key, value in common["phrases"].items()}
         self.criteria: dict[str, Mapping[str, Any]] = dict(common["criteria"])
-        self.lexicon = Lexicon(language=common["language"], phrases=self.phrases, wording=common["wording"])
+        self.lexicon = Lexicon(
+            language=common["language"], phrases=self.phrases, wording=common["wording"], endings=tuple(common["endings"])
+        )
         self.language: str = common["language"]
         self.ids: dict[str, dict[str, str]] = {}
         self.tracks: list[Track] = []
         self.practice: list[Scenario] = []
 
-    def collect(self, document: _Table) -> None:
+    def collect(self, document: FileTable) -> None:
         """Take the shared phrases and criteria first: a file may use those of its neighbours."""
         groups = document.table("phrases", {})
         for key in groups.data:
@@ -248,7 +145,7 @@ class _PackReader:
         for key in criteria.data:
             self.criteria[key] = criteria.table(key).data
 
-    def read(self, document: _Table) -> None:
+    def read(self, document: FileTable) -> None:
         document.number("format", least=FORMAT, most=FORMAT)
         language = document.text("language", most=16)
         if language and language != self.language:
@@ -259,18 +156,18 @@ class _PackReader:
         self.practice += [self.scenario(table) for table in document.tables("scenarios", least=0)]
         document.finish()
 
-    def check_not_empty(self, documents: list[_Table]) -> None:
+    def check_not_empty(self, documents: list[FileTable]) -> None:
         if documents and not self.tracks and not self.practice and not any(document.faults for document in documents):
             documents[0].fault("", "the pack holds no [[tracks]] and no [[scenarios]]")
 
-    def unique(self, table: _Table, family: str, value: str, key: str = "id") -> None:
+    def unique(self, table: FileTable, family: str, value: str, key: str = "id") -> None:
         seen = self.ids.setdefault(family, {})
         if value in seen:
             table.fault(key, f"{value!r} is already the id of {seen[value]}")
         elif value:
             seen[value] = table.path
 
-    def track(self, table: _Table) -> Track:
+    def track(self, table: FileTable) -> Track:
         track_id = table.identifier()
         self.unique(table, "track", track_id)
         track = Track(
@@ -282,7 +179,7 @@ class _PackReader:
         table.finish()
         return track
 
-    def level(self, table: _Table, track_id: str) -> Level:
+    def level(self, table: FileTable, track_id: str) -> Level:
         level_id = table.identifier()
         self.unique(table, "level", level_id)
         lesson = table.table("lesson")
@@ -300,7 +197,7 @@ class _PackReader:
         table.finish()
         return level
 
-    def scenario(self, table: _Table, category: str | None = None) -> Scenario:
+    def scenario(self, table: FileTable, category: str | None = None) -> Scenario:
         scenario_id = table.identifier()
         self.unique(table, "scenario", scenario_id)
         scenario = Scenario(
@@ -323,7 +220,7 @@ class _PackReader:
         table.finish()
         return scenario
 
-    def persona(self, table: _Table) -> Persona:
+    def persona(self, table: FileTable) -> Persona:
         persona = Persona(
             name=table.text("name", most=60),
             role=table.text("role", most=80),
@@ -338,7 +235,7 @@ class _PackReader:
         table.finish()
         return persona
 
-    def anchors(self, table: _Table) -> Anchors:
+    def anchors(self, table: FileTable) -> Anchors:
         found = {key: self.anchor(table.table(key)) for key in ("weak", "fair", "strong")}
         anchors = Anchors(weak=found["weak"], fair=found["fair"], strong=found["strong"])
         if found.keys() <= table.data.keys() and not anchors.weak.points < anchors.fair.points < anchors.strong.points:
@@ -347,12 +244,12 @@ class _PackReader:
         table.finish()
         return anchors
 
-    def anchor(self, table: _Table) -> Anchor:
+    def anchor(self, table: FileTable) -> Anchor:
         anchor = Anchor(table.number("points", least=0, most=100), table.text("text", most=2500))
         table.finish()
         return anchor
 
-    def rubric(self, table: _Table) -> tuple[Criterion, ...]:
+    def rubric(self, table: FileTable) -> tuple[Criterion, ...]:
         children = table.tables("rubric", least=2)
         rubric = tuple(self.criterion(child) for child in children)
         for index, criterion in enumerate(rubric):
@@ -363,7 +260,7 @@ class _PackReader:
             table.fault(f"rubric[{len(rubric) - 1}].weight", f"the weights of the rubric sum to {total}, not to 100")
         return rubric
 
-    def criterion(self, table: _Table) -> Criterion:
+    def criterion(self, table: FileTable) -> Criterion:
         """Read a criterion; with `like` it starts as a shared one, and its own keys win."""
         like = table.text("like", most=32, default="")
         identifier = table.identifier() if "id" in table.data or not like else like
@@ -390,7 +287,7 @@ class _PackReader:
         merged.finish()
         return criterion
 
-    def signal(self, table: _Table) -> Signal:
+    def signal(self, table: FileTable) -> Signal:
         kind: SignalKind = table.choice("kind", get_args(SignalKind))
         allowed = _SIGNAL_KEYS[kind]
         names_phrases = "any" in allowed and ("any" in table.data or kind in {"says", "avoid"})
@@ -414,7 +311,7 @@ class _PackReader:
         table.finish()
         return signal
 
-    def expand(self, table: _Table, key: str) -> tuple[str, ...]:
+    def expand(self, table: FileTable, key: str) -> tuple[str, ...]:
         """Replace `@group` by the phrases of the group."""
         phrases: list[str] = []
         for phrase in table.texts(key, least=1, most=80):
@@ -427,9 +324,15 @@ class _PackReader:
         return tuple(dict.fromkeys(phrases))
 
     @staticmethod
-    def is_phrase(phrase: str, table: _Table, key: str) -> bool:
+    def is_phrase(phrase: str, table: FileTable, key: str) -> bool:
         """Whether a phrase can ever match: the words of an answer are lower case and without punctuation."""
-        if phrase == phrase.casefold() and _PHRASE.fullmatch(phrase) and not phrase.startswith("..") and not phrase.endswith(".."):
+        parts = phrase.split(" ")
+        words = [part.removesuffix("*") for part in parts if part not in {"..", "*"}]
+        gaps_stand_between_words = not any(first == second == ".." for first, second in itertools.pairwise(parts))
+        if words and ".." not in {parts[0], parts[-1]} and gaps_stand_between_words and all(split_words(word) == (word,) for word in words):
             return True
-        table.fault(key, f"{phrase[:40]!r} cannot match: use lower-case words separated by single spaces, `word*`, and `..` between words")
+        table.fault(
+            key,
+            f"{phrase[:40]!r} cannot match: use lower-case words of letters or of digits, single spaces, `word*`, and `..` between words",
+        )
         return False

@@ -14,6 +14,9 @@ from dealquest.errors import InputError, NotFoundError
 
 from .pack import Pack, Scenario
 from .pack_reader import MAX_FILE_CHARS, Fault, read_pack
+from .progress import PASS_MARK
+from .signals import score_by_signals
+from .toml_lines import find_lines
 
 PACKS = Path(__file__).parent / "packs"
 COMMON = "common.toml"
@@ -48,14 +51,54 @@ def load_pack(source: str | Path = "en") -> Pack:
 def check_pack(text: str, *, file: str = "") -> list[Fault]:
     """Name every fault of one scenario file.
 
+    A file that can be loaded is measured as well: where the offline scorer cannot tell the anchor answers apart, the
+    signals do not see what the scenario is about, and that is a fault too.
+
     Args:
         text: The file's content.
         file: Its name, for the report.
 
     Returns:
-        The faults by line; empty where the file can be loaded.
+        The faults by line; empty where the file is sound.
     """
-    return read_pack({file: text}, name=file, common=_common_of(_language_of({file: text})))[1]
+    pack, faults = read_pack({file: text}, name=file, common=_common_of(_language_of({file: text})))
+    if faults:
+        return faults
+    lines = find_lines(text)
+    places = [
+        (f"tracks[{track}].levels[{level}].scenario.anchors", found.scenario)
+        for track, levels in enumerate(pack.tracks)
+        for level, found in enumerate(levels.levels)
+    ]
+    places += [(f"scenarios[{place}].anchors", scenario) for place, scenario in enumerate(pack.practice)]
+    return [Fault(file, lines.get(path, 1), path, message) for path, scenario in places for message in _weigh_anchors(scenario)]
+
+
+def check_file(path: Path) -> list[Fault]:
+    """Name every fault of a scenario file on disk, of one that cannot be read too.
+
+    For a folder, each of its files is checked by itself, and then the ids across them.
+    """
+    try:
+        texts = _read_texts(path)
+    except (InputError, NotFoundError) as exc:
+        return [Fault(path.name, 0, "", exc.message)]
+    faults = [fault for file, text in texts.items() for fault in check_pack(text, file=file)]
+    if faults or len(texts) == 1:
+        return faults
+    return read_pack(texts, name=path.stem, common=_common_of(_language_of(texts)))[1]
+
+
+def _weigh_anchors(scenario: Scenario) -> list[str]:
+    weak, fair, strong = (score_by_signals(scenario, anchor.text).total for anchor in scenario.anchors)
+    faults = []
+    if not weak < fair < strong:
+        faults.append(f"the signals give weak {weak}, fair {fair}, strong {strong}; they must rise")
+    if weak >= PASS_MARK:
+        faults.append(f"the signals give the weak answer {weak}: at {PASS_MARK} it passes")
+    if strong < PASS_MARK:
+        faults.append(f"the signals give the strong answer {strong}: below {PASS_MARK} it fails")
+    return faults
 
 
 @lru_cache(maxsize=8)
@@ -109,6 +152,3 @@ def _language_of(texts: Mapping[str, str]) -> str:
 @lru_cache(maxsize=8)
 def _common_of(language: str) -> Mapping[str, Any]:
     return tomllib.loads((PACKS / language / COMMON).read_text(encoding="utf-8"))
-
-
-__all__ = ["Fault", "Pack", "Scenario", "builtin_packs", "check_pack", "load_pack"]

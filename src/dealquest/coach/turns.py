@@ -247,16 +247,13 @@ class Turns:
     async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
         """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
         results: list[T] = []
-        failures: list[DealQuestError] = []
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._renew, claim, group.cancel_scope)
-            try:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._renew, claim, group.cancel_scope)
                 results.append(await call())
-            except DealQuestError as exc:
-                failures.append(exc)  # raised below, outside the group that would wrap it
-            group.cancel_scope.cancel()
-        if failures:
-            raise failures[0]
+                group.cancel_scope.cancel()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None  # the call's own error; the group around it is our doing
         if not results:
             raise ConflictError("Another worker took this message over.", code="coach.lease_lost")
         return results[0]

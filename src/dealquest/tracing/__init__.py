@@ -5,48 +5,44 @@
     async with trace("train", user=principal):
         async with span("score"): ...
 
-Without a tracer every span is a shared object that does nothing.
+Without a tracer every span is a shared object that does nothing. The doors are loaded at once, for rooms that only
+open spans; whatever collects, sends and shows is loaded when it is first asked for.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import names
-from .accounts import Accounts
 from .capture import Capture
-from .collector import Collector, Durability, Limits, Overflow
-from .context import (
-    current_span,
-    install_tracer,
-    installed_tracer,
-    llm_span,
-    outgoing_headers,
-    span,
-    trace,
-    wrap_context,
-)
+from .context import current_span, install_tracer, installed_tracer, llm_span, outgoing_headers, span, trace, wrap_context
 from .decorator import traced_span
-from .models import Kind, SpanModel, Status, TraceModel
-from .readers import RemoteTraces, find_trace, read_records, read_traces, replay
-from .recorder import MemoryRecorder
-from .records import Record
-from .redact import Redactor, Rule
-from .sinks import (
-    Accepted,
-    ConsoleSink,
-    JsonlSink,
-    MemorySink,
-    Outcome,
-    PostgrestSink,
-    Refused,
-    Sink,
-    Unavailable,
-)
-from .spans import NoSpan, Span
-from .story import Trace, assemble, draw_tree
+from .spans import Kind, NoSpan, Span, Status
 from .tracer import Recorder, Tracer, parse_traceparent
 
 if TYPE_CHECKING:
-    from .sinks import OtlpSink, langfuse_sink
+    from .accounts import Accounts
+    from .collector import Collector, Durability, Limits, Overflow
+    from .models import SpanModel, TraceModel
+    from .readers import find_trace, gather, read_records, read_traces, replay
+    from .recorder import MemoryRecorder
+    from .records import Record
+    from .redact import Redactor, Rule
+    from .remote import RemoteTraces
+    from .sinks import (
+        Accepted,
+        ConsoleSink,
+        JsonlSink,
+        MemorySink,
+        OtlpSink,
+        Outcome,
+        PostgrestSink,
+        Refused,
+        Sink,
+        Unavailable,
+        langfuse_sink,
+    )
+    from .stats import PipelineStats, summarize
+    from .story import Trace, assemble, draw_tree
 
 __all__ = [
     "Accepted",
@@ -64,6 +60,7 @@ __all__ = [
     "OtlpSink",
     "Outcome",
     "Overflow",
+    "PipelineStats",
     "PostgrestSink",
     "Record",
     "Recorder",
@@ -83,6 +80,7 @@ __all__ = [
     "current_span",
     "draw_tree",
     "find_trace",
+    "gather",
     "install_tracer",
     "installed_tracer",
     "langfuse_sink",
@@ -94,16 +92,34 @@ __all__ = [
     "read_traces",
     "replay",
     "span",
+    "summarize",
     "trace",
     "traced_span",
     "wrap_context",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import OpenTelemetry only for those who send to it."""
-    if name in {"OtlpSink", "langfuse_sink"}:
-        from . import sinks  # noqa: PLC0415  # an extra
+_HOMES = {
+    "accounts": ("Accounts",),
+    "collector": ("Collector", "Durability", "Limits", "Overflow"),
+    "models": ("SpanModel", "TraceModel"),
+    "readers": ("find_trace", "gather", "read_records", "read_traces", "replay"),
+    "recorder": ("MemoryRecorder",),
+    "records": ("Record",),
+    "redact": ("Redactor", "Rule"),
+    "remote": ("RemoteTraces",),
+    "sinks": (
+        *("Accepted", "ConsoleSink", "JsonlSink", "MemorySink", "OtlpSink", "Outcome", "PostgrestSink"),
+        *("Refused", "Sink", "Unavailable", "langfuse_sink"),
+    ),
+    "stats": ("PipelineStats", "summarize"),
+    "story": ("Trace", "assemble", "draw_tree"),
+}
 
-        return getattr(sinks, name)
-    raise AttributeError(name)
+
+def __getattr__(name: str) -> Any:
+    """Load the part that holds a name."""
+    for home, its_names in _HOMES.items():
+        if name in its_names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,8 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from dealquest.values import Principal
 
 from . import names
-from .models import Kind
-from .spans import NO_SPAN, NoSpan, Span, current
+from .spans import NO_SPAN, Kind, NoSpan, Span, current
 from .tracer import Tracer
 
 P = ParamSpec("P")

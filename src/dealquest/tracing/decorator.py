@@ -14,8 +14,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from . import names
 from .capture import Capture
 from .context import span as open_span
-from .models import Kind
-from .spans import NoSpan, Span, current
+from .spans import Kind, NoSpan, Span, current
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,13 +6,12 @@ They are built when somebody reads, never while traced code runs.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import attrs
 
-Status: TypeAlias = Literal["unset", "ok", "error", "cancelled"]
-Kind: TypeAlias = Literal["pipeline", "agent", "llm", "tool", "retrieval", "step"]
+from .spans import Status
 
 
 @attrs.frozen(kw_only=True)

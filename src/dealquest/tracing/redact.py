@@ -7,27 +7,24 @@ expression costs thirty times as much. A marker names the rule and never the tex
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
-
-import attrs
 
 from dealquest.values import Secret
 
 from .capture import CUT, Overlong
 
 
-@attrs.frozen
-class Rule:
+class Rule(NamedTuple):
     """One kind of secret: a name for the marker, substrings of which one must occur, and the pattern."""
 
     name: str
     hints: tuple[str, ...]
-    pattern: re.Pattern[str]
+    pattern: str
 
 
 def _rule(name: str, hints: str, pattern: str) -> Rule:
-    return Rule(name, tuple(hints.split(" ")), re.compile(pattern))
+    return Rule(name, tuple(hints.split(" ")), pattern)
 
 
 # A pattern takes a cut secret too: a text may have been cut off in its middle before it came here.
@@ -48,8 +45,8 @@ RULES = (
         r"[\"']?\s*[=:]\s*[\"']?[^\s\"',;&}]{3,}",
     ),
 )
-_BOT_TOKEN = re.compile(r"(?<![0-9])[0-9]{5,20}:[A-Za-z0-9_-]{30,}")
-_BOT_TOKEN_HINT = re.compile(r"[0-9]:[A-Za-z0-9_-]{30}")
+_BOT_LIKE = r"(?<![0-9])[0-9]{5,20}:[A-Za-z0-9_-]{30,}"
+_BOT_LIKE_HINT = r"[0-9]:[A-Za-z0-9_-]{30}"
 
 _SECRET_WORDS = frozenset(
     {
@@ -64,7 +61,7 @@ _VALUE_HINTS = tuple({hint for rule in RULES[:-1] for hint in rule.hints})
 _SHORTEST = 6
 _NUMBERS = frozenset({int, float, bool, type(None)})
 _KNOWN_KEYS = 4096
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+"
 
 
 def names_secret(key: str) -> bool:
@@ -73,7 +70,7 @@ def names_secret(key: str) -> bool:
     >>> names_secret("X-Api-Key"), names_secret("accessToken"), names_secret("max_tokens")
     (True, True, False)
     """
-    words = [word.lower() for word in _WORDS.findall(key[:200])]
+    words = [word.lower() for word in re.findall(_WORDS, key[:200])]
     return any(word in _SECRET_WORDS for word in words) or any(pair in _SECRET_PAIRS for pair in pairwise(words))
 
 
@@ -104,7 +101,7 @@ class Redactor:
         if not texts:
             return False
         text = "\n".join(texts)
-        if self._has_hint(text) or (":" in text and _BOT_TOKEN_HINT.search(text) is not None):
+        if self._has_hint(text) or (":" in text and re.search(_BOT_LIKE_HINT, text) is not None):
             return True
         if "=" not in text and ":" not in text:
             return False
@@ -151,9 +148,9 @@ class Redactor:
         cleaned = self._replace_exact(str(text))
         for rule in self._rules:
             if any(hint in cleaned for hint in rule.hints):
-                cleaned = rule.pattern.sub(f"[redacted: {rule.name}]", cleaned)
+                cleaned = re.sub(rule.pattern, f"[redacted: {rule.name}]", cleaned)  # re keeps compiled patterns
         if ":" in cleaned:
-            cleaned = _BOT_TOKEN.sub("[redacted: bot token]", cleaned)
+            cleaned = re.sub(_BOT_LIKE, "[redacted: bot token]", cleaned)
         return cut_text(cleaned, text.limit) if isinstance(text, Overlong) else cleaned
 
     def clean(self, value: Any) -> Any:

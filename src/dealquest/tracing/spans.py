@@ -4,24 +4,24 @@ The current span lives in one ContextVar, so tasks, task groups and threads with
 it and nobody shares a list. Everything here runs inside traced code: it is short, and it never raises.
 """
 
-import hashlib
 import traceback
 from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 from uuid import UUID
-
-import attrs
 
 from dealquest.values import Usage
 
 from . import names
-from .capture import CUT_MARGIN, Capture, Overlong, copy_content, describe_shape
+from .capture import CUT_MARGIN, MAX_TEXT, Capture, Overlong, copy_content, describe_shape
 
 if TYPE_CHECKING:
     from .tracer import Tracer
+
+Status: TypeAlias = Literal["unset", "ok", "error", "cancelled"]
+Kind: TypeAlias = Literal["pipeline", "agent", "llm", "tool", "retrieval", "step"]
 
 current: ContextVar["Span | None"] = ContextVar("dealquest_span", default=None)
 
@@ -33,8 +33,7 @@ _CANCELLED = frozenset({"CancelledError", "Cancelled"})
 _STOPPED = (KeyboardInterrupt, SystemExit)
 
 
-@attrs.frozen(kw_only=True)
-class Failure:
+class Failure(NamedTuple):
     """What is kept of an exception, before redaction."""
 
     type_name: str
@@ -197,7 +196,7 @@ class Span:
             weight = SPAN_WEIGHT
             for value in self.attributes.values():
                 cls = value.__class__
-                if cls is str:
+                if cls is str and len(value) <= MAX_TEXT:
                     weight += len(value)
                 elif cls not in _LIGHT:
                     weight = self._settle_attributes()
@@ -348,6 +347,8 @@ NO_SPAN = NoSpan()
 
 def describe_failure(error: BaseException, *, with_stack: bool) -> Failure:
     """What to keep of an exception; a failing `__str__` of it does not matter."""
+    import hashlib  # noqa: PLC0415  # only failures need it
+
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  # foreign code

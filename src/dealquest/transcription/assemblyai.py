@@ -1,8 +1,8 @@
 """`AssemblyAITranscriber`: drives a `TranscriptionJob` over a transport. The edge; all knowledge is in `job` and `assemblyai_wire`."""
 
 import random
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -174,12 +174,11 @@ class AssemblyAITranscriber:
             webhook=webhook,
         )
         job = self._new_job(deadline_s, order=order)
-        with self._span() as span:
+        with self._span(job):
             with self._timer.limit(deadline_s):
                 sound = await self._look_at(source, duration_s, job)
                 while job.transcript_id is None:
                     await self._advance(job, sound, on_progress)
-                span.note_id(job.transcript_id)
                 return job.transcript_id
             raise job.deadline_error()
 
@@ -208,7 +207,7 @@ class AssemblyAITranscriber:
         source: AudioSource | None = None,
         duration_s: float | None = None,
     ) -> Transcript:
-        with self._span() as span:
+        with self._span(job) as span:
             with self._timer.limit(deadline_s):
                 sound = None if source is None else await self._look_at(source, duration_s, job)
                 while (transcript := await self._advance(job, sound, on_progress)) is None:
@@ -251,8 +250,15 @@ class AssemblyAITranscriber:
             else:
                 job.receive(answer, now=self._timer.monotonic(), wall_now=self._timer.now(), can_resend=sound.can_open)
 
-    def _span(self) -> AbstractContextManager[CallSpan]:
-        return call_span(self._wire.speech_models[0], provider="assemblyai")
+    @contextmanager
+    def _span(self, job: TranscriptionJob) -> Iterator[CallSpan]:
+        with call_span(self._wire.speech_models[0], provider="assemblyai") as span:
+            try:
+                yield span
+            finally:
+                # Also when the caller leaves or the job fails: the trace is where its id is looked for.
+                if job.transcript_id is not None:
+                    span.note_id(job.transcript_id)
 
     def _transport(self) -> Transport:
         if self._given is not None:

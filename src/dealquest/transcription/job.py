@@ -191,7 +191,7 @@ class TranscriptionJob:
         """
         if self._create_sent:
             return self._unknown_create()
-        why = f" The last look failed: {self._last_doubt.message}" if self._last_doubt else ""
+        why = f" The last attempt failed: {self._last_doubt.message}" if self._last_doubt else ""
         if self.transcript_id is None:
             message = f"The deadline ended before a job was begun; nothing was billed. Allow more time for large sounds.{why}"
             return LimitError(message, code="transcription.deadline", retryable=True)
@@ -233,8 +233,10 @@ class TranscriptionJob:
     def _fail(self, failure: DealQuestError, *, now: float, can_resend: bool, means_no_job: bool) -> None:
         self._tag(failure)
         transient = failure.retryable and (isinstance(failure, PeerError) or failure.code == "wire.timeout")
+        if failure.code == "transcription.job_lost":
+            raise failure
         if self._doing == "poll":
-            if not transient or failure.code == "transcription.job_lost":
+            if not transient:
                 raise failure
             self._last_doubt = failure
             hint_s = failure.retry_after_s or 0.0

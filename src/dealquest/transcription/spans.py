@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from dealquest.errors import DealQuestError
 from dealquest.values import Usage
 
 from .transcript import Transcript
@@ -49,7 +48,7 @@ class _TracedCall:
 
 @contextmanager
 def call_span(model: str, *, provider: str) -> Iterator[CallSpan]:
-    """Open the span of one call; an error that leaves it is recorded with the id of its job.
+    """Open the span of one call; an error that leaves it is recorded there.
 
     Args:
         model: The model asked for.
@@ -57,9 +56,4 @@ def call_span(model: str, *, provider: str) -> Iterator[CallSpan]:
     """
     call = _TracedCall(model, provider)
     with call.span:
-        try:
-            yield call
-        except DealQuestError as exc:
-            if exc.reference is not None:
-                call.note_id(exc.reference)
-            raise
+        yield call

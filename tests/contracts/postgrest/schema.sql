@@ -113,7 +113,7 @@ alter table cinema.notes enable row level security;
 create policy own on cinema.notes for all to authenticated
   using (owner = nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub')
   with check (owner = nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub');
-create table cinema.lines_of_notes (id int primary key, note_id int references cinema.notes, text text);
+create table cinema.lines_of_notes (id int primary key, note_id int references cinema.notes on delete cascade, text text);
 alter table cinema.lines_of_notes enable row level security;
 create policy own on cinema.lines_of_notes for all to authenticated
   using (exists (select from cinema.notes n where n.id = note_id)) with check (exists (select from cinema.notes n where n.id = note_id));

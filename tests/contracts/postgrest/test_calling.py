@@ -1,8 +1,9 @@
 """Calling functions, settings of a transaction, errors raised in SQL, schemas (functions, transactions, errors, schemas)."""
 
-from replay import Case, replay
+from replay import CONFIG, Case, ask, replay
 
-from dealquest.storage.engine import EngineConfig
+from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.values import Principal
 
 
 async def test_calls(cinema: str) -> None:
@@ -85,7 +86,8 @@ async def test_unknown_and_ambiguous_functions(cinema: str) -> None:
                 "POST /rpc/add",
                 {
                     "code": "PGRST202",
-                    "details": "Searched for the function cinema.add with a single unnamed text parameter, but no matches were found in the schema cache.",
+                    "details": "Searched for the function cinema.add with a single unnamed text "
+                    "parameter, but no matches were found in the schema cache.",
                     "hint": None,
                     "message": "Could not find the function cinema.add in the schema cache",
                 },
@@ -189,3 +191,24 @@ async def test_schemas(cinema: str) -> None:
         ],
         config,
     )
+
+
+async def test_root_document(cinema: str) -> None:
+    """The root describes what the role may use, and nothing more."""
+    async with await Engine.open(cinema, CONFIG) as engine:
+        mine = (await ask(engine, Case("GET /"))).json()
+        theirs = (await ask(engine, Case("GET /"), Principal(role="anon"))).json()
+        head = await ask(engine, Case("HEAD /"))
+    assert head.header("content-type") == "application/openapi+json; charset=utf-8"
+    assert mine["definitions"]["films"]["properties"]["director_id"]["description"] == (
+        "Note:\nThis is a Foreign Key to `directors.id`.<fk table='directors' column='id'/>"
+    )
+    assert mine["definitions"]["films"]["properties"]["genre"]["enum"] == ["drama", "comedy"]
+    assert mine["paths"]["/directors"]["get"]["summary"] == "Directors"
+    assert "get" in mine["paths"]["/rpc/add"]
+    assert "get" not in mine["paths"]["/rpc/grow"]
+    assert "/secrets" not in mine["paths"]
+    assert "/notes" in mine["paths"]
+    assert "/notes" not in theirs["paths"]
+    closed = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", openapi_mode="disabled")
+    await replay(cinema, [Case("GET /", status=404)], closed)

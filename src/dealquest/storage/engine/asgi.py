@@ -6,7 +6,7 @@ Source: ASGI 3.0, "HTTP & WebSocket"; Fetch standard, "CORS protocol", read 2026
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from dealquest.errors import DealQuestError
+from dealquest.errors import DealQuestError, PeerUnavailableError
 from dealquest.wire import HttpResponse
 
 from .errors import refuse, show_error
@@ -72,7 +72,12 @@ class EngineApp:
         if root and path.startswith(root):
             path = path[len(root) :] or "/"
         incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), headers, prefer, body)
-        response = await self._engine.answer(incoming, identity)
+        try:
+            response = await self._engine.answer(incoming, identity)
+        except (PeerUnavailableError, TimeoutError) as exc:
+            gone = refuse("PGRST001", "Database client error. Retrying the connection.") if isinstance(exc, TimeoutError) else exc
+            status, shown, content = show_error(gone)
+            response = HttpResponse(status=status, headers=tuple(shown.items()), body=b"" if method == "HEAD" else content)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 
     def _cors(self, headers: dict[str, str]) -> list[tuple[str, str]]:

@@ -64,14 +64,15 @@ async def load_catalog(
         (catalog_sql.VIEWS, []),
         (catalog_sql.ATTRIBUTES, []),
     ]
-    batch = [Query(sql=b"BEGIN READ ONLY"), Query(sql=b"SET LOCAL search_path = ''")]
+    # A function of a user's may have left its session another role.
+    batch = [Query(sql=b"BEGIN READ ONLY"), Query(sql=b"SET LOCAL ROLE NONE"), Query(sql=b"SET LOCAL search_path = ''")]
     batch += [Query(sql=sql.encode(), values=values) for sql, values in questions]
     outcome = await connection.run([*batch, Query(sql=b"COMMIT")])
     if outcome.error is not None:
         await connection.run([Query(sql=b"ROLLBACK")])
         raise PeerRefusedError(f"PostgreSQL did not show its catalog: {outcome.error.message}", code="engine.catalog")
     tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes = (
-        read_rows(result) for result in outcome.results[2:-1]
+        read_rows(result) for result in outcome.results[3:-1]
     )
     relations = {int(_some(oid)): (Name(_some(schema), _some(name)), _numbers(columns)) for oid, schema, name, _, columns in attributes}
     rules = {int(_some(oid)): (Name(_some(schema), _some(name)), _some(rule)) for oid, schema, name, rule, _ in views}
@@ -129,21 +130,13 @@ def _read_table(row: Row, keys: dict[Name, tuple[str, ...]]) -> Table:
         deletable=bool(bits & _CAN_DELETE),
         description=description,
         key=tuple(_json(key)) if key else keys.get(table, ()),
-        columns={column.name: column for column in (_read_column(*fields) for fields in _json(columns or "[]"))},
+        columns={column.name: column for column in map(_read_column, _json(columns or "[]"))},
     )
 
 
-def _read_column(
-    name: str,
-    type_: str,
-    base_type: str,
-    nullable: bool,
-    default: str | None,
-    generated: bool,
-    description: str | None,
-    max_length: int | None,
-    enum: list[str] | None,
-) -> ColumnInfo:
+def _read_column(fields: Sequence[Any]) -> ColumnInfo:
+    """One entry of the list that `catalog_sql.TABLES` builds."""
+    name, type_, base_type, nullable, default, generated, description, max_length, enum = fields
     return ColumnInfo(
         name=name,
         type=type_,

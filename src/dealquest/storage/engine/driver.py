@@ -12,6 +12,7 @@ Rules of a batch:
 """
 
 import asyncio  # noqa: TID251  # a reader that stays registered halves the cost of a wait; trio goes the anyio way
+import select
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -55,8 +56,7 @@ class ServerError:
     hint: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The answers of a batch in order, ended early by `error`."""
 
     results: Sequence["pq.abc.PGresult"]
@@ -93,8 +93,6 @@ class Connection:
         try:
             with anyio.fail_after(timeout_s):
                 await _poll(pg.connect_poll, lambda: pg.socket)
-            if pg.status != pq.ConnStatus.OK:
-                raise PeerUnavailableError(f"No connection to PostgreSQL: {_text(pg.error_message)}", code="engine.connect")
         except TimeoutError as exc:
             pg.finish()
             raise PeerUnavailableError(f"PostgreSQL did not answer within {timeout_s:g} s.", code="engine.connect") from exc
@@ -104,6 +102,10 @@ class Connection:
         except BaseException:
             pg.finish()
             raise
+        if pg.status != pq.ConnStatus.OK:
+            reason = _text(pg.get_error_message().encode())
+            pg.finish()
+            raise PeerUnavailableError(f"No connection to PostgreSQL: {reason}", code="engine.connect")
         pg.nonblocking = 1
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()
@@ -160,6 +162,12 @@ class Connection:
                     self._prepared.pop(key, None)
                 return Outcome(results=(), error=_read_error(answer))
         return Outcome(results=[answer for answer, wanted in zip(answers, layout, strict=True) if wanted])
+
+    def is_alive(self) -> bool:
+        """Whether an idle connection is fit for use: an idle one that has something to read has its end to read."""
+        if self._loop is None and not self.broken and select.select([self._socket], [], [], 0)[0]:
+            self.broken = True
+        return not self.broken
 
     def take_notifications(self) -> list[str]:
         """The channels that were notified since the last look; asks the socket without waiting.

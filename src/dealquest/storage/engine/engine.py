@@ -5,15 +5,17 @@
 when a request comes, so it lives on any event loop and needs no owner but its `aclose`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import attrs
+import msgspec
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
 from dealquest.storage.postgrest.ast import Describe, Payload
+from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
 
@@ -27,9 +29,11 @@ from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
 from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
 from .fragments import Value, quote
-from .incoming import Incoming
 from .identity import Identity, from_principal
+from .incoming import Incoming
+from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
+from .openapi import VISIBLE, write_document
 from .parse import Limits, parse_request, split_path, split_query
 from .pool import Pool
 from .response import Context, Responder, find_check
@@ -41,8 +45,13 @@ if TYPE_CHECKING:
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
-_NO_BODY = frozenset({204, 304})
+_ROOT_MEDIA = {
+    "application/openapi+json": "application/openapi+json",
+    "*/*": "application/openapi+json",
+    "application/json": "application/json",
+}
 _RELOAD_EVERY_S = 1.0
+_GRACE_S = 5.0
 _LISTEN_EVERY_S = 0.05
 
 
@@ -91,6 +100,8 @@ class Engine:
         )
         self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
         self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}
+        # PostgreSQL ends a statement itself; only a server that has gone silent is given up later.
+        self._patience_s = config.statement_timeout_s + _GRACE_S if config.statement_timeout_s > 0 else None
         self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
         self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
         self._listener: Connection | None = None
@@ -122,7 +133,7 @@ class Engine:
             raise
         return engine
 
-    async def __aenter__(self) -> "Engine":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -160,16 +171,21 @@ class Engine:
             self._reloaded_at = self._clock.monotonic()
 
     async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
-        """Answer one request as an identity; every failure but a timeout is an answer too.
+        """Answer one request as an identity; what the database or the request did wrong is an answer too.
 
         Raises:
             TimeoutError: When the request's own `timeout_s` is over.
+            PeerUnavailableError: `engine.connect` when PostgreSQL was not reached; `engine.broken` when the
+                connection was lost, so that a change may or may not have happened.
         """
         try:
-            response = await self._answer(incoming, identity)
+            return await self._answer(incoming, identity)
+        except PeerUnavailableError as exc:
+            if find_body(exc) is None:
+                raise
+            return _show(exc, head=incoming.method == "HEAD")
         except DealQuestError as exc:
-            response = _show(exc, head=incoming.method == "HEAD")
-        return response if incoming.method == "HEAD" or response.status in _NO_BODY else _measure(response)
+            return _show(exc, head=incoming.method == "HEAD")
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
@@ -180,9 +196,17 @@ class Engine:
         for attempt in range(2):
             plan, values = self._plan(incoming)
             if isinstance(plan, Describe):
-                return await self._describe(plan, identity)
+                try:
+                    return await self._describe(plan, incoming, identity)
+                except Refused as exc:
+                    raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
             try:
                 return await self._run(plan, values, incoming, identity)
+            except PeerUnavailableError as exc:
+                # A lost connection may be an old one; what only reads is asked once more on a new one.
+                if attempt == 0 and exc.code == "engine.broken" and plan.compiled.read_only:
+                    continue
+                raise
             except Refused as exc:
                 if attempt == 0 and exc.error.sqlstate in _STALE and await self._reload_if_due():
                     continue
@@ -223,8 +247,29 @@ class Engine:
             commit = request.prefer.tx == "commit"
         return commit
 
-    async def _describe(self, request: Describe, identity: Identity) -> HttpResponse:
-        raise refuse("PGRST126", "Root endpoint metadata is disabled")
+    async def _describe(self, request: Describe, incoming: Incoming, identity: Identity) -> HttpResponse:
+        """The root document, of what the role may use."""
+        schema = pick_schema(self.config.db_schemas, request.profile)
+        mode = self.config.openapi_mode
+        if mode == "disabled":
+            raise refuse("PGRST126", "Root endpoint metadata is disabled")
+        names = [media.name for media in request.accept]
+        shown = next((name for name in names if name in _ROOT_MEDIA), None)
+        if shown is None:
+            raise refuse("PGRST107", f"None of these media types are available: {', '.join(names)}")
+        visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
+        if mode == "follow-privileges":
+            compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
+            answer = await run_compiled(self._pool, compiled, [schema.encode()], self._surroundings(compiled, incoming, identity), None)
+            visible = msgspec.json.decode(answer.body)
+        document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
+        headers = [("content-type", f"{_ROOT_MEDIA[shown]}; charset=utf-8")]
+        if len(self.config.db_schemas) > 1:
+            headers.append(("content-profile", schema))
+        body = b"" if request.head else msgspec.json.encode(document)
+        if not request.head:
+            headers.append(("content-length", str(len(body))))
+        return HttpResponse(status=200, headers=tuple(headers), body=body)
 
     def _answer_options(self, incoming: Incoming) -> HttpResponse:
         """The methods that a path allows."""
@@ -239,21 +284,27 @@ class Engine:
             allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
         else:
             raise refuse("PGRST125", "Invalid path specified in request URL")
-        return HttpResponse(status=200, headers=(("allow", allow),))
+        return HttpResponse(status=200, headers=(("allow", allow), ("content-length", "0")))
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
         request, compiled = plan.request, plan.compiled
-        around = Surroundings(
+        around = self._surroundings(compiled, incoming, identity, timezone=request.prefer.timezone, commit=plan.commit)
+        answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+        return plan.responder.write(answer, incoming)
+
+    def _surroundings(
+        self, compiled: Compiled, incoming: Incoming, identity: Identity, *, timezone: str | None = None, commit: bool = True
+    ) -> Surroundings:
+        return Surroundings(
             identity=identity,
             incoming=incoming,
             search_path=self._search_paths[compiled.schema],
-            settings=self._settings_of(identity.role, compiled, request.prefer.timezone),
+            settings=self._settings_of(identity.role, compiled, timezone),
             pre_request=self._pre_request,
-            commit=plan.commit,
+            commit=commit,
             prepared=self.config.db_prepared_statements,
+            timeout_s=incoming.timeout_s if incoming.timeout_s is not None else self._patience_s,
         )
-        answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
-        return plan.responder.write(answer, incoming)
 
     def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
         settings = self._settings.get(role)
@@ -347,12 +398,8 @@ def _allowed_methods(table: Table) -> str:
     return ",".join(methods)
 
 
-def _measure(response: HttpResponse) -> HttpResponse:
-    """Give an answer its length, in bytes."""
-    headers = (*response.headers, ("content-length", str(len(response.body))))
-    return HttpResponse(status=response.status, headers=headers, body=response.body)
-
-
 def _show(error: DealQuestError, *, head: bool) -> HttpResponse:
     status, headers, body = show_error(error)
-    return HttpResponse(status=status, headers=tuple(headers.items()), body=b"" if head else body)
+    if head:
+        return HttpResponse(status=status, headers=tuple(headers.items()))
+    return HttpResponse(status=status, headers=(*headers.items(), ("content-length", str(len(body)))), body=body)

@@ -31,7 +31,7 @@ class Pool:
         self._max_prepared = max_prepared
         self._idle: list[Connection] = []
         self._open = 0
-        self._waiting: "deque[_Turn]" = deque()
+        self._waiting: deque[_Turn] = deque()
         self._closed = False
 
     @property
@@ -73,7 +73,7 @@ class Pool:
     def _pick(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.broken:
+            if connection.is_alive():
                 return connection
             connection.close()
             self._open -= 1

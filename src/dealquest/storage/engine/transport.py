@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from dealquest.errors import LimitError
+from dealquest.errors import LimitError, PeerUnavailableError
 from dealquest.wire import Headers, HttpRequest, HttpResponse
 
 from .identity import Identity
@@ -27,6 +27,7 @@ class EngineTransport:
         """Answer a request.
 
         Raises:
+            PeerUnavailableError: `wire.connect` when PostgreSQL was not reached, `wire.broken` when the connection was lost midway.
             LimitError: `wire.timeout` when `timeout_s` is over, `wire.too_large` when the answer is larger than `max_bytes`.
         """
         body = request.body if isinstance(request.body, bytes) else b"".join([chunk async for chunk in request.body])
@@ -35,6 +36,9 @@ class EngineTransport:
         incoming = Incoming(request.method, path, query, dict(request.headers), prefer, body, request.timeout_s)
         try:
             response = await self._engine.answer(incoming, self._identity)
+        except PeerUnavailableError as exc:
+            code = "wire.connect" if exc.code == "engine.connect" else "wire.broken"
+            raise PeerUnavailableError(exc.message, code=code) from exc
         except TimeoutError as exc:
             raise LimitError(f"The database did not answer within {request.timeout_s:g} s.", code="wire.timeout", retryable=True) from exc
         if len(response.body) > request.max_bytes:

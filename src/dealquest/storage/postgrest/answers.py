@@ -90,13 +90,9 @@ def _describe(response: HttpResponse) -> str:
     if not response.body:
         return "an empty body"
     kind = (response.header("content-type") or "").partition(";")[0].strip().lower()
-    return (
-        "an HTML page"
-        if "html" in kind or response.body.lstrip()[:1] == b"<"
-        else "plain text"
-        if kind.startswith("text/")
-        else "something"
-    )
+    if "html" in kind or response.body.lstrip()[:1] == b"<":
+        return "an HTML page"
+    return "plain text" if kind.startswith("text/") else "something"
 
 
 def _build_singular_error(body: ErrorBody) -> DealQuestError:

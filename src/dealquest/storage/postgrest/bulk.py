@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
-from .ast import Condition, Embed, Filter, Read, SelectItem
+from .ast import Embed, Filter, Read, SelectItem
 from .dialects import Dialect
 from .literals import as_mapping, encode_rows
 from .render import encode_query, quote_text, render
@@ -28,13 +28,14 @@ class Chunk:
     columns: tuple[str, ...] | None
 
 
-def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, doubles: bool = False) -> Iterator[Chunk]:
+def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, even: bool = False, doubles: bool = False) -> Iterator[Chunk]:
     """Pack rows in order; a row larger than `max_bytes` travels alone. The source may be endless: it is read as needed.
 
     Args:
         rows: Mappings or row objects.
         max_rows: Most rows in a chunk.
         max_bytes: Most bytes in a chunk.
+        even: Whether a chunk ends where the columns change.
         doubles: As in `encode_json`.
 
     >>> [chunk.content for chunk in pack_rows([{"a": 1}, {"a": 2}, {"a": 3}], max_rows=2, max_bytes=100)]
@@ -47,10 +48,11 @@ def pack_rows(rows: Iterable[object], *, max_rows: int, max_bytes: int, doubles:
     for row in rows:
         columns = as_mapping(row)
         text = encode_rows([columns], doubles=doubles)[1:-1]
-        if encoded and (len(encoded) >= max_rows or size + len(text) + 1 > max_bytes):
+        differs = bool(encoded) and names.keys() != columns.keys()
+        if encoded and (len(encoded) >= max_rows or size + len(text) + 1 > max_bytes or (even and differs)):
             yield _pack(encoded, names, alike=alike)
-            encoded, names, alike, size = [], {}, True, 2
-        alike = alike and (not encoded or names.keys() == columns.keys())
+            encoded, names, alike, size, differs = [], {}, True, 2, False
+        alike = alike and not differs
         names.update(dict.fromkeys(columns))
         encoded.append(text)
         size += len(text) + 1
@@ -73,18 +75,16 @@ def split_read(read: Read, dialect: Dialect) -> list[Read]:
         dialect: Says how long a URL may be.
     """
     room = dialect.max_url_bytes
-    if not read.where or len(render(read, dialect).url) <= room:
+    lists = [found for found in read.where if isinstance(found, Filter) and found.operator == "in" and not found.negated]
+    # Only a list makes an honest URL too long; rendering every read twice to find out would cost all of them.
+    if not lists or len(render(read, dialect).url) <= room:
         return [read]
-    lists = [
-        condition for condition in read.where if isinstance(condition, Filter) and condition.operator == "in" and not condition.negated
-    ]
     spans_rows = read.order or read.limit is not None or read.offset is not None or _aggregates(read.select)
     if spans_rows:
         return [read]
     longest = max(lists, key=lambda found: len(found.value))
     place = read.where.index(longest)
-    bare = attrs.evolve(read, where=(*read.where[:place], attrs.evolve(longest, value=()), *read.where[place + 1 :]))
-    left = room - len(render(bare, dialect).url)
+    left = room - len(render(_with_list(read, place, longest, []), dialect).url)
     parts: list[list[str]] = [[]]
     used = 0
     for value in longest.value:
@@ -94,16 +94,13 @@ def split_read(read: Read, dialect: Dialect) -> list[Read]:
             used = 0
         parts[-1].append(value)
         used += cost
-    return [attrs.evolve(read, where=_put(read, place, attrs.evolve(longest, value=_guard(part)))) for part in parts]
+    return [_with_list(read, place, longest, part) for part in parts]
 
 
-def _put(read: Read, place: int, condition: Filter) -> tuple[Condition, ...]:
-    return (*read.where[:place], condition, *read.where[place + 1 :])
-
-
-def _guard(part: list[str]) -> tuple[str, ...]:
+def _with_list(read: Read, place: int, condition: Filter, values: list[str]) -> Read:
     # One empty text alone would read as the empty list.
-    return ("", "") if part == [""] else tuple(part)
+    shorter = attrs.evolve(condition, value=("", "") if values == [""] else tuple(values))
+    return attrs.evolve(read, where=(*read.where[:place], shorter, *read.where[place + 1 :]))
 
 
 def _aggregates(select: Sequence[SelectItem]) -> bool:

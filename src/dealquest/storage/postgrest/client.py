@@ -32,11 +32,14 @@ from .ast import (
     Upsert,
 )
 from .bulk import pack_rows
+from .calls import Calling
 from .conditions import parse_lookups
 from .dialects import DIALECTS, DialectName
 from .literals import as_mapping, encode_json, encode_rows, encode_text
-from .query import Calling, Reading, Writing, read_items, read_terms
+from .query import read_items, read_terms
+from .reads import Reading
 from .session import STORAGE_RETRIES, Session
+from .writes import Writing
 
 _FILL_DEFAULTS = Prefer(missing="default")
 
@@ -168,7 +171,7 @@ class Table:
         """Insert any number of rows in chunks, each in a transaction of its own.
 
         When a chunk fails, the error has a note that says how many rows were stored before it. With `on` the
-        whole call can simply be made again.
+        whole call can simply be made again; rows with other columns then go in chunks of their own.
 
         Args:
             rows: Mappings or row objects; read as needed.
@@ -181,7 +184,9 @@ class Table:
             How many rows were sent.
         """
         stored = 0
-        for chunk in pack_rows(rows, max_rows=max_rows, max_bytes=max_bytes, doubles=self.session.dialect.reads_doubles):
+        updates = on is not None and not ignore
+        doubles = self.session.dialect.reads_doubles
+        for chunk in pack_rows(rows, max_rows=max_rows, max_bytes=max_bytes, even=updates, doubles=doubles):
             shape: dict[str, Any] = {
                 "relation": self.name,
                 "profile": self.session.schema,
@@ -227,13 +232,22 @@ class Table:
         """Insert rows, and update those whose key is there already.
 
         Args:
-            rows: As in `insert`.
+            rows: As in `insert`, but all with the same columns: an absent one would reset the stored value.
             on: The unique columns; None is the primary key.
             ignore: Leave existing rows as they are; such a row is not returned.
             columns: The only columns to take.
             missing: What an absent column of `columns` gets.
+
+        Raises:
+            InputError: `storage.row.uneven` when the rows differ in their columns and existing ones are updated.
         """
         payload, found = self._encode(rows)
+        if found is not None and columns is None and not ignore:
+            raise InputError(
+                "Rows of an upsert have the same columns: one that lacks a column would reset what is stored there. "
+                "Send them in groups, or name the columns.",
+                code="storage.row.uneven",
+            )
         conflict = None if on is None else (on,) if isinstance(on, str) else tuple(on)
         request = Upsert(
             relation=self.name,

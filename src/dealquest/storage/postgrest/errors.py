@@ -30,7 +30,7 @@ class Rule:
     """What one code means.
 
     Attributes:
-        status: PostgREST's HTTP status; 0 where the code itself says it (`PTnnn`) or the database does (`PGRST`).
+        status: PostgREST's HTTP status.
         error: The class the client raises.
         code: Our stable code.
         retryable: Whether the same request may succeed later; the transaction was rolled back.

@@ -15,8 +15,7 @@ import msgspec
 from dealquest.errors import InputError
 
 from .ast import Column, Condition, Field, Filter, Logic, Order, Read
-from .literals import encode_text
-from .rows import decode_rows
+from .literals import SAFE_INTEGER, encode_text
 from .session import Session
 
 T = TypeVar("T")
@@ -46,15 +45,16 @@ async def pages_by_key(session: Session, read: Read, row: type[T], key: Sequence
     while left is None or left > 0:
         asked = size if left is None else min(size, left)
         response = await session.send(attrs.evolve(read, where=read.where + after, order=order, limit=asked), safety="read")
-        raw = _raw_rows.decode(response.body or b"[]")
-        if not raw:
+        rows = session.read_rows(response, row)
+        if not rows:
             return
-        yield decode_rows(response.body, row, lax=session.dialect.reads_doubles, exact=session.exact)
-        left = None if left is None else left - len(raw)
-        if _is_last(len(raw), asked, best):
+        yield rows
+        left = None if left is None else left - len(rows)
+        if _is_last(len(rows), asked, best):
             return
-        best = max(best, len(raw))
-        after = (_after(terms, _exact_row.decode(raw[-1])),)
+        best = max(best, len(rows))
+        last = _exact_row.decode(_raw_rows.decode(response.body)[-1])
+        after = (_after(terms, last, doubles=session.dialect.reads_doubles),)
 
 
 async def pages_by_offset(session: Session, read: Read, row: type[T], size: int) -> AsyncIterator[list[T]]:
@@ -72,7 +72,7 @@ async def pages_by_offset(session: Session, read: Read, row: type[T], size: int)
     while left is None or left > 0:
         asked = size if left is None else min(size, left)
         response = await session.send(attrs.evolve(read, limit=asked, offset=offset), safety="read")
-        rows = decode_rows(response.body, row, lax=session.dialect.reads_doubles, exact=session.exact)
+        rows = session.read_rows(response, row)
         if not rows:
             return
         yield rows
@@ -104,7 +104,7 @@ def _read_key(read: Read, key: Sequence[str], size: int) -> tuple[tuple[str, boo
     return terms
 
 
-def _after(terms: Sequence[tuple[str, bool]], last: dict[str, Any]) -> Condition:
+def _after(terms: Sequence[tuple[str, bool]], last: dict[str, Any], *, doubles: bool) -> Condition:
     """The rows after this one: `a > 1`, or `a > 1 or (a = 1 and b > 2)`."""
     choices: list[Condition] = []
     equal: list[Condition] = []
@@ -112,6 +112,11 @@ def _after(terms: Sequence[tuple[str, bool]], last: dict[str, Any]) -> Condition
         value = last.get(name)
         if value is None:
             raise InputError(f"The key {name} is null in a row, so no page can start after it.", code="storage.paging")
+        if doubles and isinstance(value, int) and abs(value) > SAFE_INTEGER:
+            raise InputError(
+                f"The key {name} is wider than the server's proxy keeps, so rows would be lost; select it as text: {name}::text.",
+                code="storage.paging",
+            )
         text = encode_text(value)
         further = Filter(field=Field(name), operator="lt" if down else "gt", value=text)
         choices.append(Logic(operator="and", items=(*equal, further)) if equal else further)

@@ -17,8 +17,9 @@ from .errors import find_body
 Safety: TypeAlias = Literal["read", "repeatable", "once"]
 
 _NOTHING_SENT = frozenset(("wire.connect", "storage.timeout"))
-# A connection that died may have died after COMMIT; so may a backend that was told to go.
-_UNKNOWN_CODES = ("08", "57P", "58", "XX", "40003", "PGRST001", "PGRSTX")
+# A connection that died may have died after COMMIT; so may a backend that was told to go. The headers and the
+# status that a function sets are read after it.
+_UNKNOWN_CODES = ("08", "57P", "58", "XX", "40003", "PGRST001", "PGRST111", "PGRST112", "PGRSTX")
 _BEFORE_THE_DATABASE = frozenset((400, 401, 403, 404, 405, 406, 409, 411, 413, 414, 415, 422, 429))
 
 

@@ -4,6 +4,7 @@ It decides nothing by itself: `render` says what is sent, `retry` what may be se
 """
 
 import random
+from typing import TypeVar
 
 import attrs
 
@@ -15,6 +16,9 @@ from .ast import Call, Describe, Request
 from .dialects import DIALECTS, Dialect
 from .render import render
 from .retry import Safety, build_unknown_outcome, is_fate_known, may_repeat
+from .rows import decode_rows, decode_value
+
+T = TypeVar("T")
 
 STORAGE_RETRIES = RetryPolicy(max_attempts=3, waits_s=(0.2, 1.0), least_attempt_s=0.2)
 
@@ -50,6 +54,14 @@ class Session:
     budget: RetryBudget = attrs.field(factory=RetryBudget)
     timer: Timer = attrs.field(factory=SystemTimer)
     rng: random.Random = attrs.field(factory=random.Random)
+
+    def read_rows(self, response: HttpResponse, row: type[T]) -> list[T]:
+        """The rows of an answer, as this server writes them."""
+        return decode_rows(response.body, row, lax=self.dialect.reads_doubles, exact=self.exact)
+
+    def read_value(self, response: HttpResponse, kind: type[T]) -> T:
+        """The one value of an answer."""
+        return decode_value(response.body, kind, lax=self.dialect.reads_doubles, exact=self.exact)
 
     async def send(self, request: Request, *, safety: Safety) -> HttpResponse:
         """Send until it succeeds or may not be sent again.

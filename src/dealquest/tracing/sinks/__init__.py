@@ -1,15 +1,16 @@
-"""Where records end up. `OtlpSink` and `langfuse_sink` need the extra `otel` and load it when first asked for."""
+"""Where records end up. Those that need the wire or the extra `otel` are loaded when first asked for."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .console import ConsoleSink
 from .jsonl import JsonlSink
-from .memory import MemorySink
-from .postgrest import PostgrestSink
 from .protocol import Accepted, Outcome, Refused, Sink, Unavailable
 
 if TYPE_CHECKING:
+    from .console import ConsoleSink
+    from .memory import MemorySink
     from .otlp import OtlpSink, langfuse_sink
+    from .postgrest import PostgrestSink
 
 __all__ = [
     "Accepted",
@@ -26,10 +27,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import OpenTelemetry only for those who send to it."""
-    if name in {"OtlpSink", "langfuse_sink"}:
-        from . import otlp  # noqa: PLC0415  # an extra
+_HOMES = {"ConsoleSink": "console", "MemorySink": "memory", "OtlpSink": "otlp", "PostgrestSink": "postgrest", "langfuse_sink": "otlp"}
 
-        return getattr(otlp, name)
-    raise AttributeError(name)
+
+def __getattr__(name: str) -> Any:
+    """Load the sink that is asked for."""
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

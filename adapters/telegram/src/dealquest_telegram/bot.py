@@ -1,0 +1,228 @@
+"""The bot: intake, workers and outlet around the durable conversation, from start to a graceful end.
+
+Rules. Updates are stored before they are confirmed; a few workers finish turns, oldest first per chat; the outlet
+delivers. On SIGTERM polling stops at once, turns that run may end within the grace and are handed back otherwise, and
+what is being sent is sent. Whatever is killed instead is found again in the store.
+"""
+
+import logging
+import math
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import anyio.abc
+
+from dealquest.coach.dialogue import Event
+from dealquest.coach.turns import Done
+from dealquest.errors import DealQuestError, SettingsError
+from dealquest.values import Clock
+
+from .boundary import Conversation
+from .calls import BotCalls
+from .intake import Admit, Intake, SetAside
+from .outlet import Outlet
+from .pace import Pace
+from .progress import Progress
+
+logger = logging.getLogger("dealquest.telegram")
+
+WORKERS = 8
+IDLE_S = 1.0
+FAILURE_PAUSE_S = 1.0
+QUIET_S = 90.0
+GRACE_S = 7.0
+DELIVERY_GRACE_S = 2.0
+
+Receive = Callable[[Intake], Awaitable[None]]
+"""How updates come in: `Intake.poll`, or a webhook server that calls `Intake.take`; runs until cancelled."""
+
+
+class TelegramBot:
+    """One bot on one durable conversation.
+
+    Args:
+        turns: The durable conversation.
+        calls: The bot's account.
+        clock: For waiting.
+        admit: Whether a person may use the bot.
+        set_aside: Keeps updates that cannot be understood.
+        workers: Most turns at a time.
+        careful: Whether every answer is an edit of a placeholder, see `Outlet`.
+        pace: How fast messages may go out.
+    """
+
+    def __init__(
+        self,
+        turns: Conversation,
+        calls: BotCalls,
+        *,
+        clock: Clock,
+        admit: Admit,
+        set_aside: SetAside,
+        workers: int = WORKERS,
+        careful: bool = False,
+        pace: Pace | None = None,
+    ) -> None:
+        self.source = f"telegram:{calls.bot_id}"
+        self._lease = f"poll:{self.source}"
+        self._turns = turns
+        self._calls = calls
+        self._clock = clock
+        self._admit = admit
+        self._set_aside = set_aside
+        self._workers = workers
+        self._careful = careful
+        self._pace = pace or Pace()
+        self._permits = anyio.Semaphore(0)
+        self._stopping = False
+        self._intake: Intake | None = None
+        self._failure: SettingsError | None = None
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether updates came in, or were asked for, within the last minute and a half."""
+        return self._intake is not None and self._clock.monotonic() - self._intake.last_alive < QUIET_S
+
+    async def run(self, stop: anyio.Event, receive: Receive = Intake.poll) -> None:
+        """Serve until `stop` is set.
+
+        Args:
+            stop: Ends the bot gracefully, within ten seconds.
+            receive: How updates come in.
+
+        Raises:
+            SettingsError: `telegram.token_refused`.
+        """
+        async with anyio.create_task_group() as group:
+            progress = Progress(self._turns, self._calls, group)
+            outlet = self._make_outlet()
+            intake = self._intake = self._make_intake(group, progress)
+            receiving, working = anyio.CancelScope(), anyio.CancelScope()
+            received, worked = anyio.Event(), anyio.Event()
+            group.start_soon(outlet.run)
+            group.start_soon(self._run_workers, working, worked, outlet, progress)
+            group.start_soon(self._run_intake, receiving, received, receive, intake, stop)
+            logger.info("The bot %s is ready.", self.source)
+            await stop.wait()
+            self._stopping = True
+            for _ in range(self._workers):
+                self._permits.release()
+            receiving.cancel()
+            await received.wait()
+            with anyio.move_on_after(GRACE_S):
+                await worked.wait()
+            working.cancel()
+            await worked.wait()
+            with anyio.move_on_after(DELIVERY_GRACE_S):
+                await outlet.drain()
+            group.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    async def run_once(self) -> int:
+        """Take what waits, answer it, deliver it, and return: for hosts that start the bot now and then.
+
+        Returns:
+            How many turns were finished.
+
+        Raises:
+            SettingsError: `telegram.token_refused`.
+            PeerError: Telegram or the store cannot be reached.
+        """
+        count = 0
+        async with anyio.create_task_group() as group:
+            progress = Progress(self._turns, self._calls, group)
+            outlet = self._make_outlet()
+            intake = self._make_intake(group, progress)
+            offset = await intake.poll_once(0, timeout_s=0)
+            # The call that finds nothing confirms what the one before it found.
+            while (after := await intake.poll_once(offset, timeout_s=0)) != offset:
+                offset = after
+            while (done := await self._turns.work(self.source)) is not None:
+                await self._settle(done, progress)
+                count += 1
+            await outlet.deliver_all()
+            group.cancel_scope.cancel()
+        return count
+
+    async def hand_over(self) -> None:
+        """Let another process poll at once, without waiting for this one's lease to end."""
+        try:
+            await self._turns.drop_lease(self._lease)
+        except DealQuestError as exc:
+            logger.info("The poll lease could not be handed over, it ends by itself: %s", exc.message)
+
+    def _make_outlet(self) -> Outlet:
+        return Outlet(self._turns, self._calls, source=self.source, pace=self._pace, clock=self._clock, careful=self._careful)
+
+    def _make_intake(self, group: anyio.abc.TaskGroup, progress: Progress) -> Intake:
+        def on_stored(events: Sequence[Event]) -> None:
+            for event in events:
+                progress.begin(event)
+            # A worker that has finished a turn looks for the next one by itself, so a few permits are enough.
+            for _ in range(min(len(events), self._workers - self._permits.value)):
+                self._permits.release()
+
+        return Intake(
+            self._turns,
+            self._calls,
+            source=self.source,
+            clock=self._clock,
+            admit=self._admit,
+            set_aside=self._set_aside,
+            stored=on_stored,
+            group=group,
+        )
+
+    async def _run_intake(self, scope: anyio.CancelScope, ended: anyio.Event, receive: Receive, intake: Intake, stop: anyio.Event) -> None:
+        try:
+            with scope:
+                await receive(intake)
+        except SettingsError as exc:
+            self._failure = exc
+            stop.set()
+        finally:
+            ended.set()
+
+    async def _run_workers(self, scope: anyio.CancelScope, ended: anyio.Event, outlet: Outlet, progress: Progress) -> None:
+        try:
+            with scope:
+                async with anyio.create_task_group() as group:
+                    for number in range(self._workers):
+                        group.start_soon(self._worker, number == 0, outlet, progress)
+        finally:
+            ended.set()
+
+    async def _worker(self, watchful: bool, outlet: Outlet, progress: Progress) -> None:  # one call, above
+        while not self._stopping:
+            try:
+                done = await self._turns.work(self.source)
+            except DealQuestError as exc:
+                logger.warning("A turn failed and will be tried again: %s", exc.message)
+                await anyio.sleep(FAILURE_PAUSE_S)
+                continue
+            except Exception:  # the store has written the fault down; one bad turn must not end the bot
+                logger.exception("A turn failed for a reason of our own.")
+                await anyio.sleep(FAILURE_PAUSE_S)
+                continue
+            if done is None:
+                await self._wait_for_work(watchful=watchful)
+                continue
+            try:
+                await self._settle(done, progress)
+            except DealQuestError as exc:
+                logger.warning("The target of an answer could not be noted: %s", exc.message)
+            outlet.wake(done.event.chat)
+
+    async def _wait_for_work(self, *, watchful: bool) -> None:
+        """Sleep until something was stored; one worker also looks now and then for what a dead process left behind."""
+        with anyio.move_on_after(IDLE_S if watchful else math.inf):
+            await self._permits.acquire()
+
+    async def _settle(self, done: Done, progress: Progress) -> None:
+        """Before delivery: no more signs of being busy, and the target of an edit is known to the store."""
+        event = done.event
+        await progress.end(event)
+        edits = bool(done.deliveries) and done.deliveries[0].reply.edit
+        if event.kind == "button" and event.message_id is not None and edits:
+            await self._turns.note_placeholder(event, event.message_id)

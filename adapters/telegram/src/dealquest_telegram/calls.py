@@ -1,0 +1,250 @@
+"""The calls the bot makes, with aiogram's errors mapped to ours: the one edge to Telegram. It repeats nothing.
+
+No error here holds the token: addresses of files contain it, so aiogram's own words about them are dropped.
+Source: https://core.telegram.org/bots/api#making-requests, read 2026-11-22.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import attrs
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.exceptions import (
+    AiogramError,
+    ClientDecodeError,
+    TelegramAPIError,
+    TelegramBadRequest,
+    TelegramConflictError,
+    TelegramForbiddenError,
+    TelegramNetworkError,
+    TelegramNotFound,
+    TelegramRetryAfter,
+    TelegramServerError,
+    TelegramUnauthorizedError,
+)
+from aiogram.methods import GetUpdates
+from aiogram.types import BotCommand, InlineKeyboardMarkup, MenuButtonWebApp, MessageEntity, WebAppInfo
+from aiohttp import ClientError
+
+from dealquest.errors import (
+    ConflictError,
+    DealQuestError,
+    LimitError,
+    NotFoundError,
+    PeerGarbledError,
+    PeerRefusedError,
+    PeerUnavailableError,
+    SettingsError,
+)
+from dealquest.values import Secret
+
+from .render import Part
+
+CALL_TIMEOUT_S = 15
+DOWNLOAD_TIMEOUT_S = 60
+MAX_DOWNLOAD_BYTES = 20_000_000
+
+
+class RawUpdates(GetUpdates):
+    """`getUpdates` whose updates stay as they came, so that each can be decoded by itself."""
+
+    __returning__: ClassVar[Any] = list[Any]
+
+
+@attrs.frozen(kw_only=True)
+class Undecoded(Exception):  # noqa: N818  # never leaves the adapter: the poll loop looks into it
+    """The body of an answer that is no JSON, or not of the Bot API's shape."""
+
+    body: Any = attrs.field(repr=False)
+
+
+class BotCalls:
+    """One bot at one Bot API server; close it with `aclose()`.
+
+    Args:
+        token: The bot's token.
+        api_base: Where the Bot API is reached, such as `https://api.telegram.org`.
+    """
+
+    def __init__(self, token: Secret, api_base: str) -> None:
+        session = AiohttpSession(api=TelegramAPIServer.from_base(api_base.replace("{", "").replace("}", "")), timeout=CALL_TIMEOUT_S)
+        self._bot = Bot(token.reveal(), session=session)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._bot.session.close()
+
+    @property
+    def bot_id(self) -> int:
+        """The bot's id, the number before the colon of the token."""
+        return self._bot.id
+
+    async def who_am_i(self) -> str:
+        """The bot's name without @.
+
+        Raises:
+            SettingsError: `telegram.token_refused`.
+        """
+        with mapped_errors():
+            me = await self._bot.get_me()
+        return me.username or me.first_name
+
+    async def fetch(self, *, offset: int, limit: int, timeout_s: int, kinds: Sequence[str]) -> list[Any]:
+        """The next updates, undecoded; everything before `offset` is confirmed.
+
+        Raises:
+            Undecoded: The answer is not JSON of the right shape; it holds the raw body.
+            SettingsError: `telegram.token_refused`.
+            ConflictError: `telegram.conflict` while another poller or a webhook is active.
+            PeerUnavailableError: `telegram.flood` with the seconds to wait, `telegram.unreachable`.
+        """
+        method = RawUpdates(offset=offset, limit=limit, timeout=timeout_s, allowed_updates=list(kinds))
+        with mapped_errors(keep_body=True):
+            updates: list[Any] = await self._bot(method, request_timeout=timeout_s + CALL_TIMEOUT_S)
+        return updates
+
+    async def send(self, chat: str, part: Part, keyboard: InlineKeyboardMarkup | None = None, *, plain: bool = False) -> int:
+        """Send a message; its id. `plain` leaves the entities out."""
+        with mapped_errors():
+            message = await self._bot.send_message(int(chat), part.text, entities=None if plain else _entities(part), reply_markup=keyboard)
+        return message.message_id
+
+    async def edit(
+        self, chat: str, message_id: int, part: Part, keyboard: InlineKeyboardMarkup | None = None, *, plain: bool = False
+    ) -> None:
+        """Make a message say something else; it is fine when it says that already."""
+        try:
+            with mapped_errors():
+                await self._bot.edit_message_text(
+                    part.text, chat_id=int(chat), message_id=message_id, entities=None if plain else _entities(part), reply_markup=keyboard
+                )
+        except PeerRefusedError as exc:
+            if exc.code != "telegram.not_modified":
+                raise
+
+    async def delete(self, chat: str, message_id: int) -> None:
+        """Take a message away."""
+        with mapped_errors():
+            await self._bot.delete_message(int(chat), message_id)
+
+    async def answer_press(self, callback_id: str, text: str = "", *, alert: bool = False) -> None:
+        """Stop a button's spinner, with a few words where given."""
+        with mapped_errors():
+            await self._bot.answer_callback_query(callback_id, text=text or None, show_alert=alert)
+
+    async def show_busy(self, chat: str) -> None:
+        """Show for five seconds that an answer is being written."""
+        with mapped_errors():
+            await self._bot.send_chat_action(int(chat), "typing")
+
+    async def set_menu(self, commands: Mapping[str, str], *, language: str = "") -> None:
+        """Set the command menu: name to description."""
+        with mapped_errors():
+            menu = [BotCommand(command=name, description=words) for name, words in commands.items()]
+            await self._bot.set_my_commands(menu, language_code=language or None)
+
+    async def set_app_button(self, label: str, url: str) -> None:
+        """Put a button that opens the Mini App beside the message field."""
+        with mapped_errors():
+            await self._bot.set_chat_menu_button(menu_button=MenuButtonWebApp(text=label, web_app=WebAppInfo(url=url)))
+
+    async def drop_webhook(self) -> None:
+        """Make polling possible; waiting updates stay."""
+        with mapped_errors():
+            await self._bot.delete_webhook()
+
+    async def set_webhook(self, url: str, secret: Secret, *, kinds: Sequence[str], connections: int) -> None:
+        """Have updates pushed to an address of ours."""
+        with mapped_errors():
+            await self._bot.set_webhook(url, secret_token=secret.reveal(), allowed_updates=list(kinds), max_connections=connections)
+
+    async def download(self, file_id: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> AsyncIterator[bytes]:
+        """A file's bytes as they arrive, counted on the way: the size that was announced is not trusted.
+
+        Raises:
+            LimitError: `telegram.file_too_large`.
+            NotFoundError: `telegram.file_gone` when the server no longer has it.
+        """
+        with mapped_errors():
+            file = await self._bot.get_file(file_id)
+        if (file.file_size or 0) > max_bytes:
+            raise _too_large(max_bytes)
+        if not file.file_path:
+            raise NotFoundError("Telegram no longer has this file; send it again.", code="telegram.file_gone")
+        url = self._bot.session.api.file_url(self._bot.token, file.file_path)
+        seen = 0
+        with mapped_errors():
+            async for chunk in self._bot.session.stream_content(url, timeout=DOWNLOAD_TIMEOUT_S):
+                seen += len(chunk)
+                if seen > max_bytes:
+                    raise _too_large(max_bytes)
+                yield chunk
+
+
+def _entities(part: Part) -> list[MessageEntity] | None:
+    return [MessageEntity(**entity) for entity in part.entities] or None
+
+
+def _too_large(max_bytes: int) -> LimitError:
+    return LimitError(f"The file is larger than {max_bytes // 1_000_000} MB; send a shorter one.", code="telegram.file_too_large")
+
+
+_REFUSALS: tuple[tuple[str, type[DealQuestError], str, str], ...] = (
+    ("message is not modified", PeerRefusedError, "telegram.not_modified", "The message says that already."),
+    ("message to edit not found", NotFoundError, "telegram.message_gone", "The message to edit is gone."),
+    ("message can't be edited", NotFoundError, "telegram.message_gone", "The message can no longer be edited."),
+    ("message to delete not found", NotFoundError, "telegram.message_gone", "The message to delete is gone."),
+    ("message_id_invalid", NotFoundError, "telegram.message_gone", "The message to edit is gone."),
+    ("chat not found", PeerRefusedError, "telegram.chat_gone", "The chat does not exist, or never wrote to the bot."),
+    ("user is deactivated", PeerRefusedError, "telegram.chat_gone", "The user's account is gone."),
+    ("query is too old", NotFoundError, "telegram.press_gone", "The press on a button is too old to be answered."),
+    ("file is too big", LimitError, "telegram.file_too_large", "The file is larger than Telegram gives to bots; send a shorter one."),
+    ("wrong file_id", NotFoundError, "telegram.file_gone", "Telegram no longer has this file; send it again."),
+    ("entit", PeerRefusedError, "telegram.entities_refused", "Telegram refused the formatting of a message."),
+)
+
+
+@contextmanager
+def mapped_errors(*, keep_body: bool = False) -> Iterator[None]:
+    """Turn aiogram's errors into ours, without an address and so without the token."""
+    try:
+        yield
+    except TelegramRetryAfter as exc:
+        raise PeerUnavailableError(
+            f"Telegram asks to wait {exc.retry_after} s.", code="telegram.flood", retry_after_s=float(exc.retry_after)
+        ) from None
+    except (TelegramUnauthorizedError, TelegramNotFound) as exc:
+        if isinstance(exc, TelegramNotFound) and "method not found" in exc.message:
+            raise NotFoundError("This Bot API server does not know the method.", code="telegram.unknown_method") from None
+        raise SettingsError(
+            "Telegram refuses the bot's token. Check TELEGRAM_BOT_TOKEN with BotFather.", code="telegram.token_refused"
+        ) from None
+    except TelegramForbiddenError:
+        raise PeerRefusedError("The user blocked the bot, or the chat is closed to it.", code="telegram.blocked") from None
+    except TelegramConflictError as exc:
+        raise ConflictError(f"Another process reads this bot's updates: {exc.message[:200]}", code="telegram.conflict") from None
+    except TelegramBadRequest as exc:
+        raise _refusal(exc.message) from None
+    except (TelegramNetworkError, TelegramServerError, ClientError, TimeoutError, OSError) as exc:
+        raise PeerUnavailableError(f"The Bot API server gave no answer ({type(exc).__name__}).", code="telegram.unreachable") from None
+    except ClientDecodeError as exc:
+        if keep_body:
+            raise Undecoded(body=exc.data) from None
+        raise PeerGarbledError(
+            "The Bot API server answered something that cannot be read.", code="telegram.garbled", retryable=True
+        ) from None
+    except TelegramAPIError as exc:
+        raise _refusal(exc.message) from None
+    except AiogramError as exc:
+        raise PeerGarbledError(f"aiogram could not make sense of an answer ({type(exc).__name__}).", code="telegram.garbled") from None
+
+
+def _refusal(words: str) -> DealQuestError:
+    folded = words.casefold()
+    for mark, error, code, message in _REFUSALS:
+        if mark in folded:
+            return error(message, code=code)
+    return PeerRefusedError(f"Telegram refused a call: {words[:200]}", code="telegram.refused")

@@ -1,0 +1,41 @@
+"""The command `dealquest bot`: opens storage and coach, and serves Telegram with them."""
+
+import logging
+import os
+import uuid
+
+import anyio
+
+from dealquest.compose import open_kit
+from dealquest.settings import Settings
+
+from .running import serve_telegram
+
+LEASE_S = 15.0
+
+
+def run_bot(settings: Settings, *, once: bool = False, simulate: bool = False) -> None:
+    """Run the coach as a Telegram bot until SIGTERM or Ctrl-C: the command `dealquest bot`.
+
+    Args:
+        settings: Token, Bot API server, access lists, storage.
+        once: Answer what waits, then return.
+        simulate: Start an offline Bot API server with a chat page, and talk to that instead of Telegram.
+
+    Raises:
+        SettingsError: `telegram.no_token`, `telegram.token_refused`, or a problem of storage.
+    """
+    _log_to_stderr(settings.log_level)
+    anyio.run(_run_with_kit, settings, once, simulate)
+
+
+async def _run_with_kit(settings: Settings, once: bool, simulate: bool) -> None:  # called once, above
+    async with open_kit(settings) as kit:
+        turns = kit.turns(worker=f"telegram:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=LEASE_S)
+        await serve_telegram(settings, turns, once=once, simulate=simulate)
+
+
+def _log_to_stderr(level: str) -> None:
+    """Our own lines at the level asked for; other libraries' only from warnings on, since some write addresses."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("dealquest").setLevel(level)

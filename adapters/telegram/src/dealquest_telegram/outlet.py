@@ -1,0 +1,221 @@
+"""Delivery: what the outbox holds becomes messages, per chat in order, paced, and repeated until it arrived.
+
+Rules. One task per chat takes that chat's replies from the outbox and sends them one after the other. A reply whose
+target message is known is an edit of it, so that a repeat after a crash shows nothing new; the target is noted before
+the edit. `retry_after` puts the chat back into the outbox for that long; a blocked bot or a gone chat ends the reply as
+a dead letter; refused formatting is sent plain; anything else is tried again, ever later.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+
+import anyio
+import anyio.abc
+from aiogram.types import InlineKeyboardMarkup
+
+from dealquest.coach.dialogue import Event, Person
+from dealquest.coach.turns import Delivery
+from dealquest.errors import NotFoundError, PeerError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
+from dealquest.values import Clock
+
+from .boundary import Conversation
+from .calls import BotCalls
+from .pace import Pace
+from .render import Part, render
+from .translate import encode_keyboard
+
+logger = logging.getLogger("dealquest.telegram")
+
+BATCH = 20
+LEASE_S = 60.0
+SWEEP_S = 2.0
+LONGEST_RETRY_S = 60.0
+MAX_ATTEMPTS = 200
+PLACEHOLDER = Part(text="…")
+
+
+class Outlet:
+    """Delivers one bot's replies.
+
+    Args:
+        turns: Where the outbox is.
+        calls: The bot.
+        source: The channel's name.
+        pace: How fast messages may go out.
+        clock: For waiting.
+        careful: Send every new answer as a placeholder that is edited into it: one call more, and a crash at any
+            point repeats nothing that the user sees.
+    """
+
+    def __init__(self, turns: Conversation, calls: BotCalls, *, source: str, pace: Pace, clock: Clock, careful: bool = False) -> None:
+        self._turns = turns
+        self._calls = calls
+        self._source = source
+        self._pace = pace
+        self._clock = clock
+        self._careful = careful
+        self._group: anyio.abc.TaskGroup | None = None
+        self._serving: set[str] = set()
+        self._again: set[str] = set()
+        self._idle = anyio.Event()
+
+    async def run(self) -> None:
+        """Deliver until cancelled: what `wake` names at once, and every few seconds whatever else is due."""
+        async with anyio.create_task_group() as group:
+            self._group = group
+            while True:
+                await self._sweep(group)
+                await anyio.sleep(SWEEP_S)
+
+    def wake(self, chat: str) -> None:
+        """There are replies for this chat."""
+        if chat in self._serving:
+            self._again.add(chat)
+        elif self._group is not None:
+            self._serving.add(chat)
+            self._group.start_soon(self._serve, chat, ())
+
+    async def drain(self) -> None:
+        """Wait until nothing is being delivered."""
+        while self._serving:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def deliver_all(self) -> int:
+        """Deliver everything that is due, then return: for hosts that start the bot now and then.
+
+        Returns:
+            How many replies were taken.
+        """
+        count = 0
+        while rows := await self._turns.deliveries(self._source, most=BATCH, lease_s=LEASE_S):
+            count += len(rows)
+            for of_chat in _by_chat(rows).values():
+                await self._deliver_rows(of_chat)
+        return count
+
+    async def _sweep(self, group: anyio.abc.TaskGroup) -> None:
+        try:
+            rows = await self._turns.deliveries(self._source, most=BATCH, lease_s=LEASE_S)
+        except PeerError as exc:
+            logger.warning("The outbox cannot be read: %s", exc.message)
+            return
+        for chat, of_chat in _by_chat(rows).items():
+            if chat in self._serving:
+                # Taken from under a task that is slow: put back, that task comes to it.
+                for row in of_chat:
+                    await self._turns.mark_unsent(row, "another task serves this chat")
+                self._again.add(chat)
+            else:
+                self._serving.add(chat)
+                group.start_soon(self._serve, chat, of_chat)
+
+    async def _serve(self, chat: str, rows: Sequence[Delivery]) -> None:
+        try:
+            if rows and not await self._deliver_rows(rows):
+                return
+            while True:
+                self._again.discard(chat)
+                taken = await self._turns.deliveries(self._source, chat=chat, most=BATCH, lease_s=LEASE_S)
+                if taken and not await self._deliver_rows(taken):
+                    return
+                if not taken and chat not in self._again:
+                    return
+        except PeerError as exc:
+            logger.warning("The outbox cannot be reached, replies wait: %s", exc.message)
+        finally:
+            self._serving.discard(chat)
+            self._idle.set()
+
+    async def _deliver_rows(self, rows: Sequence[Delivery]) -> bool:
+        for index, row in enumerate(rows):
+            if not await self._deliver(row):
+                # Keep the order: what comes after it waits in the outbox behind it.
+                for later in rows[index + 1 :]:
+                    await self._turns.mark_unsent(later, "an earlier reply waits")
+                return False
+        return True
+
+    async def _deliver(self, row: Delivery) -> bool:
+        """Show one reply; False when it has to wait, and the chat with it."""
+        try:
+            shown = await self._show(row)
+        except PeerUnavailableError as exc:
+            wait_s = exc.retry_after_s if exc.retry_after_s is not None else min(2.0 ** min(row.attempts - 1, 10), LONGEST_RETRY_S)
+            if exc.retry_after_s is not None:
+                self._pace.hold(row.chat, until=self._clock.monotonic() + exc.retry_after_s)
+            await self._turns.mark_unsent(row, exc.message, retry_in_s=wait_s, give_up=row.attempts >= MAX_ATTEMPTS)
+            self._later(row.chat, wait_s)
+            return False
+        except PeerGarbledError as exc:
+            # It was most likely done; a repeat of an edit is harmless, a repeat of a message is counted.
+            await self._turns.mark_unsent(row, exc.message, retry_in_s=1.0, give_up=row.attempts >= MAX_ATTEMPTS)
+            self._later(row.chat, 1.0)
+            return False
+        except (PeerRefusedError, NotFoundError) as exc:
+            logger.warning("Reply %d to update %d is a dead letter: %s", row.id, row.update_id, exc.message)
+            await self._turns.mark_unsent(row, exc.message, give_up=True)
+            return True
+        await self._turns.mark_sent(row, shown)
+        return True
+
+    async def _show(self, row: Delivery) -> list[int]:
+        parts = render(row.reply.text)
+        keyboard = encode_keyboard(row.reply.buttons)
+        target = row.placeholder if row.seq == 0 and isinstance(row.placeholder, int) else None
+        shown: list[int] = []
+        for index, part in enumerate(parts):
+            below = keyboard if index == len(parts) - 1 else None
+            await self._wait_turn(row.chat)
+            if index == 0 and row.seq == 0 and target is None and self._careful:
+                target = await self._calls.send(row.chat, PLACEHOLDER)
+                await self._turns.note_placeholder(_event_of(row, self._source), target)
+            if index == 0 and target is not None:
+                shown.append(await self._edit(row.chat, target, part, below))
+            else:
+                shown.append(await self._send(row.chat, part, below))
+        return shown
+
+    async def _edit(self, chat: str, target: int, part: Part, keyboard: InlineKeyboardMarkup | None) -> int:
+        try:
+            await self._calls.edit(chat, target, part, keyboard)
+        except NotFoundError:
+            return await self._send(chat, part, keyboard)
+        except PeerRefusedError as exc:
+            if exc.code != "telegram.entities_refused":
+                raise
+            await self._calls.edit(chat, target, part, keyboard, plain=True)
+        return target
+
+    async def _send(self, chat: str, part: Part, keyboard: InlineKeyboardMarkup | None) -> int:
+        try:
+            return await self._calls.send(chat, part, keyboard)
+        except PeerRefusedError as exc:
+            if exc.code != "telegram.entities_refused":
+                raise
+            return await self._calls.send(chat, part, keyboard, plain=True)
+
+    async def _wait_turn(self, chat: str) -> None:
+        wait_s = self._pace.wait_s(chat, now=self._clock.monotonic())
+        if wait_s > 0:
+            await anyio.sleep(wait_s)
+
+    def _later(self, chat: str, wait_s: float) -> None:
+        async def wake_later() -> None:
+            await anyio.sleep(wait_s)
+            self.wake(chat)
+
+        if self._group is not None:
+            self._group.start_soon(wake_later)
+
+
+def _by_chat(rows: Sequence[Delivery]) -> dict[str, list[Delivery]]:
+    found: dict[str, list[Delivery]] = defaultdict(list)
+    for row in rows:
+        found[row.chat].append(row)
+    return found
+
+
+def _event_of(row: Delivery, source: str) -> Event:
+    return Event(source=source, chat=row.chat, update_id=row.update_id, user=Person(), kind="other")

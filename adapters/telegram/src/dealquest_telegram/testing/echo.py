@@ -1,0 +1,215 @@
+"""A durable conversation that echoes, on SQLite: the adapter is tested on its promises, without coach and PostgreSQL.
+
+It keeps the same rules as the coach's own (received once, one turn per update, replies in order per chat, leases) and
+writes every effect into a ledger without a uniqueness rule, so that a doubled effect would be seen.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import msgspec
+
+from dealquest.coach.dialogue import Button, Event, Reply, Text
+from dealquest.coach.turns import Delivery, Done
+from dealquest.values import Clock, SystemClock
+
+TABLES = """
+create table if not exists inbox (source text, update_id integer, chat text, payload blob, status text default 'open',
+    worker text, lease_until real default 0, placeholder text, primary key (source, update_id));
+create table if not exists effects (source text, update_id integer);
+create table if not exists outbox (id integer primary key autoincrement, source text, update_id integer, seq integer,
+    chat text, payload blob, status text default 'pending', attempts integer default 0, not_before real default 0, error text, reference text);
+create table if not exists leases (name text primary key, holder text, held_until real);
+"""
+
+
+class EchoConversation:
+    """Answers `echo: …`; words in the text choose what kind of answer it is.
+
+    `/buttons` offers a button, a pressed one edits its message, `slow` takes `slow_s`, `long` needs several messages,
+    `boom` fails with an error of our own, `silent` has no reply.
+    """
+
+    def __init__(self, path: Path | str, *, worker: str = "echo", slow_s: float = 0.5, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self._database.execute("pragma journal_mode = wal")
+        self._database.execute("pragma synchronous = normal")
+        self._database.executescript(TABLES)
+        self._worker = worker
+        self._slow_s = slow_s
+        self.failures_to_come: list[Exception] = []
+
+    async def receive(self, events: Sequence[Event]) -> int:
+        """Store events; `failures_to_come` lets it fail first."""
+        if self.failures_to_come:
+            raise self.failures_to_come.pop(0)
+        with self._transaction():
+            before = self._database.total_changes
+            self._database.executemany(
+                "insert or ignore into inbox (source, update_id, chat, payload) values (?, ?, ?, ?)",
+                [(event.source, event.update_id, event.chat, msgspec.json.encode(event)) for event in events],
+            )
+            return self._database.total_changes - before
+
+    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:  # noqa: ARG002  # the bot takes any chat's
+        """Finish one turn."""
+        now = self._now()
+        with self._transaction():
+            row = self._database.execute(
+                "select update_id, payload from inbox i where source = ? and status = 'open' and lease_until < ? and not exists (select 1 "
+                "from inbox o where o.source = i.source and o.chat = i.chat and o.status = 'open' and o.update_id < i.update_id) "
+                "order by rowid limit 1",
+                (source, now),
+            ).fetchone()
+            if row is None:
+                return None
+            self._database.execute(
+                "update inbox set worker = ?, lease_until = ? where source = ? and update_id = ?", (self._worker, now + 3, source, row[0])
+            )
+        event = msgspec.json.decode(row[1], type=Event)
+        replies = await self._decide(event)
+        with self._transaction():
+            done = self._database.execute(
+                "update inbox set status = 'done' where source = ? and update_id = ? and status = 'open' and worker = ?",
+                (source, event.update_id, self._worker),
+            ).rowcount
+            if done != 1:
+                return None
+            self._database.execute("insert into effects values (?, ?)", (source, event.update_id))
+            ids = [
+                self._database.execute(
+                    "insert into outbox (source, update_id, seq, chat, payload) values (?, ?, ?, ?, ?) returning id",
+                    (source, event.update_id, seq, event.chat, msgspec.json.encode(reply)),
+                ).fetchone()[0]
+                for seq, reply in enumerate(replies)
+            ]
+        rows = zip(ids, replies, strict=True)
+        return Done(
+            event=event,
+            deliveries=tuple(
+                Delivery(id=row_id, update_id=event.update_id, seq=seq, chat=event.chat, reply=reply)
+                for seq, (row_id, reply) in enumerate(rows)
+            ),
+        )
+
+    async def _decide(self, event: Event) -> list[Reply]:
+        if "slow" in event.text:
+            await anyio.sleep(self._slow_s)
+        if "boom" in event.text:
+            self._database.execute("update inbox set status = 'dead' where update_id = ?", (event.update_id,))
+            raise ValueError("boom")
+        if "silent" in event.text:
+            return []
+        if event.kind == "button":
+            return [Reply(text=Text(f"pressed: {event.text}"), edit=True)]
+        if event.text == "/buttons":
+            return [Reply(text=Text("choose"), buttons=((Button("Go on", "go"),),))]
+        if "long" in event.text:
+            return [
+                Reply(
+                    text=Text("\n\n".join(f"paragraph {number} " + "word " * 100 for number in range(30))),
+                    buttons=((Button("Go on", "go"),),),
+                )
+            ]
+        return [Reply(text=Text(f"echo: {event.text} [{event.kind}]"))]
+
+    async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = 15.0) -> list[Delivery]:
+        """Take replies."""
+        now = self._now()
+        with self._transaction():
+            rows = self._database.execute(
+                "select o.id, o.update_id, o.seq, o.chat, o.payload, o.attempts, i.placeholder from outbox o join inbox i "
+                "on i.source = o.source and i.update_id = o.update_id where o.source = ? and o.status = 'pending' "
+                "and (? is null or o.chat = ?) "
+                "and (select h.not_before from outbox h where h.source = o.source and h.chat = o.chat and h.status = 'pending' "
+                "order by h.id limit 1) <= ? "
+                "order by o.id limit ?",
+                (source, chat, chat, now, most),
+            ).fetchall()
+            self._database.executemany(
+                "update outbox set attempts = attempts + 1, not_before = ? where id = ?", [(now + min(lease_s, 3), row[0]) for row in rows]
+            )
+        return [
+            Delivery(
+                id=row[0],
+                update_id=row[1],
+                seq=row[2],
+                chat=row[3],
+                reply=msgspec.json.decode(row[4], type=Reply),
+                attempts=row[5] + 1,
+                placeholder=None if row[6] is None else msgspec.json.decode(row[6]),
+            )
+            for row in rows
+        ]
+
+    async def mark_sent(self, delivery: Delivery, reference: Any = None) -> bool:
+        """It arrived."""
+        return self._mark("sent", None, 0.0, delivery.id, reference)
+
+    async def mark_unsent(self, delivery: Delivery, reason: str, *, retry_in_s: float = 0.0, give_up: bool = False) -> bool:
+        """It did not."""
+        return self._mark("dead" if give_up else "pending", reason, self._now() + retry_in_s, delivery.id, None)
+
+    def _mark(self, status: str, error: str | None, not_before: float, row_id: int, reference: Any) -> bool:
+        with self._transaction():
+            found = self._database.execute(
+                "update outbox set status = ?, error = ?, not_before = ?, reference = ? where id = ? and status = 'pending'",
+                (status, error, not_before, msgspec.json.encode(reference).decode(), row_id),
+            )
+        return found.rowcount == 1
+
+    async def note_placeholder(self, event: Event, reference: Any) -> None:
+        """Keep the target of the answer."""
+        with self._transaction():
+            self._database.execute(
+                "update inbox set placeholder = ? where source = ? and update_id = ? and placeholder is null",
+                (msgspec.json.encode(reference).decode(), event.source, event.update_id),
+            )
+
+    async def take_lease(self, name: str, *, lease_s: float) -> bool:
+        """Take or keep a lease."""
+        now = self._now()
+        with self._transaction():
+            return (
+                self._database.execute(
+                    "insert into leases values (?, ?, ?) on conflict (name) do update "
+                    "set holder = excluded.holder, held_until = excluded.held_until "
+                    "where holder = excluded.holder or held_until < ?",
+                    (name, self._worker, now + lease_s, now),
+                ).rowcount
+                == 1
+            )
+
+    async def drop_lease(self, name: str) -> None:
+        """Hand it back."""
+        with self._transaction():
+            self._database.execute("delete from leases where name = ? and holder = ?", (name, self._worker))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
+
+    def rows(self, statement: str) -> list[Any]:
+        """For assertions."""
+        return self._database.execute(statement).fetchall()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._database)
+
+
+class _Transaction:
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.execute("begin immediate")
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._database.execute("rollback" if kind else "commit")

@@ -1,0 +1,312 @@
+"""Who may see what: roles and claims, tenants, limits, and requests made to break out (rows Q2 to Q8, P21)."""
+
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from fuzzing import fuzz
+from replay import ANN, CONFIG, Case, ask, replay
+
+from dealquest.errors import LimitError, SettingsError
+from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.values import ANON, Principal, Secret
+from dealquest.wire import HttpRequest
+
+BOB = Principal(role="authenticated", subject="bob")
+SECRET = "reallyreallyreallyreallyverysafe"
+FULL = {"prefer": "return=representation"}
+
+
+async def test_q3_fuzzed_requests_never_become_syntax_errors(cinema: str) -> None:
+    """Thousands of scrambled requests: every one is answered, none with a syntax error of PostgreSQL's."""
+    seen = await fuzz(cinema, 3000, seed=7)
+    assert sum(seen.values()) == 3000
+    assert sum(times for key, times in seen.items() if key.startswith("2")) > 20
+
+
+async def test_p21_tenants_are_apart_by_every_way_in(cinema: str) -> None:
+    """Tables, views, functions, embeds and counts show a tenant its own rows, and writes reach no others."""
+    async with await Engine.open(cinema, CONFIG) as engine:
+
+        async def rows(line: str, who: Principal, body: Any = None, **headers: str) -> Any:
+            response = await ask(engine, Case(line, body=body, headers=headers), who)
+            return response.status, json.loads(response.body) if response.body else None
+
+        for line in ("GET /notes?select=id&order=id", "GET /notes_view?select=id&order=id", "GET /rpc/all_notes?select=id&order=id"):
+            assert await rows(line, ANN) == (200, [{"id": 1}, {"id": 2}])
+            assert await rows(line, BOB) == (200, [{"id": 3}])
+            assert (await rows(line, ANON))[0] == 401
+        assert await rows("GET /lines_of_notes?select=id,notes(id)", BOB) == (200, [{"id": 2, "notes": {"id": 3}}])
+        assert await rows("GET /notes?select=id,lines_of_notes(text)&id=eq.1", BOB) == (200, [])
+        assert await rows("GET /notes?select=count()", BOB) == (200, [{"count": 1}])
+        exact = {"prefer": "count=exact"}
+        assert (await ask(engine, Case("HEAD /notes", headers=exact), BOB)).header("content-range") == "0-0/1"
+        for verb, body in (("PATCH", {"body": "stolen"}), ("DELETE", None)):
+            for table in ("notes", "notes_view"):
+                assert await rows(f"{verb} /{table}?id=gt.0&select=id", BOB, body, **FULL) == (200, [{"id": 3}])
+        assert (await rows("POST /notes", BOB, {"id": 9, "owner": "ann"}))[0] == 403
+        assert (await rows("PUT /notes?id=eq.1", BOB, {"id": 1, "owner": "bob", "body": "x"}))[0] == 403
+        merge = {"prefer": "resolution=merge-duplicates"}
+        assert (await rows("POST /notes", BOB, {"id": 1, "owner": "bob", "body": "x"}, **merge))[0] == 403
+        assert (await rows("PATCH /notes?id=eq.3", BOB, {"owner": "ann"}))[0] == 403
+
+
+async def test_q7_nothing_is_left_on_a_connection(cinema: str) -> None:
+    """A function that takes another role or other claims changes nothing for the next request on its connection."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1)
+    async with await Engine.open(cinema, config) as engine:
+        for _ in range(3):
+            await ask(engine, Case("POST /rpc/become", body={"who": "project_admin"}))
+            bob = await ask(engine, Case("GET /notes?select=id"), BOB)
+            anon = await ask(engine, Case("GET /notes?select=id"), ANON)
+            assert (bob.json(), anon.status) == ([{"id": 3}], 401)
+
+
+async def test_q2_only_what_is_exposed(cinema: str) -> None:
+    """Hidden schemas, system tables and made-up types and names are refused or are names of nothing."""
+    await replay(
+        cinema,
+        [
+            Case("GET /pg_class", status=404),
+            Case("GET /films?select=vault(*)", status=400),
+            Case('GET /films?select=id::"int);drop table films"', status=400),
+            Case("GET /films?select=id::int)%3Bselect pg_sleep(9)--", status=400),
+            Case("GET /films?select=pg_sleep", status=400),
+            Case("GET /films?info->%27x%27%7C%7C%27y=eq.1", [], 200),
+            Case("GET /films?order=id;drop table films", status=400),
+            Case(
+                "POST /actors?on_conflict=id)do nothing;--", status=400, body={"id": 1}, headers={"prefer": "resolution=merge-duplicates"}
+            ),
+            Case("POST /actors?columns=id)values(1)--", status=400, body={"id": 1}),
+            Case("GET /films", status=406, headers={"accept-profile": 'hidden";--'}),
+            Case("GET /rpc/pg_sleep?seconds=9", status=404),
+        ],
+    )
+
+
+async def test_q8_limits_hold(cinema: str) -> None:
+    """Slow statements, deep embeds, many filters, long URLs and large bodies end at their limit."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", statement_timeout_s=0.2, max_body_bytes=1000)
+    deep = "id"
+    for _ in range(9):
+        deep = f"films({deep},directors({deep}))" if len(deep) < 200 else f"films({deep})"
+    nested = "(" + "and(" * 70 + "id.eq.1" + ")" * 71
+    await replay(
+        cinema,
+        [
+            Case("POST /rpc/slow", status=500, body={}),
+            Case(f"GET /directors?select={deep}", status=400),
+            Case("GET /films?" + "&".join(f"id=gt.{n}" for n in range(201)), status=400),
+            Case(f"GET /films?and={nested}", status=400),
+            Case("GET /films?title=eq." + "x" * 20_000, status=414),
+            Case("POST /actors", status=413, body=b"x" * 1001),
+            Case("POST /actors", status=400, body=b"[" * 900),
+        ],
+        config,
+    )
+
+
+async def test_q6_a_login_above_policies_is_refused(cinema: str, cinema_owner: str) -> None:
+    """The engine does not start as superuser, for whom no policy counts, unless it is told to."""
+    with pytest.raises(SettingsError) as caught:
+        await Engine.open(cinema_owner, CONFIG)
+    assert caught.value.code == "engine.login.superuser"
+    async with await Engine.open(cinema_owner, EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)) as engine:
+        assert (await ask(engine, Case("GET /notes?select=id"), BOB)).json() == [{"id": 3}]
+
+
+async def over_http(engine: Engine, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    """One request through the ASGI face."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "method": headers.pop(":method", "GET"),
+        "path": raw,
+        "raw_path": raw.encode(),
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    await engine.asgi(scope, receive, send)
+    return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}, sent[1]["body"]
+
+
+def sign(claims: dict[str, Any], key: Any = SECRET, algorithm: str = "HS256", **header: str) -> str:
+    return jwt.encode(claims, key, algorithm=algorithm, headers=header or None)
+
+
+def sign_by_hand(claims: dict[str, Any], secret: bytes) -> str:
+    """HS256 with a key that no library would sign with: the attack on whoever verifies with the wrong kind of key."""
+    parts = [jwt.utils.base64url_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "r"}, claims)]
+    signed = b".".join(parts)
+    return (signed + b"." + jwt.utils.base64url_encode(hmac.digest(secret, signed, "sha256"))).decode()
+
+
+async def test_q5_tokens(cinema: str) -> None:
+    """Good tokens give their role; bad, old, early, foreign and empty ones are refused with the reason."""
+    now = datetime.now(UTC)
+    old, soon = now - timedelta(hours=1), now + timedelta(hours=1)
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", jwt_secret=Secret(SECRET), jwt_aud="us")
+    good = {"role": "authenticated", "sub": "bob"}
+    cases = [
+        (sign(good), 200, ""),
+        (sign({**good, "aud": "us"}), 200, ""),
+        (sign({**good, "aud": ["them", "us"]}), 200, ""),
+        (sign({**good, "aud": []}), 200, ""),
+        (sign({**good, "exp": soon, "nbf": old, "iat": old}), 200, ""),
+        (sign({**good, "exp": old}), 401, "JWT expired"),
+        (sign({**good, "nbf": soon}), 401, "JWT not yet valid"),
+        (sign({**good, "iat": soon}), 401, "JWT issued at future"),
+        (sign({**good, "aud": "them"}), 401, "JWT not in audience"),
+        (sign({**good, "nbf": "x"}), 401, "The JWT 'nbf' claim must be a number"),
+        (sign(good, "another-secret-of-thirty-two-bytes"), 401, "No suitable key or wrong key type"),
+        (sign(good)[:-4] + "AAAA", 401, "No suitable key or wrong key type"),
+        (jwt.encode(good, None, algorithm="none"), 401, "No suitable key or wrong key type"),
+        (sign({**good, "role": "postgres"}), 401, "The role of the JWT is not allowed"),
+        (sign({"sub": "bob"}), 401, "permission denied for table notes"),
+        ("a.b", 401, "Expected 3 parts in JWT; got 2"),
+        ("", 401, "Empty JWT is sent in Authorization header"),
+    ]
+    async with await Engine.open(cinema, config) as engine:
+        for _ in range(2):
+            for token, status, message in cases:
+                found, headers, body = await over_http(engine, "/notes?select=id", {"authorization": f"Bearer {token}"})
+                assert (found, json.loads(body)["message"] if found != 200 else "") == (status, message), token
+                if status == 401:
+                    assert headers["www-authenticate"].startswith("Bearer")
+        status, _, _ = await over_http(engine, "/films?select=id&id=eq.1", {})
+        assert status == 200
+    closed = EngineConfig(db_schemas=("cinema",))
+    async with await Engine.open(cinema, closed) as engine:
+        assert (await over_http(engine, "/films", {}))[0] == 401
+        assert (await over_http(engine, "/films", {"authorization": "Bearer a.b.c"}))[0] == 500
+
+
+async def test_q5_key_sets(cinema: str) -> None:
+    """RSA and elliptic keys from a JWK set, by their kid; a public key never passes for a shared secret."""
+    rsa_key, ec_key = rsa.generate_private_key(public_exponent=65537, key_size=2048), ec.generate_private_key(ec.SECP256R1())
+    rsa_jwk = {**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key.public_key())), "kid": "r"}
+    ec_jwk = {**json.loads(jwt.algorithms.ECAlgorithm.to_jwk(ec_key.public_key())), "kid": "e"}
+    secret = Secret(json.dumps({"keys": [rsa_jwk, ec_jwk]}))
+    config = EngineConfig(
+        db_schemas=("cinema",), db_anon_role="anon", jwt_secret=secret, jwt_role_claim_key='.app."the roles"[?(@ ^== "auth")]'
+    )
+    good = {"app": {"the roles": ["x", "authenticated"]}, "sub": "bob"}
+    cases = [
+        (sign(good, rsa_key, "RS256", kid="r"), 200),
+        (sign(good, ec_key, "ES256", kid="e"), 200),
+        (sign(good, ec_key, "ES256"), 200),
+        (sign(good, ec_key, "ES256", kid="r"), 401),
+        (sign_by_hand(good, json.dumps(rsa_jwk).encode()), 401),
+    ]
+    async with await Engine.open(cinema, config) as engine:
+        for token, wanted in cases:
+            status, _, _ = await over_http(engine, "/notes?select=id", {"authorization": f"bearer {token}"})
+            assert status == wanted
+
+
+async def test_browsers(cinema: str) -> None:
+    """Preflights and answers carry the CORS headers of the options."""
+    async with await Engine.open(cinema, CONFIG) as engine:
+        wanted = {
+            "origin": "https://a.example",
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "Foo,Bar",
+            ":method": "OPTIONS",
+        }
+        status, headers, _ = await over_http(engine, "/films", wanted)
+        assert (status, headers["access-control-allow-origin"]) == (200, "*")
+        assert headers["access-control-allow-headers"] == "Authorization, Foo, Bar, Accept, Accept-Language, Content-Language"
+    only = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", server_cors_allowed_origins=("https://a.example",))
+    async with await Engine.open(cinema, only) as engine:
+        assert (await over_http(engine, "/films", {"origin": "https://a.example"}))[1]["access-control-allow-origin"] == "https://a.example"
+        assert "access-control-allow-origin" not in (await over_http(engine, "/films", {"origin": "https://b.example"}))[1]
+
+
+async def test_d3_more_clients_than_connections(cinema: str) -> None:
+    """Whoever waits too long is turned away at once, and the pool is whole afterwards."""
+    config = EngineConfig(
+        db_schemas=("cinema",),
+        db_anon_role="anon",
+        db_pool=2,
+        db_pool_acquisition_timeout=0.3,
+        db_pool_max_waiting=3,
+        statement_timeout_s=1,
+    )
+    statuses: list[int] = []
+    async with await Engine.open(cinema, config) as engine:
+
+        async def one() -> None:
+            statuses.append((await ask(engine, Case("POST /rpc/slow", body={}))).status)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(one)
+        assert sorted(statuses) == [500, 500, 503, 503, 503, 504, 504, 504]
+        assert (await ask(engine, Case("GET /films?select=id&id=eq.1"))).status == 200
+
+
+async def test_d2_a_deadline_ends_the_statement_and_its_connection(cinema: str, cinema_owner: str) -> None:
+    """A caller's deadline is kept, PostgreSQL stops working, and the next request is answered in full."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1)
+    async with await Engine.open(cinema, config) as engine:
+        transport = engine.bind(ANN)
+        with pytest.raises(LimitError) as caught:
+            await transport.send(HttpRequest(method="POST", url="/rpc/slow", timeout_s=0.2))
+        assert caught.value.code == "wire.timeout"
+        with anyio.move_on_after(0.2) as scope:
+            await transport.send(HttpRequest(method="POST", url="/rpc/slow"))
+        assert scope.cancelled_caught
+        assert (await ask(engine, Case("GET /films?select=id&id=eq.1"))).json() == [{"id": 1}]
+        config_all = EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)
+        async with await Engine.open(cinema_owner, config_all) as watcher:
+            rows = await watcher._ask(
+                "select 1 from pg_stat_activity where state = 'active' and query like '%slow%' and pid <> pg_backend_pid()"
+            )
+        assert rows == []
+
+
+async def test_d1_killed_sessions_are_replaced(cinema: str, cinema_owner: str) -> None:
+    """When PostgreSQL drops every session, the next requests open new ones, with the right role and claims."""
+    owner = EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)
+    kill = "select pg_terminate_backend(pid) from pg_stat_activity where usename <> 'postgres' and datname = current_database()"
+    async with await Engine.open(cinema, CONFIG) as engine, await Engine.open(cinema_owner, owner) as killer:
+        for _ in range(3):
+            assert (await ask(engine, Case("GET /notes?select=id"), BOB)).json() == [{"id": 3}]
+            await killer._ask(kill)
+            await anyio.sleep(0.1)
+            assert (await ask(engine, Case("GET /notes?select=id"), ANN)).json() == [{"id": 1}, {"id": 2}]
+
+
+async def test_the_catalog_follows_the_schema(cinema: str, cinema_owner: str) -> None:
+    """A notification makes a new table known, a dropped column is forgotten, and prepared plans are made anew."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1)
+    superuser = EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)
+    async with await Engine.open(cinema_owner, superuser) as owner, await Engine.open(cinema, config) as engine:
+        try:
+            await owner._ask("create table cinema.fresh (id int primary key, a int)")
+            await owner._ask("grant all on cinema.fresh to authenticated")
+            assert (await ask(engine, Case("GET /fresh"))).status == 404
+            await owner._ask("notify pgrst")
+            await anyio.sleep(0.1)
+            assert (await ask(engine, Case("GET /fresh"))).json() == []
+            await owner._ask("alter table cinema.fresh add column b int")
+            assert (await ask(engine, Case("GET /fresh"))).json() == []
+            await owner._ask("notify pgrst")
+            await anyio.sleep(0.1)
+            assert (await ask(engine, Case("POST /fresh", body={"id": 1, "b": 2}))).status == 201
+            assert (await ask(engine, Case("GET /fresh"))).json() == [{"id": 1, "a": None, "b": 2}]
+        finally:
+            await owner._ask("drop table cinema.fresh")
