@@ -122,6 +122,7 @@ async def test_filters_on_and_in_embeds(cinema: str) -> None:
                 ],
             ),
             Case("GET /directors?select=id,films(id)&order=films(id)", status=400),
+            Case("GET /staff?select=id,boss(name)&boss=eq.1", [{"id": 2, "boss": {"name": "Top"}}]),
             Case(
                 "GET /directors?select=id&films.id=eq.1",
                 {

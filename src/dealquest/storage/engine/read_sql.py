@@ -52,7 +52,7 @@ class ReadWriter:
     def _decisions(self, node: Node) -> list[str]:
         """The filters of a level, with inner embeds as EXISTS."""
         scope = Scope(node.alias, node.table, self._catalog)
-        special = {name: self._existence(node, child) for child in node.children for name in _names(child)}
+        special = {name: self._existence(node, child) for name, child in node.tested.items()}
         conditions = [write_condition(item, scope, self._params, special) for item in node.where]
         inner = [child for child in node.children if child.embed is not None and child.embed.join == "inner"]
         return conditions + [f"EXISTS ({self._exists(node, child)})" for child in inner]
@@ -79,9 +79,9 @@ class ReadWriter:
         laterals = "".join(self._lateral(node, child, flat=flat) for child in node.children)
         wheres = list(joins)
         if conditions:
-            special = {name: _null_test(child) for child in node.children for name in _names(child)}
+            special = {name: _null_test(child) for name, child in node.tested.items()}
             wheres += [write_condition(item, scope, self._params, special) for item in node.where]
-        relations = {name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)}
+        relations = {name: Scope(child.rows, None, self._catalog) for name, child in node.embeds.items()}
         sql = f"SELECT {', '.join(selected)} FROM {origin}{laterals}"
         if wheres:
             sql += f" WHERE {' AND '.join(wheres)}"
@@ -227,10 +227,6 @@ def _join(parent: str, child: str, link: Relationship, target: Name) -> tuple[st
     conditions = [f"{middle}.{quote(right)} = {here}.{quote(left)}" for left, right in link.junction.here]
     conditions += [f"{middle}.{quote(right)} = {there}.{quote(left)}" for left, right in link.junction.there]
     return f"{origin}, {quote_name(link.junction.table)} AS {middle}", conditions
-
-
-def _names(child: Node) -> tuple[str, ...]:
-    return (child.name,) if child.embed is None or child.name == child.embed.relation else (child.name, child.embed.relation)
 
 
 def _null_test(child: Node) -> NullTest:
