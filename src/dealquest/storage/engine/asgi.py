@@ -46,7 +46,7 @@ class EngineApp:
         if scope["type"] != "http":
             return
         response = await self._respond(scope, receive)
-        listed = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in response.headers]
+        listed = [(name.encode(), value.encode()) for name, value in response.headers]
         if response.status not in _NO_BODY and not any(name == b"content-length" for name, _ in listed) and scope["method"] != "HEAD":
             listed.append((b"content-length", b"%d" % len(response.body)))
         await send({"type": "http.response.start", "status": response.status, "headers": listed})
@@ -118,7 +118,7 @@ def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], l
     headers: dict[str, str] = {}
     prefer: list[str] = []
     for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1").lower(), _read_value(raw_value)
         if name == "prefer":
             prefer.append(value)
         if name == "cookie" and name in headers:
@@ -126,6 +126,14 @@ def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], l
         else:
             headers.setdefault(name, value)
     return headers, prefer
+
+
+def _read_value(raw: bytes) -> str:
+    """Names of schemas and time zones come as UTF-8; anything else is taken byte by byte."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes:

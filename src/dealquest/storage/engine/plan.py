@@ -69,11 +69,13 @@ class Node:
 
     @property
     def aggregates(self) -> bool:
-        """Whether its rows are grouped: by its own aggregates, or by those it lifts out of spread to-one embeds."""
-        return any(
-            item.aggregate is not None if isinstance(item, Column) else item.is_spread and item.to_one and item.aggregates
-            for item in self.items
-        )
+        """Whether its rows are grouped: by its own aggregates, or by those it lifts out of spread embeds."""
+        return any(item.aggregate is not None if isinstance(item, Column) else item.is_hoisted for item in self.items)
+
+    @property
+    def is_hoisted(self) -> bool:
+        """Whether it is spread and its parent computes its aggregates, over the embed's single rows."""
+        return self.is_spread and self.aggregates
 
     @property
     def is_spread(self) -> bool:
