@@ -6,7 +6,6 @@ when a request comes, so it lives on any event loop and needs no owner but its `
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -14,7 +13,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import Describe, Payload
+from dealquest.storage.postgrest.ast import NO_PREFERENCE, Describe, Payload, Prefer
 from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
@@ -32,12 +31,13 @@ from .fragments import Value, quote
 from .identity import Identity, from_principal
 from .incoming import Incoming
 from .media import JSON_FORMAT
-from .negotiate import parse_media, pick_schema
+from .negotiate import parse_media, pick_schema, pick_timeout
 from .openapi import VISIBLE, write_document
 from .parse import Limits, parse_request, split_path, split_query
 from .pool import Pool
 from .response import Context, Responder, find_check
 from .shape import Shapes, SlotBody, fill, take_apart
+from .timing import timed
 
 if TYPE_CHECKING:
     from .asgi import EngineApp
@@ -72,12 +72,13 @@ class Engine:
 
     Attributes:
         config: The options it runs with.
+        clock: Where its time comes from.
     """
 
     def __init__(self, dsn: str, config: EngineConfig, *, clock: Clock | None = None) -> None:
         self.config = config
         self._dsn = dsn
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._pool = Pool(
             dsn,
             size=config.db_pool,
@@ -168,7 +169,7 @@ class Engine:
             self._catalog = catalog
             self._settings = {}
             self._shapes.clear()
-            self._reloaded_at = self._clock.monotonic()
+            self._reloaded_at = self.clock.monotonic()
 
     async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         """Answer one request as an identity; what the database or the request did wrong is an answer too.
@@ -189,10 +190,13 @@ class Engine:
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
-        if self._listener is not None and self._clock.monotonic() - self._listened_at >= _LISTEN_EVERY_S:
+        if self._listener is not None and self.clock.monotonic() - self._listened_at >= _LISTEN_EVERY_S:
             await self._look_for_changes(self._listener)
         if incoming.method == "OPTIONS":
-            return self._answer_options(incoming)
+            with timed(incoming.timings, "parse", self.clock):
+                options = self._answer_options(incoming)
+            with timed(incoming.timings, "response", self.clock):
+                return options
         for attempt in range(2):
             plan, values = self._plan(incoming)
             if isinstance(plan, Describe):
@@ -220,13 +224,16 @@ class Engine:
             media = incoming.headers.get("content-type")
             keys = find_keys(incoming.path, incoming.query, Payload(body) if media is None else Payload(body, parse_media(media)))
         shaped = take_apart(incoming, keys)
-        known = self._shapes.find(shaped.key) if keys is not None or not body else None
+        # Steps that a known plan spares would be missing from the timings, so a measured request is planned anew.
+        known = self._shapes.find(shaped.key) if (keys is not None or not body) and incoming.timings is None else None
         if known is not None:
             return known, fill(known.values, shaped)
-        request = parse_request(incoming, split_query(incoming.query), limits=self._limits)
+        with timed(incoming.timings, "parse", self.clock):
+            request = parse_request(incoming, split_query(incoming.query), limits=self._limits)
         if isinstance(request, Describe):
             return request, ()
-        compiled = compile_request(request, self.catalog, self.config)
+        with timed(incoming.timings, "plan", self.clock):
+            compiled = compile_request(request, self.catalog, self.config)
         values = [SlotBody(value) if value is body else value for value in compiled.values]
         plan = _Plan(
             request=request,
@@ -260,9 +267,12 @@ class Engine:
         visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
         if mode == "follow-privileges":
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
-            answer = await run_compiled(self._pool, compiled, [schema.encode()], self._surroundings(compiled, incoming, identity), None)
+            around = self._surroundings(compiled, incoming, identity)
+            with timed(incoming.timings, "transaction", self.clock):
+                answer = await run_compiled(self._pool, compiled, [schema.encode()], around, None)
             visible = msgspec.json.decode(answer.body)
-        document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
+        with timed(incoming.timings, "response", self.clock):
+            document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
         headers = [("content-type", f"{_ROOT_MEDIA[shown]}; charset=utf-8")]
         if len(self.config.db_schemas) > 1:
             headers.append(("content-profile", schema))
@@ -288,25 +298,30 @@ class Engine:
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
         request, compiled = plan.request, plan.compiled
-        around = self._surroundings(compiled, incoming, identity, timezone=request.prefer.timezone, commit=plan.commit)
-        answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
-        return plan.responder.write(answer, incoming)
+        around = self._surroundings(compiled, incoming, identity, prefer=request.prefer, commit=plan.commit)
+        if incoming.timings is None:
+            answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+            return plan.responder.write(answer, incoming)
+        with timed(incoming.timings, "transaction", self.clock):
+            answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+        with timed(incoming.timings, "response", self.clock):
+            return plan.responder.write(answer, incoming)
 
     def _surroundings(
-        self, compiled: Compiled, incoming: Incoming, identity: Identity, *, timezone: str | None = None, commit: bool = True
+        self, compiled: Compiled, incoming: Incoming, identity: Identity, *, prefer: Prefer = NO_PREFERENCE, commit: bool = True
     ) -> Surroundings:
         return Surroundings(
             identity=identity,
             incoming=incoming,
             search_path=self._search_paths[compiled.schema],
-            settings=self._settings_of(identity.role, compiled, timezone),
+            settings=self._settings_of(identity.role, compiled, prefer),
             pre_request=self._pre_request,
             commit=commit,
             prepared=self.config.db_prepared_statements,
             timeout_s=incoming.timeout_s if incoming.timeout_s is not None else self._patience_s,
         )
 
-    def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
+    def _settings_of(self, role: str, compiled: Compiled, prefer: Prefer) -> tuple[tuple[str, str], ...]:
         settings = self._settings.get(role)
         if settings is None:
             timeout = (("statement_timeout", f"{round(self.config.statement_timeout_s * 1000)}"),)
@@ -314,7 +329,9 @@ class Engine:
             self._settings[role] = settings
         if compiled.routine is not None and compiled.routine.settings:
             settings += compiled.routine.settings
-        return settings if timezone is None else (*settings, ("timezone", timezone))
+        if prefer.timeout_s is not None and prefer.handling == "strict":
+            settings += (("statement_timeout", pick_timeout(prefer.timeout_s, role, settings, self.config.statement_timeout_s)),)
+        return settings if prefer.timezone is None else (*settings, ("timezone", prefer.timezone))
 
     def _check_size(self, incoming: Incoming) -> None:
         if len(incoming.path) + len(incoming.query) > self._limits.max_url_bytes:
@@ -349,7 +366,7 @@ class Engine:
 
     async def _look_for_changes(self, listener: Connection) -> None:
         """Reload when the channel was notified; a lost listener is opened again, and counts as a notice."""
-        self._listened_at = self._clock.monotonic()
+        self._listened_at = self.clock.monotonic()
         try:
             changed = bool(listener.take_notifications())
         except PeerUnavailableError:
@@ -359,14 +376,10 @@ class Engine:
             await self.reload()
 
     async def _reload_if_due(self) -> bool:
-        if self._clock.monotonic() - self._reloaded_at < _RELOAD_EVERY_S:
+        if self.clock.monotonic() - self._reloaded_at < _RELOAD_EVERY_S:
             return False
         await self.reload()
         return True
-
-    def now(self) -> datetime:
-        """The clock's time."""
-        return self._clock.now()
 
     @property
     def allowed_roles(self) -> frozenset[str]:
