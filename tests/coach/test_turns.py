@@ -184,7 +184,7 @@ async def test_replies_wait_in_order_behind_one_that_waits(records: Postgrest) -
         pass
     first = next(delivery for delivery in await turns.deliveries("test") if delivery.update_id == 1)
     await turns.mark_unsent(first, "429", retry_in_s=60.0)
-    await records.table("outbox").update({"not_before": "2000-01-01T00:00:00Z"}).where(update_id__in=[2, 3]).run()
+    await records.table("outbox").update({"held_until": None}).where(update_id__in=[2, 3]).run()
     assert [delivery.update_id for delivery in await turns.deliveries("test")] == [3]
 
 
@@ -198,6 +198,22 @@ async def test_a_job_for_one_is_held_by_one(records: Postgrest) -> None:
     assert await two.take_lease("poll", lease_s=30)
     await two.drop_lease("poll")
     assert await one.take_lease("poll", lease_s=30)
+
+
+async def test_whoever_takes_over_frees_what_the_dead_one_held(records: Postgrest) -> None:
+    """A worker that died over claims and replies does not make its heir wait for their leases."""
+    dead, heir = turns_of(records, "dead", lease_s=600.0), turns_of(records, "heir")
+    await dead.take_lease("poll", lease_s=0.2)
+    await dead.receive([event(1, "/start"), event(2, "/help")])
+    await dead.work("test")
+    assert len(await dead.deliveries("test", lease_s=600.0)) == 1
+    await records.rpc("claim_update", for_source="test", for_worker="dead", lease_s=600.0)
+    assert await heir.work("test") is None
+    assert await heir.deliveries("test") == []
+    await anyio.sleep(0.3)
+    assert await heir.take_lease("poll", lease_s=5.0)
+    assert await heir.work("test") is not None
+    assert [delivery.update_id for delivery in await heir.deliveries("test")] == [1, 2]
 
 
 async def test_finished_events_are_forgotten_after_some_days(records: Postgrest) -> None:

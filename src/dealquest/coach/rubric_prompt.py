@@ -229,7 +229,7 @@ def _check_quote(item: CriterionVerdict, scenario: Scenario, folded_answer: str)
     if any(part not in folded_answer for part in _parts_of(quote)):
         return [f"{item.criterion}: the quote {item.quote[:60]!r} is not in the answer; copy it word for word"]
     plain = " ".join(split_words(quote))
-    if contains(scenario.lexicon.phrases["to_the_scorer"], plain):
+    if contains(scenario.lexicon.phrases["to_the_scorer"], plain, scenario.lexicon.endings):
         return [f"{item.criterion}: the quote {item.quote[:60]!r} speaks to a grader and not to the buyer; it earns no points"]
     return []
 

@@ -204,6 +204,7 @@ create table public.outbox (
     status text not null default 'pending' check (status in ('pending', 'sent', 'dead')),
     attempts integer not null default 0,
     worker text,
+    held_until timestamptz,
     not_before timestamptz not null default now(),
     error text,
     sent_ref jsonb,

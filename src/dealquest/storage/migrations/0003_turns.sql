@@ -185,7 +185,7 @@ begin
             updated_at = now();
 
     with stored as (
-        insert into outbox (source, update_id, seq, chat, payload, worker, not_before)
+        insert into outbox (source, update_id, seq, chat, payload, worker, held_until)
         select of_source, of_update, (r.position - 1)::integer, of_chat, r.reply, turn ->> 'worker',
             clock_timestamp() + make_interval(secs => coalesce((turn ->> 'hold_s')::double precision, 0))
         from jsonb_array_elements(turn -> 'replies') with ordinality as r (reply, position)
@@ -245,7 +245,7 @@ set search_path = public
 as $$
     with heads as (
         -- The first pending reply of each chat decides whether the chat may be served now.
-        select distinct on (o.chat) o.chat, o.not_before
+        select distinct on (o.chat) o.chat, greatest(o.not_before, o.held_until) as ready_at
         from outbox o
         where o.source = for_source and o.status = 'pending' and (for_chat is null or o.chat = for_chat)
         order by o.chat, o.id
@@ -253,14 +253,14 @@ as $$
     chosen as (
         select o.id
         from outbox o join heads h on h.chat = o.chat
-        where o.source = for_source and o.status = 'pending' and h.not_before <= clock_timestamp()
+        where o.source = for_source and o.status = 'pending' and h.ready_at <= clock_timestamp()
         order by o.id
         limit most
         for update of o skip locked
     ),
     taken as (
         update outbox o
-        set worker = for_worker, attempts = attempts + 1, not_before = clock_timestamp() + make_interval(secs => lease_s)
+        set worker = for_worker, attempts = attempts + 1, held_until = clock_timestamp() + make_interval(secs => lease_s)
         from chosen c
         where o.id = c.id
         returning o.*
@@ -304,6 +304,7 @@ as $$
         update outbox
         set status = case when give_up then 'dead' else 'pending' end,
             error = left(reason, 2000),
+            held_until = null,
             not_before = clock_timestamp() + make_interval(secs => retry_in_s)
         where id = reply_id and status = 'pending' and worker = for_worker
         returning 1
@@ -312,19 +313,33 @@ as $$
 $$;
 
 -- Take or keep a job that one process does at a time. True while the caller holds it.
+-- Whoever takes it over from a holder that went silent also frees what that holder had claimed: it will not come back for it.
 create function public.take_lease(lease_name text, by_holder text, lease_s double precision) returns boolean
-language sql volatile
+language plpgsql volatile
 set search_path = public
 as $$
-    with taken as (
-        insert into leases as l (name, holder, held_until)
-        values (lease_name, by_holder, clock_timestamp() + make_interval(secs => lease_s))
-        on conflict (name) do update
-            set holder = excluded.holder, held_until = excluded.held_until
-            where l.holder = excluded.holder or l.held_until < clock_timestamp()
-        returning 1
-    )
-    select exists (select from taken)
+declare
+    former leases;
+begin
+    insert into leases (name, holder, held_until)
+    values (lease_name, by_holder, clock_timestamp() + make_interval(secs => lease_s))
+    on conflict do nothing;
+    if found then
+        return true;
+    end if;
+    select * into former from leases where name = lease_name for update;
+    if former.holder is distinct from by_holder and former.held_until >= clock_timestamp() then
+        return false;
+    end if;
+    update leases
+    set holder = by_holder, held_until = clock_timestamp() + make_interval(secs => lease_s)
+    where name = lease_name;
+    if former.holder <> by_holder then
+        update inbox set lease_until = null where status = 'open' and worker = former.holder;
+        update outbox set held_until = null where status = 'pending' and worker = former.holder;
+    end if;
+    return true;
+end
 $$;
 
 create function public.drop_lease(lease_name text, by_holder text) returns void
