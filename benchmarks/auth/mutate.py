@@ -47,6 +47,9 @@ def main(folder: Path) -> int:
     for _, verdict in verdicts:
         counts[verdict] = counts.get(verdict, 0) + 1
     noticed = counts.get("killed", 0) + counts.get("timeout", 0)
+    if "not checked" in counts:
+        print(f"{counts}: the run did not finish")
+        return 1
     for name, verdict in verdicts:
         if verdict not in {"killed", "timeout"}:
             shown = subprocess.run([mutmut, "show", name], cwd=folder, check=False, capture_output=True, text=True).stdout

@@ -12,14 +12,12 @@ import asyncio
 import json
 import random
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import aiohttp
 import httpx
+from upstream import start_upstream
 
 from dealquest.llm import Provider, Route, Router, TextDelta
 from dealquest.wire import AiohttpTransport, HttpxTransport
@@ -105,7 +103,7 @@ async def measure(run: Run, calls: int, at_once: int) -> float:
     return (time.process_time() - started) / calls * 1e6
 
 
-async def table(title: str, runs: dict[str, Run], calls: int, at_once: int, rounds: int, per: int = 1) -> None:
+async def table(title: str, runs: dict[str, Run], calls: int, at_once: int, *, rounds: int, per: int = 1) -> None:
     for run in runs.values():
         await run(max(at_once, calls // 5), at_once)
     figures: dict[str, list[float]] = {name: [] for name in runs}
@@ -123,34 +121,31 @@ async def table(title: str, runs: dict[str, Run], calls: int, at_once: int, roun
         print(f"  {name:16} {statistics.median(values):9.1f} us   " + "   ".join(cells))
 
 
-async def main(rounds: int, scale: float) -> None:
-    with subprocess.Popen([sys.executable, Path(__file__).with_name("upstream.py")], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        routes = [Route(model="openai/gpt-oss-120b", provider=Provider(name="openai", base_url=url + "/v1"))]
-        async with (
-            httpx.AsyncClient(timeout=60) as raw,
-            aiohttp.ClientSession() as session,
-            HttpxTransport() as over_httpx,
-            AiohttpTransport() as over_aiohttp,
-        ):
-            clients: dict[str, object] = {
-                "httpx": raw,
-                "aiohttp": session,
-                "ours on httpx": Router(routes, transport=over_httpx),
-                "ours on aiohttp": Router(routes, transport=over_aiohttp),
-            }
-            burst, paced = contestants(url, clients, ""), contestants(url, clients, " paced please")
-            unary = {name: pair[0] for name, pair in burst.items()}
-            await table("unary, 1 at a time, CPU per call", unary, int(200 * scale), 1, rounds)
-            await table("unary, 64 at once, CPU per call", unary, int(640 * scale), 64, rounds)
-            await table("stream, burst, CPU per chunk", {n: p[1] for n, p in burst.items()}, int(20 * scale), 1, rounds, per=500)
-            await table("stream, paced, CPU per chunk", {n: p[1] for n, p in paced.items()}, max(1, int(3 * scale)), 1, rounds, per=500)
-        server.terminate()
+async def main(url: str, rounds: int, scale: float) -> None:
+    routes = [Route(model="openai/gpt-oss-120b", provider=Provider(name="openai", base_url=url + "/v1"))]
+    async with (
+        httpx.AsyncClient(timeout=60) as raw,
+        aiohttp.ClientSession() as session,
+        HttpxTransport() as over_httpx,
+        AiohttpTransport() as over_aiohttp,
+    ):
+        clients: dict[str, object] = {
+            "httpx": raw,
+            "aiohttp": session,
+            "ours on httpx": Router(routes, transport=over_httpx),
+            "ours on aiohttp": Router(routes, transport=over_aiohttp),
+        }
+        burst, paced = contestants(url, clients, ""), contestants(url, clients, " paced please")
+        unary = {name: pair[0] for name, pair in burst.items()}
+        await table("unary, 1 at a time, CPU per call", unary, int(200 * scale), 1, rounds=rounds)
+        await table("unary, 64 at once, CPU per call", unary, int(640 * scale), 64, rounds=rounds)
+        await table("stream, burst, CPU per chunk", {n: p[1] for n, p in burst.items()}, int(20 * scale), 1, rounds=rounds, per=500)
+        await table("stream, paced, CPU per chunk", {n: p[1] for n, p in paced.items()}, max(1, int(3 * scale)), 1, rounds=rounds, per=500)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true")
     short = parser.parse_args().short
-    asyncio.run(main(3 if short else 7, 0.4 if short else 1.0))
+    with start_upstream() as address:
+        asyncio.run(main(address, 3 if short else 7, 0.4 if short else 1.0))

@@ -8,15 +8,14 @@ Prints what is left behind: slots, tasks, sockets, and what the server still see
 
 import argparse
 import asyncio
-import os
+import contextlib
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
+from upstream import start_upstream
 
 from dealquest.llm import Limits, Provider, Route, Router
 from dealquest.wire import AiohttpTransport, HttpxTransport, NetworkTransport
@@ -27,11 +26,11 @@ Call = Callable[[str], Awaitable[object]]
 
 
 def sockets() -> int:
-    return sum(
-        os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
-        for fd in os.listdir("/proc/self/fd")
-        if os.path.exists(f"/proc/self/fd/{fd}")
-    )
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found += str(entry.readlink()).startswith("socket:")
+    return found
 
 
 async def storm(call: Call, cancels: int) -> None:
@@ -45,7 +44,7 @@ async def storm(call: Call, cancels: int) -> None:
     async def busy() -> None:
         # The event loop is blocked half of the time, so that cancellations meet half-done work.
         while True:
-            time.sleep(0.005)
+            time.sleep(0.005)  # noqa: ASYNC251  # blocking is the point
             await asyncio.sleep(0.005)
 
     blocker = asyncio.ensure_future(busy())
@@ -69,39 +68,37 @@ async def afterwards(name: str, call: Call, sockets_before: int, tasks_before: i
     print(f"  {name:16} next 30 calls: {good} good in {seconds:.2f} s; tasks left {tasks}; sockets kept {sockets() - sockets_before}")
 
 
-async def main(cancels: int) -> None:
-    with subprocess.Popen([sys.executable, Path(__file__).with_name("upstream.py")], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        print(f"{cancels} cancels, {SLOTS} slots, 40 % of the upstream hangs")
-        kinds: tuple[type[NetworkTransport], ...] = (HttpxTransport, AiohttpTransport)
-        for kind in kinds:
-            sockets_before, tasks_before = sockets(), len(asyncio.all_tasks())
-            async with kind() as transport:
-                route = Route(model="a/b", provider=Provider(name="openai", base_url=url + "/v1"))
-                router = Router([route], transport=transport, limits=Limits(max_concurrent=SLOTS))
+async def main(url: str, cancels: int) -> None:
+    print(f"{cancels} cancels, {SLOTS} slots, 40 % of the upstream hangs")
+    kinds: tuple[type[NetworkTransport], ...] = (HttpxTransport, AiohttpTransport)
+    for kind in kinds:
+        sockets_before, tasks_before = sockets(), len(asyncio.all_tasks())
+        async with kind() as transport:
+            route = Route(model="a/b", provider=Provider(name="openai", base_url=url + "/v1"))
+            router = Router([route], transport=transport, limits=Limits(max_concurrent=SLOTS))
 
-                async def call(words: str, router: Router = router) -> object:
-                    return await router.complete(words)
+            async def call(words: str, router: Router = router) -> object:
+                return await router.complete(words)
 
-                await storm(call, cancels)
-                await afterwards("ours, " + kind.__name__[:-9].lower(), call, sockets_before, tasks_before)
-                assert router.state.free_slots == SLOTS
-            await asyncio.sleep(0.1)
-            assert sockets() == sockets_before, "a socket outlived its transport"
-        before = sockets(), len(asyncio.all_tasks())
-        client = httpx.AsyncClient(limits=httpx.Limits(max_connections=SLOTS), timeout=httpx.Timeout(5.0, pool=5.0))
+            await storm(call, cancels)
+            await afterwards("ours, " + kind.__name__[:-9].lower(), call, sockets_before, tasks_before)
+            assert router.state.free_slots == SLOTS
+        await asyncio.sleep(0.1)
+        assert sockets() == sockets_before, "a socket outlived its transport"
+    before = sockets(), len(asyncio.all_tasks())
+    client = httpx.AsyncClient(limits=httpx.Limits(max_connections=SLOTS), timeout=httpx.Timeout(5.0, pool=5.0))
 
-        async def raw(words: str) -> object:
-            body = {"model": "a/b", "messages": [{"role": "user", "content": words}]}
-            return (await client.post(url + "/v1/chat/completions", json=body)).raise_for_status()
+    async def raw(words: str) -> object:
+        body = {"model": "a/b", "messages": [{"role": "user", "content": words}]}
+        return (await client.post(url + "/v1/chat/completions", json=body)).raise_for_status()
 
-        await storm(raw, cancels)
-        await afterwards("plain httpx", raw, *before)
-        server.terminate()
+    await storm(raw, cancels)
+    await afterwards("plain httpx", raw, *before)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cancels", type=int, default=2_000)
-    asyncio.run(main(parser.parse_args().cancels))
+    wanted = parser.parse_args().cancels
+    with start_upstream() as address:
+        asyncio.run(main(address, wanted))

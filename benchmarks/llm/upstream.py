@@ -1,13 +1,19 @@
 """A local server that answers like a provider, in its own process; prints its port and ends with its parent.
 
-Answers: POST /v1/chat/completions (whole, or a stream of 500 chunks), burst or paced by the `x-pace-ms`
-header; `x-hang: 1` never answers; `x-fail: 503` refuses. It speaks just enough HTTP to be fast.
+`start_upstream()` is for the scripts beside it.
+
+It answers any POST whole, or with a stream of 500 chunks; words in the prompt change that: "paced please" is a
+chunk per millisecond, "jitter please" 20 to 40 ms, "fail please" HTTP 503, "hang please" nothing at all. It
+speaks just enough HTTP to be fast.
 """
 
 import asyncio
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 CHUNKS = 500
 TEXT = "The buyer cares about time to value, so open with the week they would win back. " * 18
@@ -82,8 +88,17 @@ async def main() -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     parent = os.getppid()
     async with server:
-        while os.getppid() == parent:
+        while os.getppid() == parent:  # noqa: ASYNC110  # a parent's end sends no event
             await asyncio.sleep(0.5)
+
+
+@contextmanager
+def start_upstream() -> Iterator[str]:
+    """Run this file and give its address."""
+    with subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        server.terminate()
 
 
 if __name__ == "__main__":

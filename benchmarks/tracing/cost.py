@@ -1,6 +1,6 @@
 """CPU per span against the floor: a slotted object, a ContextVar set and reset, two clock reads, an id, a deque append.
 
-    python benchmarks/tracing/cost.py            # ratios; each mode runs beside the floor, best of several rounds
+python benchmarks/tracing/cost.py            # ratios; each mode runs beside the floor, best of several rounds
 """
 
 import asyncio

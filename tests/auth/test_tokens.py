@@ -476,7 +476,7 @@ def test_j6_the_vault_key_is_not_reused() -> None:
         with pytest.raises(SettingsError) as caught:
             Tokens([SECRET, Secret(text)], other_secrets=[Secret("x"), Secret(other)])
         assert caught.value.code == "auth.secret.shared"
-    check_signing_secret(SECRET, other_secrets=[Secret(key), OLD])
+    check_signing_secret(SECRET, other_secrets=[Secret(key), OLD, Secret("no text: \udc80")])
 
 
 def test_j6_eight_distinct_characters_are_enough() -> None:

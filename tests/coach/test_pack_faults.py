@@ -83,7 +83,7 @@ def test_the_builtin_files_have_no_faults() -> None:
             "unknown key",
         ),
         ('language = "en"', 'language = "xx"', "language", "differs from"),
-        ("format = 1", "format = 2", "format", "outside 1 to 1"),
+        ("format = 1", "format = 2", "format", "expected the number 1, found 2"),
     ],
 )
 def test_a_fault_is_named_with_path_and_line(old: str, new: str, path: str, says: str) -> None:

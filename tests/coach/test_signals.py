@@ -98,7 +98,7 @@ def test_b4_a_good_answer_loses_by_asking_for_points(scenario: Scenario) -> None
 def test_b4_ordinary_words_to_a_buyer_are_not_suspected(text: str) -> None:
     """Scores, points and judges occur in honest sentences too."""
     [sentence] = split_sentences(text, FIRST.lexicon)
-    assert find_phrases(FIRST.lexicon.phrases["to_the_scorer"], sentence.plain) == frozenset()
+    assert find_phrases(FIRST.lexicon.phrases["to_the_scorer"], sentence.plain, FIRST.lexicon.endings) == frozenset()
 
 
 def phrases_of(scenario: Scenario, most: int) -> list[str]:
@@ -259,11 +259,13 @@ def test_a_sentence_carries_a_limited_number_of_signals() -> None:
 
 def test_words_and_phrases_match_as_documented() -> None:
     """Endings, wildcards and gaps work; letters inside a word do not match."""
-    assert find_phrases(("cost",), "costs costing costly coast") == {"costs", "costing"}
-    assert find_phrases(("cost*",), "costly") == {"costly"}
-    assert find_phrases(("if you .. we can",), "if you sign for two years we can move") == {"if you sign for two years we can"}
-    assert find_phrases(("if you .. we can",), "if you sign for at least two more years we can move") == frozenset()
-    assert find_phrases((), "anything") == frozenset()
+    assert find_phrases(("cost",), "costs costing costly coast", FIRST.lexicon.endings) == {"costs", "costing"}
+    assert find_phrases(("cost*",), "costly", FIRST.lexicon.endings) == {"costly"}
+    assert find_phrases(("if you .. we can",), "if you sign for two years we can move", FIRST.lexicon.endings) == {
+        "if you sign for two years we can"
+    }
+    assert find_phrases(("if you .. we can",), "if you sign for at least two more years we can move", FIRST.lexicon.endings) == frozenset()
+    assert find_phrases((), "anything", FIRST.lexicon.endings) == frozenset()
 
 
 @given(st.text(max_size=200))

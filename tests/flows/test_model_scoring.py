@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from dealquest.coach.scenarios import load_pack
+from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.testing import Arrival, LoopbackServer, Reply
 
 ANSWER = "What does the delay cost you each month, and who feels it? Could we talk on Thursday at 10 for 15 minutes?"
@@ -76,6 +78,12 @@ def test_a_model_scores_against_the_rubric(home: Path) -> None:
     assert "100 of 100" in said
     assert "offline by signals" not in said
     assert ANSWER in server.prompts[0]
+    with EmbeddedPostgres(home) as postgres, psycopg.connect(postgres.dsn()) as records:
+        calls = records.execute("select trace_id, model, input_tokens, output_tokens from pipeline_spans where kind = 'llm'").fetchall()
+        assert [call[1:] for call in calls] == [("judge-1", 900, 200)]
+        assert records.execute(
+            "select pipeline_name, input_tokens from pipeline_traces where trace_id = %s", (calls[0][0],)
+        ).fetchall() == [("train", 900)]
 
 
 @pytest.mark.parametrize("mode", ["nonsense", "wrong key"])

@@ -1,5 +1,6 @@
 """The coach in the terminal as a person meets it: a real process, a real PostgreSQL, kills, two at once, bad input."""
 
+import contextlib
 import os
 import random
 import signal
@@ -68,10 +69,8 @@ class Terminal:
         self._reader.join(DEADLINE_S)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
 
 
 @pytest.fixture

@@ -204,7 +204,9 @@ async def test_u1_a_mixed_bad_day() -> None:
 
     wire = ScriptedTransport(mood, timer=clock, repeat=True)
     providers = [Provider(name="openrouter", base_url=f"https://r{number}.invalid", key=Secret(KEY)) for number in range(4)]
-    router = Router([Route(model="a/b", provider=provider) for provider in providers], transport=wire, timer=clock, rng=random.Random(3))
+    router = Router(
+        [Route(model="a/b", provider=provider, attempt_s=4.0) for provider in providers], transport=wire, timer=clock, rng=random.Random(3)
+    )
     good: list[str] = []
     late: list[float] = []
 
@@ -528,8 +530,10 @@ async def test_slots_are_bounded_and_waited_for_within_the_deadline() -> None:
             codes.append(error.code)
 
     async with anyio.create_task_group() as group:
-        for deadline_s in (10.0, 10.0, 5.0):
+        for deadline_s in (10.0, 10.0):
             group.start_soon(call, deadline_s)
+        await made.clock.sleep(1)
+        group.start_soon(call, 5.0)
     assert codes[0] == "llm.busy"
     assert len(made.wire.requests) == 2
     assert made.router.state.free_slots == 2

@@ -1,8 +1,11 @@
 """The client against the engine on a real PostgreSQL: every promise that needs a server's meaning."""
 
+import asyncio
 import json
 import shutil
+import socket
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -13,8 +16,10 @@ from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import attrs
+import jwt
 import psycopg
 import pytest
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,8 +27,8 @@ from dealquest.errors import ConflictError, DealQuestError, DeniedError, InputEr
 from dealquest.storage import Postgrest, all_of, any_of, col, embed, find_body, negate
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
-from dealquest.values import ANON, SERVICE
-from dealquest.wire import HttpRequest, HttpResponse, Transport
+from dealquest.values import ANON, SERVICE, Secret
+from dealquest.wire import HttpRequest, HttpResponse, HttpxTransport, Transport
 
 SCHEMA = """
 CREATE ROLE client_login LOGIN NOINHERIT; CREATE ROLE project_admin; CREATE ROLE anon;
@@ -61,6 +66,7 @@ GRANT ALL ON ALL TABLES IN SCHEMA shop, attic TO project_admin;
 GRANT ALL ON ALL SEQUENCES IN SCHEMA shop TO project_admin;
 """
 
+JWT_SECRET = "a secret of these tests, long enough to be taken"
 CONFIG = EngineConfig(
     db_schemas=("shop", "attic"),
     db_max_rows=20,
@@ -124,9 +130,40 @@ async def engine(database: EmbeddedPostgres) -> AsyncIterator[Engine]:
         yield opened
 
 
-@pytest.fixture
-def db(engine: Engine) -> Postgrest:
-    return Postgrest(engine.bind(SERVICE), row_limit=20)
+@pytest.fixture(scope="module")
+def address(database: EmbeddedPostgres) -> Iterator[str]:
+    """The engine as a server on loopback, in a thread and on a loop of its own."""
+    # The protocol is named, since asyncio switches Nagle's algorithm off only where it is.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    config = attrs.evolve(CONFIG, jwt_secret=Secret(JWT_SECRET))
+    servers: list[uvicorn.Server] = []
+    started = threading.Event()
+
+    async def serve() -> None:
+        async with await Engine.open(database.dsn("client_login"), config) as engine:
+            server = uvicorn.Server(uvicorn.Config(engine.asgi, lifespan="off", log_level="critical"))
+            servers.append(server)
+            started.set()
+            await server.serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    servers[0].should_exit = True
+    thread.join(30)
+
+
+@pytest.fixture(params=["embedded", "remote"])
+async def db(request: pytest.FixtureRequest, engine: Engine, address: str) -> AsyncIterator[Postgrest]:
+    """The same client on the engine in process and over HTTP."""
+    if request.param == "embedded":
+        yield Postgrest(engine.bind(SERVICE), row_limit=20)
+        return
+    token = jwt.encode({"role": SERVICE.role}, JWT_SECRET, algorithm="HS256")
+    async with HttpxTransport(address, headers=(("authorization", f"Bearer {token}"),)) as transport:
+        yield Postgrest(transport, row_limit=20)
 
 
 async def test_values_are_exact_both_ways(db: Postgrest) -> None:

@@ -88,6 +88,19 @@ def test_an_answer_that_does_not_fit_is_the_peers_fault(body: bytes, code: str) 
     assert caught.value.code == code
 
 
+def test_a_class_that_cannot_be_read_into_is_the_callers_mistake() -> None:
+    """A plain class is told as such and not blamed on the server; an empty body is null."""
+
+    class Bare:
+        pass
+
+    for read in (decode_rows, decode_value):
+        with pytest.raises(InputError) as caught:
+            read(b'[{"id":1}]', Bare)
+        assert caught.value.code == "storage.row.class"
+    assert decode_value(b"", bytes | None) is None
+
+
 def test_numbers_with_a_name() -> None:
     """PostgreSQL's NaN and Infinity, which JSON has as text, become floats and decimals; text for a number is still refused."""
     assert decode_value(b'"-Infinity"', float) == float("-inf")

@@ -1,6 +1,6 @@
 """A process that is killed: emits spans and says each span's id once its end has returned.
 
-    emitter.py <spool> <durability> <base url, or none> <spans a second> <seconds>
+emitter.py <spool> <durability> <base url, or none> <spans a second> <seconds>
 """
 
 import sys

@@ -12,6 +12,7 @@ from typing import get_args
 
 import anyio
 import pytest
+from blockbuster import blockbuster_ctx
 
 from dealquest.errors import InputError
 from dealquest.testing.trace_sinks import MoodySink, away, emit_spans
@@ -21,6 +22,7 @@ from dealquest.tracing import (
     Limits,
     Outcome,
     Overflow,
+    PostgrestSink,
     Record,
     Tracer,
     Unavailable,
@@ -213,6 +215,25 @@ async def test_an_application_opens_it_with_async_with(tmp_path: Path) -> None:
         tasks.cancel_scope.cancel()
     assert len(sink.span_ids) == 11
     assert ticks > 3
+
+
+def test_a3_spans_never_block_the_event_loop(tmp_path: Path) -> None:
+    """In the default mode neither opening, emitting nor closing touches a file or a socket on the loop."""
+
+    async def main() -> None:
+        async with Collector([PostgrestSink.over_http("http://127.0.0.1:9")], spool=tmp_path, limits=FAST) as collector:
+            with installed_tracer(Tracer(collector, capture="content")):
+                async with trace("run"):
+                    for _ in range(600):
+                        async with span("step") as step:
+                            step.set_input({"a": [1, 2]})
+                    await anyio.sleep(0.05)
+            opened.append(collector)
+
+    opened: list[Collector] = []
+    with blockbuster_ctx():
+        anyio.run(main)
+    assert opened[0].read_accounts()["postgrest"].balanced
 
 
 def test_a_forked_child_has_books_of_its_own(tmp_path: Path) -> None:

@@ -95,12 +95,16 @@ def test_g1_redaction_comes_before_truncation() -> None:
         for offset in range(0, 60, 7):
             with span("step") as step:
                 step.set_input("x" * (8 * 1024 - offset) + " sk-proj-abcdEFGH1234abcdEFGH1234 " + "y" * 20_000)
+            with span("n" * (200 - offset % 30) + " sk-proj-abcdEFGH1234abcdEFGH1234 " + "m" * 5000):
+                pass
             with pytest.raises(ValueError, match="x"), span("fails"):
                 raise ValueError("x" * (2000 - offset) + " sk-proj-abcdEFGH1234abcdEFGH1234 " + "y" * 9000)
     for record in recorder.records:
         assert b"abcdEFGH" not in record.body
         assert b"sk-proj" not in record.body
         assert len(record.body) < 32 * 1024
+    assert max(len(row.span_name) for row in recorder.spans) <= 201
+    assert max(len(row.error or "") for row in recorder.spans) <= 2001
 
 
 def test_v4_a_captured_secret_value_shows_a_mask(captured_traces: CapturedTraces) -> None:
@@ -217,12 +221,26 @@ def test_shapes_hold_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), 2**80, -(2**70), "\ud800", "nul\x00nul", {1: "x"}, {"a": object()}, b"x", {"s": {1, 2}}]
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        2**80,
+        -(2**70),
+        "\ud800",
+        "nul\x00nul",
+        r"a literal \u0000",
+        "\x00" + "long" * 9000,
+        {1: "x"},
+        {"a": object()},
+        b"x",
+        {"s": {1, 2}},
+    ],
 )
 def test_odd_values_never_cost_a_span(captured_traces: CapturedTraces, value: object) -> None:
     """Values that JSON or PostgreSQL cannot hold are mended, not refused."""
     with span("odd", value=value):
         pass
-    body = captured_traces.records[1].body
-    assert json.loads(body)["span_name"] == "odd"
-    assert b"\\u0000" not in body
+    row = json.loads(captured_traces.records[1].body)
+    assert row["span_name"] == "odd"
+    assert "\x00" not in str(row["attributes"]["value"])

@@ -40,6 +40,7 @@ def refuse(token: Any, vault: Vault = VAULT, **changes: Any) -> None:
         unseal(token, vault, **changes)
     error = caught.value
     assert (error.code, str(error)) == ("vault.sealed.refused", "the stored secret cannot be opened here; enter it again")
+    assert error.status == 403, "the caller's session is fine, so it is not 401"
     assert error.__cause__ is None
     assert error.__context__ is None
 

@@ -40,12 +40,14 @@ def doctor(*, offline: bool = False) -> None:
 
 def _settings_table(settings: Settings) -> Table:
     table = Table(box=None, pad_edge=False)
-    for head in ("variable", "value", "meaning"):
-        table.add_column(head)
+    table.add_column("variable", no_wrap=True)
+    for head in ("value", "from", "meaning"):
+        table.add_column(head, overflow="fold")
     for variable in variables():
         value = getattr(settings, variable.field)
         is_set = variable.name in settings.given
-        shown = "" if value in (None, ()) else "set" if variable.secret else ", ".join(value) if isinstance(value, tuple) else str(value)
+        shown = "" if value in (None, ()) else "***" if variable.secret else ", ".join(value) if isinstance(value, tuple) else str(value)
+        origin = "environment" if is_set else "default" if shown else "[dim]not set[/]"
         meaning = variable.purpose if is_set or not variable.without else f"{variable.purpose}; without it {variable.without}"
-        table.add_row(variable.name, shown if is_set else f"[dim]{shown or 'not set'}[/]", meaning)
+        table.add_row(variable.name, shown, origin, meaning)
     return table

@@ -89,8 +89,5 @@ def _at_rest(settings: Settings) -> Iterator[Finding]:
         yield Finding(part="vault", state="fault", message=exc.message)
     if not settings.allowed_usernames and settings.telegram_bot_token is not None:
         yield Finding(part="access", state="warning", message="everyone may use the bot and spend the shared key; set ALLOWED_USERNAMES")
-    yield Finding(
-        part="speech",
-        state="ok" if settings.assemblyai_api_key else "off",
-        message="AssemblyAI" if settings.assemblyai_api_key else "set ASSEMBLYAI_API_KEY for voice",
-    )
+    speech = "a speech server of your own" if settings.whisper_base_url else "AssemblyAI" if settings.assemblyai_api_key else None
+    yield Finding(part="speech", state="ok" if speech else "off", message=speech or "set ASSEMBLYAI_API_KEY or WHISPER_BASE_URL for voice")

@@ -3,9 +3,10 @@
 It sends no message and stores nothing; `dealquest.coach` is transport-free.
 """
 
-from .pack import PASS_MARK, Anchor, Anchors, Criterion, Lesson, Level, Pack, Persona, Scenario, Signal, Track
+from .pack import Anchor, Anchors, Criterion, Lesson, Level, Pack, Persona, Scenario, Signal, Track
 from .pack_reader import Fault
 from .panel import PanelScorer
+from .progress import PASS_MARK
 from .rubric_prompt import CriterionVerdict, Verdict
 from .scenarios import builtin_packs, check_file, check_pack, load_pack
 from .scorecard import CriterionScore, ScoreCard

@@ -52,11 +52,12 @@ class FileTable:
         return value.strip()
 
     def number(self, key: str, *, least: int, most: int, default: int | None = None) -> int:
-        value = self.get(key, int, f"a whole number from {least} to {most}", default)
+        wanted = f"a whole number from {least} to {most}" if least < most else f"the number {least}"
+        value = self.get(key, int, wanted, default)
         if value is None:
             return least
         if not least <= value <= most and value != default:
-            self.fault(key, f"{value} is outside {least} to {most}")
+            self.fault(key, f"{value} is outside {least} to {most}" if least < most else f"expected {wanted}, found {value}")
         return value
 
     def flag(self, key: str) -> bool:

@@ -15,7 +15,6 @@ Area: TypeAlias = Literal["discovery", "qualification", "value", "objection", "n
 Channel: TypeAlias = Literal["email", "message", "call", "meeting"]
 Seniority: TypeAlias = Literal["specialist", "manager", "director", "executive", "owner"]
 
-PASS_MARK = 60
 GUARDS: frozenset[SignalKind] = frozenset({"avoid", "words", "question_limit"})
 
 
@@ -124,11 +123,13 @@ class Lexicon:
         language: Language tag, such as `en`.
         phrases: Named groups of phrases; a signal refers to one as `@name`.
         wording: The scorer's own sentences, with `str.format` fields.
+        endings: What a word of a phrase may end in and still match.
     """
 
     language: str
     phrases: Mapping[str, tuple[str, ...]]
     wording: Mapping[str, str]
+    endings: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)

@@ -77,7 +77,7 @@ def read_pack(texts: Mapping[str, str], *, name: str, common: Mapping[str, Any])
     Args:
         texts: File name → TOML text, in reading order.
         name: The pack's name.
-        common: Tables `phrases`, `criteria` and `wording` that every pack of the language may use.
+        common: The language's common file: `phrases`, `criteria`, `wording`, `endings`.
 
     Returns:
         The pack, whole only where the list of faults is empty, and the faults in file order.
@@ -128,7 +128,9 @@ class _PackReader:
     def __init__(self, common: Mapping[str, Any]) -> None:
         self.phrases: dict[str, tuple[str, ...]] = {key: tuple(value) for key, value in common["phrases"].items()}
         self.criteria: dict[str, Mapping[str, Any]] = dict(common["criteria"])
-        self.lexicon = Lexicon(language=common["language"], phrases=self.phrases, wording=common["wording"])
+        self.lexicon = Lexicon(
+            language=common["language"], phrases=self.phrases, wording=common["wording"], endings=tuple(common["endings"])
+        )
         self.language: str = common["language"]
         self.ids: dict[str, dict[str, str]] = {}
         self.tracks: list[Track] = []

@@ -24,7 +24,6 @@ _WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*")
 _THOUSANDS = re.compile(r"(?<=\d)[, ](?=\d{3}(?!\d))")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"')\]]*\s+|\n+")
 _BREATH = re.compile(r"[^\w\s'’%€$-]+")  # noqa: RUF001  # the typographic apostrophe itself
-_INFLECTION = r"(?:'s|s|es|d|ed|ing)?"
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +85,7 @@ def split_sentences(text: str, lexicon: Lexicon) -> tuple[Sentence, ...]:
         if not words:
             continue
         plain = " ".join(words)
-        is_question = piece.rstrip("\"')] ").endswith("?") or opens_with(lexicon.phrases["question_opening"], plain)
+        is_question = piece.rstrip("\"')] ").endswith("?") or opens_with(lexicon.phrases["question_opening"], plain, lexicon.endings)
         sentences.append(Sentence(text=piece, words=words, is_question=is_question, is_prose=_is_prose(piece, words, lexicon)))
     return tuple(sentences)
 
@@ -95,34 +94,35 @@ def find_figures(words: tuple[str, ...], lexicon: Lexicon) -> frozenset[str]:
     """The quantities named, in digits or in words; times and durations are none."""
     plain = " ".join(words)
     for group in ("time", "duration"):
-        plain = _pattern(lexicon.phrases[group]).sub("", plain)
+        plain = _pattern(lexicon.phrases[group], lexicon.endings).sub("", plain)
     digits = {word for word in plain.split() if word[0].isdigit()}
-    return frozenset(digits | find_phrases(lexicon.phrases["number"], plain))
+    return frozenset(digits | find_phrases(lexicon.phrases["number"], plain, lexicon.endings))
 
 
-def find_phrases(phrases: tuple[str, ...], plain: str) -> frozenset[str]:
+def find_phrases(phrases: tuple[str, ...], plain: str, endings: tuple[str, ...]) -> frozenset[str]:
     """The matched passages, each once.
 
     Args:
         phrases: Words take common endings; `word*` takes any; `..` stands for up to four words.
         plain: Words joined by single spaces.
+        endings: Endings that a word may take in this language.
 
-    >>> sorted(find_phrases(("cost", "what .. happens"), "what then happens to costs"))
+    >>> sorted(find_phrases(("cost", "what .. happens"), "what then happens to costs", ("s",)))
     ['costs', 'what then happens']
     """
     if not phrases:
         return frozenset()
-    return frozenset(match.group() for match in _pattern(phrases).finditer(plain))
+    return frozenset(match.group() for match in _pattern(phrases, endings).finditer(plain))
 
 
-def contains(phrases: tuple[str, ...], plain: str) -> bool:
+def contains(phrases: tuple[str, ...], plain: str, endings: tuple[str, ...]) -> bool:
     """Whether any of the phrases occurs."""
-    return bool(phrases) and _pattern(phrases).search(plain) is not None
+    return bool(phrases) and _pattern(phrases, endings).search(plain) is not None
 
 
-def opens_with(phrases: tuple[str, ...], plain: str) -> bool:
+def opens_with(phrases: tuple[str, ...], plain: str, endings: tuple[str, ...]) -> bool:
     """Whether the text begins with one of the phrases."""
-    return bool(phrases) and _pattern(phrases).match(plain) is not None
+    return bool(phrases) and _pattern(phrases, endings).match(plain) is not None
 
 
 def runs_of(texts: Iterable[str]) -> frozenset[tuple[str, ...]]:
@@ -161,18 +161,19 @@ def _word_set(words: tuple[str, ...]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def _pattern(phrases: tuple[str, ...]) -> re.Pattern[str]:
+def _pattern(phrases: tuple[str, ...], endings: tuple[str, ...]) -> re.Pattern[str]:
     # Longest first, so that a match is as telling as it can be.
     ordered = sorted(phrases, key=len, reverse=True)
-    return re.compile(r"(?<!\S)(?:" + "|".join(_phrase_pattern(phrase) for phrase in ordered) + r")(?!\S)")
+    ending = f"(?:{'|'.join(re.escape(ending) for ending in endings)})?"
+    return re.compile(r"(?<!\S)(?:" + "|".join(_phrase_pattern(phrase, ending) for phrase in ordered) + r")(?!\S)")
 
 
-def _phrase_pattern(phrase: str) -> str:
+def _phrase_pattern(phrase: str, ending: str) -> str:
     pattern = ""
     for part in phrase.split():
         if part == "..":
             pattern += r"(?: \S+){0,4}?"
             continue
         pattern += " " if pattern else ""
-        pattern += re.escape(part[:-1]) + r"\S*" if part.endswith("*") else re.escape(part) + _INFLECTION
+        pattern += re.escape(part[:-1]) + r"\S*" if part.endswith("*") else re.escape(part) + ending
     return pattern

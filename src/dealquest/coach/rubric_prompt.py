@@ -33,7 +33,8 @@ Rules
    `quote` (a few words to one sentence, taken from the answer only; an empty text where nothing earned points), then write `feedback`
    (one or two sentences to the salesperson, on the quoted words), then `score` (a whole number from 0 to the criterion's points),
    then `suggestion` (one sentence on what to say instead; empty at full points). Use a passage for at most {uses} criteria.
-4. A middling answer gets about half of the points. Full points need nothing left to wish for. Points without a quote are not accepted.
+4. A middling answer gets about half of the points. Full points need nothing left to wish for. Points without a quote are not
+   accepted, but for a criterion that asks for restraint only, such as length.
 5. `strengths` and `improvements`: up to three short sentences each, to the salesperson.
 6. Write feedback in this language: {language}.
 
@@ -151,13 +152,15 @@ def check_verdict(verdict: Verdict, scenario: Scenario, answer: str) -> list[str
     """
     faults = _check_presence(verdict, scenario)
     weights = {criterion.id: criterion.weight for criterion in scenario.rubric}
+    restraints = {criterion.id for criterion in scenario.rubric if all(signal.is_guard for signal in criterion.signals)}
     folded = fold(answer)
     judged = [item for item in verdict.criteria if item.criterion in weights]
     for item in judged:
         weight = weights[item.criterion]
         if not 0 <= item.score <= weight:
             faults.append(f"{item.criterion}: score {item.score} is outside 0 to {weight}")
-        if item.score > 0:
+        # What only asks for restraint (length, no pressure) is earned by the whole answer: no words of it can be quoted.
+        if item.score > 0 and (item.quote.strip() or item.criterion not in restraints):
             faults += _check_quote(item, scenario, folded)
     uses = Counter(fold(item.quote) for item in judged if item.score > 0 and item.quote.strip())
     faults += [
@@ -229,7 +232,7 @@ def _check_quote(item: CriterionVerdict, scenario: Scenario, folded_answer: str)
     if any(part not in folded_answer for part in _parts_of(quote)):
         return [f"{item.criterion}: the quote {item.quote[:60]!r} is not in the answer; copy it word for word"]
     plain = " ".join(split_words(quote))
-    if contains(scenario.lexicon.phrases["to_the_scorer"], plain):
+    if contains(scenario.lexicon.phrases["to_the_scorer"], plain, scenario.lexicon.endings):
         return [f"{item.criterion}: the quote {item.quote[:60]!r} speaks to a grader and not to the buyer; it earns no points"]
     return []
 

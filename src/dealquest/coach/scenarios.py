@@ -12,8 +12,9 @@ from typing import Any
 
 from dealquest.errors import InputError, NotFoundError
 
-from .pack import PASS_MARK, Pack, Scenario
+from .pack import Pack, Scenario
 from .pack_reader import MAX_FILE_CHARS, Fault, read_pack
+from .progress import PASS_MARK
 from .signals import score_by_signals
 from .toml_lines import find_lines
 

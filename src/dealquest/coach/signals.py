@@ -52,7 +52,8 @@ def score_by_signals(scenario: Scenario, answer: str) -> ScoreCard:
     """
     reading = _read(scenario, answer)
     findings = [
-        _Finding(criterion=criterion, parts=[_measure(signal, reading) for signal in criterion.signals]) for criterion in scenario.rubric
+        _Finding(criterion=criterion, parts=[_MEASURES[signal.kind](signal, reading) for signal in criterion.signals])
+        for criterion in scenario.rubric
     ]
     substance = _substance_of(findings)
     factor, remarks = _plausibility(reading, scenario)
@@ -135,7 +136,9 @@ def _read(scenario: Scenario, answer: str) -> _Reading:
     sentences = split_sentences(text, lexicon)
     source = _source_of(scenario)
     copied = {place for place, sentence in enumerate(sentences) if is_copied(sentence, source)}
-    addressed = {place for place, sentence in enumerate(sentences) if contains(lexicon.phrases["to_the_scorer"], sentence.plain)}
+    addressed = {
+        place for place, sentence in enumerate(sentences) if contains(lexicon.phrases["to_the_scorer"], sentence.plain, lexicon.endings)
+    }
     usable = tuple(place for place, sentence in enumerate(sentences) if sentence.is_prose and place not in copied | addressed)
     words = sum(len(sentence.words) for sentence in sentences)
     # Unread text still counts as length, at an average of six characters a word.
@@ -169,10 +172,6 @@ def _stems(words: tuple[str, ...], lexicon: Lexicon) -> frozenset[str]:
     return frozenset(word[:5] for word in words if (len(word) > 3 or word.isdigit()) and word not in small)
 
 
-def _measure(signal: Signal, reading: _Reading) -> _Part:
-    return _MEASURES[signal.kind](signal, reading)
-
-
 def _claim(reading: _Reading, places: list[int]) -> str | None:
     """Take room in the sentence that has most of it; None where every one is full."""
     place = max(places, key=lambda candidate: (reading.room[candidate], -candidate), default=None)
@@ -193,7 +192,9 @@ def _places(signal: Signal, reading: _Reading) -> list[int]:
 
 
 def _measure_says(signal: Signal, reading: _Reading) -> _Part:
-    found = {place: find_phrases(signal.phrases, reading.sentences[place].plain) for place in _places(signal, reading)}
+    found = {
+        place: find_phrases(signal.phrases, reading.sentences[place].plain, reading.lexicon.endings) for place in _places(signal, reading)
+    }
     distinct = frozenset[str]().union(*found.values())
     return _sign(signal, reading, [place for place in found if found[place]], min(1.0, len(distinct) / signal.least))
 
@@ -202,8 +203,8 @@ def _measure_question(signal: Signal, reading: _Reading) -> _Part:
     places = []
     for place in _places(signal, reading):
         sentence = reading.sentences[place]
-        is_open = not signal.open or contains(reading.lexicon.phrases["open_question"], sentence.plain)
-        if sentence.is_question and is_open and (not signal.phrases or contains(signal.phrases, sentence.plain)):
+        is_open = not signal.open or contains(reading.lexicon.phrases["open_question"], sentence.plain, reading.lexicon.endings)
+        if sentence.is_question and is_open and (not signal.phrases or contains(signal.phrases, sentence.plain, reading.lexicon.endings)):
             places.append(place)
     return _sign(signal, reading, places, min(1.0, len(places) / signal.least))
 
@@ -213,7 +214,7 @@ def _measure_question_first(signal: Signal, reading: _Reading) -> _Part:
         sentence = reading.sentences[place]
         if sentence.is_question:
             return _sign(signal, reading, [place], 1.0)
-        if contains(reading.lexicon.phrases["pitch"], sentence.plain):
+        if contains(reading.lexicon.phrases["pitch"], sentence.plain, reading.lexicon.endings):
             break
     return _Part(signal, 0.0)
 
@@ -223,15 +224,19 @@ def _measure_number(signal: Signal, reading: _Reading) -> _Part:
     for place in reading.usable:
         sentence = reading.sentences[place]
         figures = find_figures(sentence.words, reading.lexicon) - (reading.known_figures if signal.new else frozenset())
-        if figures and (not signal.phrases or contains(signal.phrases, sentence.plain)):
+        if figures and (not signal.phrases or contains(signal.phrases, sentence.plain, reading.lexicon.endings)):
             places.append(place)
     return _sign(signal, reading, places, 1.0 if places else 0.0)
 
 
 def _measure_next_step(signal: Signal, reading: _Reading) -> _Part:
     phrases = reading.lexicon.phrases
-    steps = [place for place in reading.usable if contains(signal.phrases or phrases["step"], reading.sentences[place].plain)]
-    timed = [place for place in steps if contains(phrases["time"], reading.sentences[place].plain)]
+    steps = [
+        place
+        for place in reading.usable
+        if contains(signal.phrases or phrases["step"], reading.sentences[place].plain, reading.lexicon.endings)
+    ]
+    timed = [place for place in steps if contains(phrases["time"], reading.sentences[place].plain, reading.lexicon.endings)]
     return _sign(signal, reading, timed or steps, 1.0 if timed else _STEP_WITHOUT_TIME if steps else 0.0)
 
 
@@ -245,7 +250,9 @@ def _measure_avoid(signal: Signal, reading: _Reading) -> _Part:
     for place, sentence in enumerate(reading.sentences):
         if signal.within and place >= signal.within:
             break
-        if contains(signal.phrases, sentence.plain) and not contains(signal.unless, sentence.plain):
+        if contains(signal.phrases, sentence.plain, reading.lexicon.endings) and not contains(
+            signal.unless, sentence.plain, reading.lexicon.endings
+        ):
             return _Part(signal, 0.0, sentence.text[:MAX_QUOTE_CHARS])
     return _Part(signal, 1.0)
 

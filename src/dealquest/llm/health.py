@@ -1,7 +1,7 @@
 """What is known of a route's health, shared by all calls. Pure state: `now` and chance are passed in.
 
 Rules of the breaker, one per (provider, model):
-closed     lets everything through and remembers the last 30 s;
+closed     lets everything through and counts the last 30 s;
 open       from 5 calls with at least half of them ill: lets nothing through, 5 s at first, then twice
            as long each time up to 30 s, shortened by jitter;
 half open  after that: one probe passes; if it is well the breaker closes, if ill it opens again.
@@ -20,7 +20,7 @@ from .routes import Provider, Route
 
 BreakerState: TypeAlias = Literal["closed", "open", "half_open"]
 
-WINDOW_S = 30.0
+WINDOW_S = 30
 LEAST_CALLS = 5
 FIRST_OPEN_S = 5.0
 LONGEST_OPEN_S = 30.0
@@ -33,7 +33,9 @@ class Breaker:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._seen: deque[tuple[float, bool]] = deque()
+        # Calls are counted by the second: second, calls, ill ones.
+        self._seconds: deque[list[int]] = deque()
+        self._calls = self._ills = 0
         self._open_s = 0.0
         self._open_until: float | None = None
         self._cool_until = 0.0
@@ -72,22 +74,35 @@ class Breaker:
             return
         if was_probe and not ill:
             self._open_until, self._open_s = None, 0.0
-            self._seen.clear()
+            self._forget()
             return
         if was_probe:
             self._open(now)
             return
-        self._seen.append((now, ill))
-        while self._seen[0][0] < now - WINDOW_S:
-            self._seen.popleft()
-        failures = sum(was_ill for _, was_ill in self._seen)
-        if ill and self._open_until is None and len(self._seen) >= LEAST_CALLS and failures * 2 >= len(self._seen):
+        self._count(ill=ill, second=int(now))
+        if ill and self._open_until is None and self._calls >= LEAST_CALLS and self._ills * 2 >= self._calls:
             self._open(now)
+
+    def _count(self, *, ill: bool, second: int) -> None:
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append([second, 0, 0])
+            while self._seconds[0][0] < second - WINDOW_S:
+                _, calls, ills = self._seconds.popleft()
+                self._calls -= calls
+                self._ills -= ills
+        self._seconds[-1][1] += 1
+        self._seconds[-1][2] += ill
+        self._calls += 1
+        self._ills += ill
+
+    def _forget(self) -> None:
+        self._seconds.clear()
+        self._calls = self._ills = 0
 
     def _open(self, now: float) -> None:
         self._open_s = min(LONGEST_OPEN_S, self._open_s * 2) if self._open_s else FIRST_OPEN_S
         self._open_until = now + self._open_s * self._rng.uniform(0.7, 1.0)
-        self._seen.clear()
+        self._forget()
 
 
 @attrs.frozen(kw_only=True)

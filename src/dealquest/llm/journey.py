@@ -21,7 +21,7 @@ from .failures import Failure
 from .health import Health
 from .messages import Attempt
 from .models import successor_of
-from .routes import Route
+from .routes import Provider, Route
 
 SHARE_OF_NOT_LAST = 0.6
 
@@ -80,7 +80,7 @@ class Journey:
         self._started = 0.0
         self._wait_s: float | None = None
         self._stopped: DealQuestError | None = None
-        self._errors: dict[tuple[str, str], DealQuestError] = {}
+        self._errors: dict[tuple[Provider, str], DealQuestError] = {}
         self.attempts: list[Attempt] = []
         self.successions: list[tuple[str, str]] = []
 
@@ -132,7 +132,7 @@ class Journey:
     def failed(self, failure: Failure, now: float) -> None:
         """The attempt failed."""
         leg = self._end(now, failure.error.code)
-        self._errors[leg.route.provider.name, leg.route.model] = failure.error
+        self._errors[leg.route.provider, leg.route.model] = failure.error
         breaker = self._health.breaker(leg.route)
         breaker.settle(ill=True if failure.ill else None, now=now)
         if failure.hint_s:
@@ -179,7 +179,7 @@ class Journey:
 
     def _final(self, now: float) -> DealQuestError:
         for leg in self._legs:
-            key = (leg.route.provider.name, leg.route.model)
+            key = (leg.route.provider, leg.route.model)
             if key not in self._errors:
                 blocked = self._health.breaker(leg.route).blocked_s(now)
                 self._errors[key] = PeerUnavailableError(

@@ -16,8 +16,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from dealquest.errors import SettingsError
 from dealquest.values import ROLES, Secret
 
+from .connecting import connect
 from .embedded import EmbeddedPostgres
-from .migrations import LOGIN_ROLE, connection_error, ensure_login, migrate, status
+from .migrations import LOGIN_ROLE, ensure_login, migrate, status
 
 OLDEST_SERVER = 150_000
 """PostgreSQL 15: `security_invoker` views and the engine's SQL need it."""
@@ -59,7 +60,7 @@ def open_database(home: Path, database_url: Secret | None, *, migrated: bool = T
 
 
 def _own_server(url: str, *, migrated: bool) -> Database:
-    with _connected(url) as connection:
+    with connect(url) as connection:
         if connection.info.server_version < OLDEST_SERVER:
             raise SettingsError(
                 f"PostgreSQL 15 or newer is needed; this server is {connection.info.server_version // 10_000}.", code="storage.too_old"
@@ -75,22 +76,6 @@ def _own_server(url: str, *, migrated: bool) -> Database:
         migrate(url)
         ensure_login(url, derived)
     return Database(owner_dsn=url, login_dsn=login, is_embedded=False)
-
-
-@contextmanager
-def _connected(dsn: str) -> Iterator[psycopg.Connection]:
-    try:
-        connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10, application_name="dealquest-start")
-    except psycopg.OperationalError as exc:
-        raise connection_error(exc) from None  # the driver's error may quote the address with its password
-    except psycopg.ProgrammingError:
-        raise SettingsError(
-            "DATABASE_URL cannot be read. It looks like postgresql://user:password@host:5432/database.", code="storage.denied"
-        ) from None
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def _is_login_role(connection: psycopg.Connection) -> bool:

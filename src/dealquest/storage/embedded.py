@@ -255,7 +255,9 @@ class EmbeddedPostgres:
     def _failure(self, what: str, output: str) -> DealQuestError:
         """The server's own reason, or the one behind it: a full disk often cannot even be logged."""
         if "No space left" in output or shutil.disk_usage(self._folder).free < _LEAST_FREE_BYTES:
-            return PeerUnavailableError(f"{what}: the disk is full. Free some space, then start again; nothing was lost.", code="storage.disk_full")
+            return PeerUnavailableError(
+                f"{what}: the disk is full. Free some space, then start again; nothing was lost.", code="storage.disk_full"
+            )
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "ERROR"))] or lines
         return PeerUnavailableError(f"{what}: {telling[-1] if telling else 'no reason given'}", code="storage.start")

@@ -32,7 +32,8 @@ class FrozenClock:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._cancelled: set[int] = set()
         self._numbers = itertools.count()
-        self._turn = anyio.Lock()
+        self._sleepers: list[_Sleeper] = []
+        self._is_driven = False
         self.slept: list[float] = []
 
     def now(self) -> datetime:
@@ -56,20 +57,33 @@ class FrozenClock:
         if seconds <= 0:
             await anyio.lowlevel.checkpoint()
             return
-        woken: list[bool] = []
-        number = self._plan(self._elapsed + seconds, lambda: woken.append(True))
+        sleeper = _Sleeper()
+        number = self._plan(self._elapsed + seconds, sleeper.wake)
+        self._sleepers.append(sleeper)
         try:
-            while not woken:
-                # One sleeper at a time moves the clock, and only when everybody else waits.
-                async with self._turn:
-                    if woken:
-                        break
-                    await self._settle()
-                    if not woken:
-                        self._jump()
+            while not sleeper.is_due:
+                if self._is_driven:
+                    sleeper.event = anyio.Event()
+                    await sleeper.event.wait()
+                else:
+                    await self._drive(sleeper)
         finally:
             self._cancelled.add(number)
+            self._sleepers.remove(sleeper)
+            if not self._is_driven and self._sleepers:
+                self._sleepers[0].event.set()
         await anyio.lowlevel.checkpoint()
+
+    async def _drive(self, sleeper: "_Sleeper") -> None:
+        # One sleeper at a time moves the clock, and only when everybody else waits.
+        self._is_driven = True
+        try:
+            while not sleeper.is_due:
+                await self._settle()
+                if not sleeper.is_due:
+                    self._jump()
+        finally:
+            self._is_driven = False
 
     def limit(self, seconds: float) -> ScopeLimit:
         """A block that is cancelled when frozen time passes its end."""
@@ -101,3 +115,13 @@ class FrozenClock:
         for _ in range(_SETTLING_ROUNDS):
             await anyio.lowlevel.checkpoint()
         await anyio.wait_all_tasks_blocked()
+
+
+class _Sleeper:
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self.is_due = False
+
+    def wake(self) -> None:
+        self.is_due = True
+        self.event.set()

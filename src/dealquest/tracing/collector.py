@@ -379,9 +379,9 @@ class Collector:
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            if self._closed:
-                return self._undelivered()
-            started, self._closed = self._started, True
+            started, was_closed, self._closed = self._started, self._closed, True
+        if was_closed:
+            return self._undelivered()
         self._wake.set()
         if self._worker is not None:
             self._worker.join(max(0.1, timeout_s))
@@ -394,8 +394,8 @@ class Collector:
         for sink in self.sinks:
             sink.close()
         self._log.rescue()
+        left = self._undelivered()
         with self._lock:
-            left = self._undelivered()
             for name, lost in self._log.forget_memory("closed").items():
                 self.warnings.warn("closed", f"{lost} spans for {name} were lost at the end: no spool took them.")
             for log in (*self._adopted, self._log):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from . import names
-from .capture import MAX_SPAN_BYTES, copy_content
+from .capture import CUT_MARGIN, MAX_SPAN_BYTES, Overlong, copy_content
 from .ids import format_span_uuid
-from .redact import Redactor, cut_text
+from .redact import Redactor
 from .spans import MAX_NAME, Run, Span, TraceMark
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def encode_record(item: Span | TraceMark, redactor: Redactor) -> Record:
     """The row of a span or of a trace, without secrets and within the size limit."""
     if isinstance(item, Span):
         failure = item.failure
-        suspect = redactor.suspects(item.name, item.attributes, item.input_data, item.output_data)
+        suspect = len(item.name) > MAX_NAME or redactor.suspects(item.name, item.attributes, item.input_data, item.output_data)
         if not suspect and failure is not None:
             suspect = redactor.suspects(failure.message, failure.type_name, failure.stack)
         return Record("s", _encode_row(_span_row(item), redactor, suspect=suspect))
@@ -87,6 +87,9 @@ def encode_record(item: Span | TraceMark, redactor: Redactor) -> Record:
 
 
 def _encode_row(row: dict[str, Any], redactor: Redactor, *, suspect: bool) -> bytes:
+    if suspect:
+        # First of all: an overlong text is cut here, after its secrets are gone, and becomes a plain one.
+        row = _clean_row(row, redactor)
     try:
         body = _encoder.encode(row)
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError):
@@ -94,10 +97,7 @@ def _encode_row(row: dict[str, Any], redactor: Redactor, *, suspect: bool) -> by
         body = _encoder.encode(row)
     if b"\\u0000" in body:
         # PostgreSQL holds no NUL in text or JSON.
-        row = msgspec.json.decode(body.replace(b"\\u0000", b"\xef\xbf\xbd"))
-        body = _encoder.encode(row)
-    if suspect or len(body) > MAX_SPAN_BYTES:
-        row = _clean_row(row, redactor)
+        row = _make_plain(row)
         body = _encoder.encode(row)
     for part in _LARGE_PARTS:
         if len(body) <= MAX_SPAN_BYTES:
@@ -120,11 +120,11 @@ _THEIR_TEXTS = (
 
 
 def _make_plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row where the encoder refused something: foreign objects, lone surrogates, integers beyond 64 bits."""
+    """The row without what JSON or PostgreSQL refuses: foreign objects, lone surrogates, NUL, integers beyond 64 bits."""
 
     def mend(value: Any) -> Any:
         if isinstance(value, str):
-            return value.encode("utf-8", "replace").decode()
+            return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
         if isinstance(value, dict):
             return {mend(key): mend(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -135,6 +135,10 @@ def _make_plain(row: dict[str, Any]) -> dict[str, Any]:
         key: value if isinstance(value, (datetime, Decimal)) or key == "start_ns" else mend(copy_content(value))
         for key, value in row.items()
     }
+
+
+def _shorten(name: str) -> str:
+    return name if len(name) <= MAX_NAME else Overlong(name[: MAX_NAME + CUT_MARGIN], MAX_NAME)
 
 
 def _to_time(wall_ns: int) -> datetime:
@@ -151,7 +155,7 @@ def _span_row(span: Span) -> dict[str, Any]:
         "span_id": format_span_uuid(prefix, span.span_id),
         "trace_id": run.uuid,
         "parent_span_id": format_span_uuid(prefix, span.parent_id) if span.parent_id else None,
-        "span_name": span.name if len(span.name) <= MAX_NAME else cut_text(span.name, MAX_NAME),
+        "span_name": _shorten(span.name),
         "kind": span.kind,
         "status": span.status,
         "start_time": _to_time(start_ns),
@@ -193,7 +197,7 @@ def _trace_row(mark: TraceMark) -> dict[str, Any]:
     wall = run.tracer.wall_offset_ns
     return {
         "trace_id": run.uuid,
-        "pipeline_name": cut_text(run.name, MAX_NAME),
+        "pipeline_name": _shorten(run.name),
         "telegram_id": run.telegram_id,
         "user_id": run.user_id,
         "start_time": _to_time(mark.start_ns + wall),

@@ -15,7 +15,7 @@ from uuid import UUID
 from dealquest.values import Usage
 
 from . import names
-from .capture import CUT_MARGIN, Capture, Overlong, copy_content, describe_shape
+from .capture import CUT_MARGIN, MAX_TEXT, Capture, Overlong, copy_content, describe_shape
 
 if TYPE_CHECKING:
     from .tracer import Tracer
@@ -196,7 +196,7 @@ class Span:
             weight = SPAN_WEIGHT
             for value in self.attributes.values():
                 cls = value.__class__
-                if cls is str:
+                if cls is str and len(value) <= MAX_TEXT:
                     weight += len(value)
                 elif cls not in _LIGHT:
                     weight = self._settle_attributes()

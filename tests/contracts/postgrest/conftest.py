@@ -1,7 +1,6 @@
 """The cinema database of these contracts, on the run's one PostgreSQL, and engines on it."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -14,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests are not a package, and t
 
 
 @pytest.fixture(scope="session")
-def cinema(postgres: EmbeddedPostgres) -> Iterator[str]:
+def cinema(postgres: EmbeddedPostgres) -> str:
     """The login role's way into a database that no test changes for good."""
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute("create database cinema")
     with psycopg.connect(postgres.dsn(database="cinema"), autocommit=True) as connection:
         connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
-    yield postgres.dsn(LOGIN_ROLE, database="cinema")
+    return postgres.dsn(LOGIN_ROLE, database="cinema")
 
 
 @pytest.fixture(scope="session")

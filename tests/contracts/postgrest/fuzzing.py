@@ -152,15 +152,13 @@ def make_request(chance: random.Random) -> HttpRequest:
     pairs = []
     if chance.random() < 0.6:
         pairs.append(("select", ",".join(item(2) for _ in range(chance.randint(0, 3)))))
-    for _ in range(chance.randint(0, 3)):
-        pairs.append((pick(["", "films.", "directors."]) + field(), f"{pick(OPERATORS)}.{pick(VALUES)}"))
+    pairs += [(pick(["", "films.", "directors."]) + field(), f"{pick(OPERATORS)}.{pick(VALUES)}") for _ in range(chance.randint(0, 3))]
     if chance.random() < 0.3:
         pairs.append((pick(["or", "and", "not.or", "films.or"]), f"({','.join(condition(2) for _ in range(chance.randint(0, 3)))})"))
     if chance.random() < 0.3:
         pairs.append(("order", ",".join(field() + pick(TAILS) for _ in range(chance.randint(1, 2)))))
-    for name in ("limit", "offset", "columns", "on_conflict", "films.limit"):
-        if chance.random() < 0.1:
-            pairs.append((name, pick([*VALUES, *NAMES])))
+    rare = ("limit", "offset", "columns", "on_conflict", "films.limit")
+    pairs += [(name, pick([*VALUES, *NAMES])) for name in rare if chance.random() < 0.1]
     query = "&".join(f"{quote(name, safe='*.>()!:')}={quote(value, safe='*.,()!:>')}" for name, value in pairs)
     method = pick(["GET", "GET", "GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"])
     body = b""
@@ -221,4 +219,4 @@ async def fuzz(dsn: str, count: int, seed: int) -> Counter[str]:
 
 if __name__ == "__main__":
     for key, times in anyio.run(fuzz, sys.argv[1], int(sys.argv[2]), 1).most_common():
-        print(f"{times:8} {key}")
+        sys.stdout.write(f"{times:8} {key}\n")

@@ -86,7 +86,8 @@ async def test_unknown_and_ambiguous_functions(cinema: str) -> None:
                 "POST /rpc/add",
                 {
                     "code": "PGRST202",
-                    "details": "Searched for the function cinema.add with a single unnamed text parameter, but no matches were found in the schema cache.",
+                    "details": "Searched for the function cinema.add with a single unnamed text "
+                    "parameter, but no matches were found in the schema cache.",
                     "hint": None,
                     "message": "Could not find the function cinema.add in the schema cache",
                 },

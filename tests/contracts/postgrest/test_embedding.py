@@ -76,7 +76,8 @@ async def test_hints_and_ambiguity(cinema: str) -> None:
                 "GET /films?select=keyless(a)",
                 {
                     "code": "PGRST200",
-                    "details": "Searched for a foreign key relationship between 'films' and 'keyless' in the schema 'cinema', but no matches were found.",
+                    "details": "Searched for a foreign key relationship between 'films' and 'keyless' "
+                    "in the schema 'cinema', but no matches were found.",
                     "hint": "Perhaps you meant 'reviews' instead of 'keyless'.",
                     "message": "Could not find a relationship between 'films' and 'keyless' in the schema cache",
                 },

@@ -92,7 +92,8 @@ async def test_logic(cinema: str) -> None:
                 "GET /films?or=()",
                 {
                     "code": "PGRST100",
-                    "details": 'unexpected ")" expecting field name (* or [a..z0..9_$]), negation operator (not) or logic operator (and, or)',
+                    "details": 'unexpected ")" expecting field name (* or [a..z0..9_$]), '
+                    "negation operator (not) or logic operator (and, or)",
                     "hint": None,
                     "message": '"failed to parse logic tree (())" (line 1, column 4)',
                 },

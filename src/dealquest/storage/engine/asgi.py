@@ -74,8 +74,9 @@ class EngineApp:
         incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), headers, prefer, body)
         try:
             response = await self._engine.answer(incoming, identity)
-        except PeerUnavailableError as exc:
-            status, shown, content = show_error(exc)
+        except (PeerUnavailableError, TimeoutError) as exc:
+            gone = refuse("PGRST001", "Database client error. Retrying the connection.") if isinstance(exc, TimeoutError) else exc
+            status, shown, content = show_error(gone)
             response = HttpResponse(status=status, headers=tuple(shown.items()), body=b"" if method == "HEAD" else content)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 

@@ -130,21 +130,13 @@ def _read_table(row: Row, keys: dict[Name, tuple[str, ...]]) -> Table:
         deletable=bool(bits & _CAN_DELETE),
         description=description,
         key=tuple(_json(key)) if key else keys.get(table, ()),
-        columns={column.name: column for column in (_read_column(*fields) for fields in _json(columns or "[]"))},
+        columns={column.name: column for column in map(_read_column, _json(columns or "[]"))},
     )
 
 
-def _read_column(
-    name: str,
-    type_: str,
-    base_type: str,
-    nullable: bool,
-    default: str | None,
-    generated: bool,
-    description: str | None,
-    max_length: int | None,
-    enum: list[str] | None,
-) -> ColumnInfo:
+def _read_column(fields: Sequence[Any]) -> ColumnInfo:
+    """One entry of the list that `catalog_sql.TABLES` builds."""
+    name, type_, base_type, nullable, default, generated, description, max_length, enum = fields
     return ColumnInfo(
         name=name,
         type=type_,

@@ -32,7 +32,7 @@ SELECT n.nspname, c.relname, c.relkind::text, obj_description(c.oid, 'pg_class')
       NOT (a.attnotnull OR t.typtype = 'd' AND t.typnotnull),
       CASE
         WHEN a.attidentity <> '' THEN (
-          SELECT pg_catalog.format('nextval(%L::regclass)', sn.nspname || '.' || pg_catalog.quote_ident(s.relname))
+          SELECT pg_catalog.format('nextval(%L::regclass)', pg_catalog.quote_ident(sn.nspname) || '.' || pg_catalog.quote_ident(s.relname))
           FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
           JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
           WHERE d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i' LIMIT 1)
@@ -91,7 +91,8 @@ SELECT n.nspname, p.proname, obj_description(p.oid, 'pg_proc'),
       COALESCE(p.proargnames[i.place], ''), pg_catalog.format_type(i.type, NULL),
       i.number <= p.pronargs - p.pronargdefaults, i.mode = 'v') ORDER BY i.place), '[]')::text
    FROM (SELECT a.place, a.type, a.mode, row_number() OVER (ORDER BY a.place) AS number
-         FROM unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[]), COALESCE(p.proargmodes, array_fill('i'::"char", ARRAY[p.pronargs])))
+         FROM unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[]),
+                     COALESCE(p.proargmodes, array_fill('i'::"char", ARRAY[p.pronargs])))
               WITH ORDINALITY AS a(type, mode, place) WHERE a.mode IN ('i', 'b', 'v')) i),
   tn.nspname, COALESCE(rc.relname, t.typname), p.proretset::text,
   (t.typtype = 'c' OR b.typtype = 'c' OR t.oid = 'record'::regtype
@@ -105,10 +106,12 @@ LEFT JOIN pg_catalog.pg_class rc ON rc.oid = COALESCE(NULLIF(b.typrelid, 0), t.t
 JOIN pg_catalog.pg_namespace tn ON tn.oid = COALESCE(rc.relnamespace, t.typnamespace)
 WHERE p.prokind = 'f' AND t.oid NOT IN ('trigger'::regtype, 'event_trigger'::regtype) AND n.nspname = ANY($1::text[])
   AND (NOT EXISTS (
-      SELECT FROM unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[]), COALESCE(p.proargmodes, array_fill('i'::"char", ARRAY[p.pronargs])))
+      SELECT FROM unnest(COALESCE(p.proallargtypes, p.proargtypes::oid[]),
+                         COALESCE(p.proargmodes, array_fill('i'::"char", ARRAY[p.pronargs])))
         WITH ORDINALITY AS a(type, mode, place)
       WHERE a.mode IN ('i', 'b', 'v') AND COALESCE(p.proargnames[a.place], '') = '')
-    OR p.pronargs = 1 AND p.proargtypes[0] IN ('json'::regtype, 'jsonb'::regtype, 'text'::regtype, 'bytea'::regtype, 'xml'::regtype))
+    OR p.pronargs = 1
+       AND p.proargtypes[0] IN ('json'::regtype, 'jsonb'::regtype, 'text'::regtype, 'bytea'::regtype, 'xml'::regtype))
 ORDER BY n.nspname, p.proname, p.oid
 """
 )
@@ -133,7 +136,8 @@ SELECT pg_catalog.format_type(c.castsource, NULL), pg_catalog.format_type(c.cast
 FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type s ON s.oid = c.castsource JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
 JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE c.castmethod = 'f' AND c.castcontext = 'i'
-  AND (s.typtype = 'd' AND t.oid IN ('json'::regtype, 'text'::regtype) OR t.typtype = 'd' AND s.oid IN ('json'::regtype, 'text'::regtype))
+  AND (s.typtype = 'd' AND t.oid IN ('json'::regtype, 'text'::regtype)
+       OR t.typtype = 'd' AND s.oid IN ('json'::regtype, 'text'::regtype))
 """
 
 # $1: exposed schemas and the extra search path. Aggregates that end in a domain named like a media type.
@@ -172,7 +176,7 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 # The rewrite rule of every view, for the keys that views pass through.
 VIEWS = """
 SELECT c.oid::text, n.nspname, c.relname, r.ev_action::text,
-  (SELECT json_object_agg(a.attnum, a.attname)::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+  NULL
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.rulename = '_RETURN'
 WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')

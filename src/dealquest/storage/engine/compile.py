@@ -239,7 +239,9 @@ class _Compiler:
             resolution=resolution,
             conflict=conflict,
         )
-        return self._change(request, "insert", table, found, change, node, conflict_known=bool(conflict), counted=bool(conflict))
+        return self._change(
+            request, "insert", table=table, found=found, change=change, node=node, conflict_known=bool(conflict), counted=bool(conflict)
+        )
 
     def _put(self, request: Put, table: Table) -> Compiled:
         check_put(request, table)
@@ -255,7 +257,7 @@ class _Compiler:
             conflict=table.key,
             only=request.where,
         )
-        return self._change(request, "put", table, found, change, node, counted=True)
+        return self._change(request, "put", table=table, found=found, change=change, node=node, counted=True)
 
     def _update(self, request: Update, table: Table) -> Compiled:
         found = self._format(request, table.id)
@@ -268,13 +270,13 @@ class _Compiler:
             returning=write_returning(node, table, keys=False),
             defaults=request.prefer.missing == "default",
         )
-        return self._change(request, "update", table, found, change, node)
+        return self._change(request, "update", table=table, found=found, change=change, node=node)
 
     def _delete(self, request: Delete, table: Table) -> Compiled:
         found = self._format(request, table.id)
         node = self._answer(request, table)
         change = ChangeWriter(table, self._catalog, self._params).delete(request.where, returning=write_returning(node, table, keys=False))
-        return self._change(request, "delete", table, found, change, node)
+        return self._change(request, "delete", table=table, found=found, change=change, node=node)
 
     def _answer(self, request: Shape, table: Table) -> Node | None:
         """The read over the changed rows, where the answer shows them."""
@@ -287,11 +289,11 @@ class _Compiler:
         self,
         request: Insert | Put | Update | Delete,
         kind: Kind,
+        *,
         table: Table,
         found: Format,
         change: str,
         node: Node | None,
-        *,
         conflict_known: bool = False,
         counted: bool = False,
     ) -> Compiled:

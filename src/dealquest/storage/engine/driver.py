@@ -56,8 +56,7 @@ class ServerError:
     hint: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The answers of a batch in order, ended early by `error`."""
 
     results: Sequence["pq.abc.PGresult"]
@@ -94,8 +93,6 @@ class Connection:
         try:
             with anyio.fail_after(timeout_s):
                 await _poll(pg.connect_poll, lambda: pg.socket)
-            if pg.status != pq.ConnStatus.OK:
-                raise PeerUnavailableError(f"No connection to PostgreSQL: {_text(pg.error_message)}", code="engine.connect")
         except TimeoutError as exc:
             pg.finish()
             raise PeerUnavailableError(f"PostgreSQL did not answer within {timeout_s:g} s.", code="engine.connect") from exc
@@ -105,6 +102,10 @@ class Connection:
         except BaseException:
             pg.finish()
             raise
+        if pg.status != pq.ConnStatus.OK:
+            reason = _text(pg.get_error_message().encode())
+            pg.finish()
+            raise PeerUnavailableError(f"No connection to PostgreSQL: {reason}", code="engine.connect")
         pg.nonblocking = 1
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()

@@ -5,9 +5,9 @@
 when a request comes, so it lives on any event loop and needs no owner but its `aclose`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import attrs
@@ -29,8 +29,8 @@ from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
 from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
 from .fragments import Value, quote
-from .incoming import Incoming
 from .identity import Identity, from_principal
+from .incoming import Incoming
 from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
-_NO_BODY = frozenset({204, 304})
 _ROOT_MEDIA = {
     "application/openapi+json": "application/openapi+json",
     "*/*": "application/openapi+json",
     "application/json": "application/json",
 }
 _RELOAD_EVERY_S = 1.0
+_GRACE_S = 5.0
 _LISTEN_EVERY_S = 0.05
 
 
@@ -100,6 +100,8 @@ class Engine:
         )
         self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
         self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}
+        # PostgreSQL ends a statement itself; only a server that has gone silent is given up later.
+        self._patience_s = config.statement_timeout_s + _GRACE_S if config.statement_timeout_s > 0 else None
         self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
         self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
         self._listener: Connection | None = None
@@ -131,7 +133,7 @@ class Engine:
             raise
         return engine
 
-    async def __aenter__(self) -> "Engine":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -177,14 +179,13 @@ class Engine:
                 connection was lost, so that a change may or may not have happened.
         """
         try:
-            response = await self._answer(incoming, identity)
+            return await self._answer(incoming, identity)
         except PeerUnavailableError as exc:
             if find_body(exc) is None:
                 raise
-            response = _show(exc, head=incoming.method == "HEAD")
+            return _show(exc, head=incoming.method == "HEAD")
         except DealQuestError as exc:
-            response = _show(exc, head=incoming.method == "HEAD")
-        return response if incoming.method == "HEAD" or response.status in _NO_BODY else _measure(response)
+            return _show(exc, head=incoming.method == "HEAD")
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
@@ -266,6 +267,8 @@ class Engine:
         if len(self.config.db_schemas) > 1:
             headers.append(("content-profile", schema))
         body = b"" if request.head else msgspec.json.encode(document)
+        if not request.head:
+            headers.append(("content-length", str(len(body))))
         return HttpResponse(status=200, headers=tuple(headers), body=body)
 
     def _answer_options(self, incoming: Incoming) -> HttpResponse:
@@ -281,7 +284,7 @@ class Engine:
             allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
         else:
             raise refuse("PGRST125", "Invalid path specified in request URL")
-        return HttpResponse(status=200, headers=(("allow", allow),))
+        return HttpResponse(status=200, headers=(("allow", allow), ("content-length", "0")))
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
         request, compiled = plan.request, plan.compiled
@@ -300,6 +303,7 @@ class Engine:
             pre_request=self._pre_request,
             commit=commit,
             prepared=self.config.db_prepared_statements,
+            timeout_s=incoming.timeout_s if incoming.timeout_s is not None else self._patience_s,
         )
 
     def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
@@ -394,12 +398,8 @@ def _allowed_methods(table: Table) -> str:
     return ",".join(methods)
 
 
-def _measure(response: HttpResponse) -> HttpResponse:
-    """Give an answer its length, in bytes."""
-    headers = (*response.headers, ("content-length", str(len(response.body))))
-    return HttpResponse(status=response.status, headers=headers, body=response.body)
-
-
 def _show(error: DealQuestError, *, head: bool) -> HttpResponse:
     status, headers, body = show_error(error)
-    return HttpResponse(status=status, headers=tuple(headers.items()), body=b"" if head else body)
+    if head:
+        return HttpResponse(status=status, headers=tuple(headers.items()))
+    return HttpResponse(status=status, headers=(*headers.items(), ("content-length", str(len(body)))), body=body)

@@ -12,8 +12,8 @@ Rules:
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
 
-import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError
@@ -34,8 +34,7 @@ _ISOLATION_SETTING = "default_transaction_isolation"
 _BYTEA = 17
 
 
-@attrs.frozen(kw_only=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What a transaction sees of its request, and how it ends.
 
     Attributes:
@@ -46,6 +45,7 @@ class Surroundings:
         pre_request: Quoted name of the function to call first; empty for none.
         commit: Whether a good end is a COMMIT.
         prepared: Whether statements stay prepared.
+        timeout_s: Seconds until a silent server is given up.
     """
 
     identity: Identity
@@ -55,10 +55,10 @@ class Surroundings:
     pre_request: str = ""
     commit: bool = True
     prepared: bool = True
+    timeout_s: float | None = None
 
 
-@attrs.frozen(kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """The statement's one row.
 
     Attributes:
@@ -74,7 +74,7 @@ class Answer:
 
     total: int | None
     page: int
-    body: bytes = attrs.field(repr=False)
+    body: bytes
     headers: bytes | None = None
     status: bytes | None = None
     location: bytes | None = None
@@ -139,7 +139,7 @@ async def run_compiled(
     connection = await pool.take()
     try:
         later = check is not None and not compiled.read_only
-        outcome = await connection.run(batch if later else batch + ending, timeout_s=around.incoming.timeout_s)
+        outcome = await connection.run(batch if later else batch + ending, timeout_s=around.timeout_s)
         if outcome.error is not None:
             await connection.run((_ROLLBACK,))
             raise Refused(outcome.error)

@@ -42,12 +42,12 @@ _IS = {"null": "NULL", "not_null": "NOT NULL", "true": "TRUE", "false": "FALSE",
 _JSON_TYPES = frozenset({"json", "jsonb"})
 _TYPE = re.compile(r"([\w$ ]+?)\s*(\([0-9 ,]+\))?((?:\[\])*)\Z")
 # Types that are written with more than one word, or that PostgreSQL parses as keywords.
-_KEYWORD_TYPES = frozenset(
-    """bigint bit boolean char character date decimal dec double float int integer interval json jsonb numeric national
-    real smallint text time timestamp varchar xml bytea uuid int2 int4 int8 float4 float8 bool timestamptz timetz name
-    money inet cidr macaddr point tsvector tsquery int4range int8range numrange tsrange tstzrange daterange regclass
-    oid""".split()
-) | {
+_ONE_WORD_TYPES = (
+    "bigint bit bool boolean bytea char character cidr date daterange dec decimal double float float4 float8 inet int int2 int4 "
+    "int4range int8 int8range integer interval json jsonb macaddr money name national numeric numrange oid point real regclass "
+    "smallint text time timestamp timestamptz timetz tsquery tsrange tstzrange tsvector uuid varchar xml"
+)
+_KEYWORD_TYPES = frozenset(_ONE_WORD_TYPES.split(" ")) | {
     "bit varying",
     "character varying",
     "double precision",
@@ -94,10 +94,10 @@ def quote_type(cast: str) -> str:
 
 
 def array_literal(items: tuple[str, ...]) -> str:
-    """PostgreSQL's array text.
+    r"""PostgreSQL's array text.
 
     >>> array_literal(("a", 'b"c'))
-    '{"a","b\\\\"c"}'
+    '{"a","b\\"c"}'
     """
     return "{" + ",".join('"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"' for item in items) + "}"
 

@@ -184,7 +184,7 @@ def _read_keys(config: EngineConfig) -> tuple[_Key, ...]:
     if text.lstrip().startswith("{"):
         try:
             found = msgspec.json.decode(text, type=dict[str, Any])
-            return tuple(_read_jwk(item) for item in (found["keys"] if "keys" in found else [found]))
+            return tuple(_read_jwk(item) for item in found.get("keys", [found]))
         except (msgspec.DecodeError, pyjwt.PyJWTError, KeyError, TypeError) as exc:
             raise SettingsError("jwt-secret looks like a JWK but cannot be read as one.", code="engine.jwt.secret") from exc
     raw = text.encode()

@@ -19,10 +19,13 @@ _RETURNS = ("return=representation", "return=minimal", "return=none")
 # What the role may use: $1 is the schema. One row, in the shape of every statement's answer.
 VISIBLE = """
 SELECT NULL, 1, json_build_object(
-  'tables', (SELECT COALESCE(json_agg(c.relname), '[]') FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  'tables', (SELECT COALESCE(json_agg(c.relname), '[]')
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname = $1 AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
-               AND (has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE') OR has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE'))),
-  'functions', (SELECT COALESCE(json_agg(p.proname), '[]') FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+               AND (has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+                    OR has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE'))),
+  'functions', (SELECT COALESCE(json_agg(p.proname), '[]')
+                FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname = $1 AND has_function_privilege(p.oid, 'EXECUTE')))::text,
   NULLIF(current_setting('response.headers', true), ''), NULLIF(current_setting('response.status', true), ''), NULL, NULL
 """

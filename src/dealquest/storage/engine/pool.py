@@ -31,7 +31,7 @@ class Pool:
         self._max_prepared = max_prepared
         self._idle: list[Connection] = []
         self._open = 0
-        self._waiting: "deque[_Turn]" = deque()
+        self._waiting: deque[_Turn] = deque()
         self._closed = False
 
     @property

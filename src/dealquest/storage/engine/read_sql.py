@@ -54,10 +54,8 @@ class ReadWriter:
         scope = Scope(node.alias, node.table, self._catalog)
         special = {name: self._existence(node, child) for child in node.children for name in _names(child)}
         conditions = [write_condition(item, scope, self._params, special) for item in node.where]
-        for child in node.children:
-            if child.embed is not None and child.embed.join == "inner":
-                conditions.append(f"EXISTS ({self._exists(node, child)})")
-        return conditions
+        inner = [child for child in node.children if child.embed is not None and child.embed.join == "inner"]
+        return conditions + [f"EXISTS ({self._exists(node, child)})" for child in inner]
 
     def _existence(self, parent: Node, child: Node) -> NullTest:
         return lambda absent: f"{'NOT ' if absent else ''}EXISTS ({self._exists(parent, child)})"

@@ -116,7 +116,9 @@ def _describe(link: Relationship) -> str:
             f"{link.constraint} using {link.origin.name}({_columns(link.columns, 0)}) and {link.target.name}({_columns(link.columns, 1)})"
         )
     there = link.junction
-    return f"{there.table.name} using {there.here_constraint}({_columns(there.here, 1)}) and {there.there_constraint}({_columns(there.there, 1)})"
+    here_key = f"{there.here_constraint}({_columns(there.here, 1)})"
+    there_key = f"{there.there_constraint}({_columns(there.there, 1)})"
+    return f"{there.table.name} using {here_key} and {there_key}"
 
 
 def _columns(pairs: Pairs, side: int) -> str:

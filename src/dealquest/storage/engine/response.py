@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError
-from dealquest.storage.postgrest.ast import Prefer, Put, Read, Upsert
+from dealquest.storage.postgrest.ast import Call, Prefer, Put, Read, Upsert
 from dealquest.wire import Headers, HttpResponse
 
 from .compile import Compiled, DataRequest
@@ -98,6 +98,7 @@ class Responder:
         if context.multiple_schemas:
             fixed.append(("content-profile", compiled.schema))
         self._fixed = tuple(fixed)
+        self._bodiless = isinstance(request, (Read, Call)) and (request.head if isinstance(request, Read) else request.method == "HEAD")
 
     def write(self, answer: Answer, incoming: Incoming) -> HttpResponse:
         """The answer to a good request.
@@ -117,12 +118,16 @@ class Responder:
         status = _describe(self._request, compiled, answer, self._context, headers)
         body = b"" if compiled.empty else answer.body
         if answer.headers is None and answer.status is None:
+            if status != 204 and not self._bodiless:
+                headers["content-length"] = str(len(body))
             return HttpResponse(status=status, headers=(*self._fixed, *headers.items()), body=body)
         extra = _own_headers(answer.headers)
         if answer.status is not None:
             if not answer.status.isdigit():
                 raise refuse("PGRST112", "response.status guc must be a valid status code")
             status = int(answer.status)
+        if status not in {204, 304} and not self._bodiless:
+            headers["content-length"] = str(len(body))
         own = {name for name, _ in extra}
         listed = [(name, value) for name, value in (*self._fixed, *headers.items()) if name not in own]
         return HttpResponse(status=status, headers=(*listed, *extra), body=body)

@@ -14,10 +14,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, unquote_plus
-
-import attrs
 
 from .body import Body
 from .incoming import Incoming
@@ -67,8 +65,7 @@ class SlotBody(bytes):
 Key: TypeAlias = tuple[Any, ...]
 
 
-@attrs.frozen
-class Shaped:
+class Shaped(NamedTuple):
     """A request taken apart.
 
     Attributes:
@@ -107,8 +104,8 @@ def take_apart(incoming: Incoming, body: Body | None) -> Shaped:
         else:
             parts.append(f"{name}={value[:value_at]}")
             items.append(value[value_at:])
-    get = incoming.headers.get
-    shaping = tuple([get(name) for name in _SHAPING])
+    headers = incoming.headers
+    shaping = tuple([headers.get(name) for name in _SHAPING]) if headers else ()
     keys = None if body is None else (body.keys, body.is_list, min(body.size, 1) if body.keys else body.size)
     return Shaped((method, path, tuple(parts), shaping, tuple(incoming.prefer), keys), items, body)
 

@@ -75,7 +75,8 @@ class ChangeWriter:
             values = ", ".join(info.default or "NULL" for info in rest)
             names = ", ".join(quote(info.name) for info in rest)
             return f"INSERT INTO {self._target}({names}) SELECT {values} FROM generate_series(1, {body.size}) RETURNING {returning}"
-        sql = f"INSERT INTO {self._target}({names}) SELECT {self._body_columns(infos)} FROM {self._body(body, infos, defaults=defaults)}{where}"
+        rows = f"SELECT {self._body_columns(infos)} FROM {self._body(body, infos, defaults=defaults)}{where}"
+        sql = f"INSERT INTO {self._target}({names}) {rows}"
         if resolution is not None and conflict:
             keys = ", ".join(quote(name) for name in conflict)
             if resolution == "ignore-duplicates":

@@ -6,21 +6,20 @@ reported and nothing is done: what ran is history. Needs the extra `postgres`; s
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import resources
 
 import attrs
 import psycopg
 from psycopg import sql
 
-from dealquest.errors import ConflictError, DealQuestError, PeerUnavailableError, SettingsError
+from dealquest.errors import ConflictError, DealQuestError
+from dealquest.storage.connecting import connect
 
 LOGIN_ROLE = "dealquest_login"
 """The role the engine logs in as: NOINHERIT and no superuser, so it can do nothing before it takes a caller's role."""
 
 _LOCK = 0x6465616C  # any constant will do; this one spells "deal"
-_CONNECT_TIMEOUT_S = 10
 
 _TABLE = """
 create schema if not exists system;
@@ -64,7 +63,7 @@ def status(dsn: str, migrations: Sequence[Migration] | None = None) -> Migration
         PeerUnavailableError: `storage.connect` when the database cannot be reached.
         SettingsError: `storage.denied` when it refuses the login.
     """
-    with _connection(dsn) as connection:
+    with connect(dsn) as connection:
         return _state(connection, bundled() if migrations is None else migrations)
 
 
@@ -85,7 +84,7 @@ def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> tuple[st
         DealQuestError: `storage.migration_failed` with the file's name; nothing of that file is kept.
     """
     files = bundled() if migrations is None else migrations
-    with _connection(dsn) as connection:
+    with connect(dsn) as connection:
         state = _state(connection, files)
         if not state.pending and not state.changed:
             return ()
@@ -114,7 +113,7 @@ def ensure_login(dsn: str, password: str | None) -> None:
     """
     secret = sql.SQL("null") if password is None else sql.Literal(password)
     name = sql.Identifier(LOGIN_ROLE)
-    with _connection(dsn) as connection, connection.transaction():
+    with connect(dsn) as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         known = connection.execute("select rolsuper from pg_roles where rolname = %s", (LOGIN_ROLE,)).fetchone()
         verb = sql.SQL("create" if known is None else "alter")
@@ -124,45 +123,6 @@ def ensure_login(dsn: str, password: str | None) -> None:
             else sql.SQL("{} role {} login noinherit password {}").format(verb, name, secret)
         )
         connection.execute(sql.SQL("grant anon, authenticated, project_admin to {}").format(name))
-
-
-@contextmanager
-def _connection(dsn: str) -> Iterator[psycopg.Connection]:
-    try:
-        connection = psycopg.connect(dsn, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S, application_name="dealquest-migrate")
-    except psycopg.OperationalError as exc:
-        raise connection_error(exc) from None  # the driver's error may quote the address with its password
-    try:
-        yield connection
-    except psycopg.errors.InsufficientPrivilege as exc:
-        raise SettingsError(
-            f"The database role may not do this: {exc.diag.message_primary}. Use a role that owns the database and may create roles.",
-            code="storage.denied",
-        ) from exc
-    except psycopg.errors.ReadOnlySqlTransaction as exc:
-        raise SettingsError("The database is read-only here; use the address of its primary.", code="storage.denied") from exc
-    except psycopg.errors.DiskFull as exc:
-        raise PeerUnavailableError(
-            "The database's disk is full. Free space, then try again; nothing was lost.", code="storage.disk_full"
-        ) from exc
-    except psycopg.OperationalError as exc:
-        raise PeerUnavailableError("The connection to the database broke. Try again.", code="storage.connect") from exc
-    finally:
-        connection.close()
-
-
-def connection_error(exc: psycopg.OperationalError) -> DealQuestError:
-    """What a failed connection means, without the address it was tried at."""
-    text = str(exc).lower()
-    if "authentication failed" in text or "no password supplied" in text or ("role" in text and "does not exist" in text):
-        return SettingsError("The database refused the login. Check user and password in DATABASE_URL.", code="storage.denied")
-    if "database" in text and "does not exist" in text:
-        return SettingsError("The server has no database of that name. Check the end of DATABASE_URL, or create it.", code="storage.denied")
-    if "could not translate host name" in text or "name or service not known" in text or "failed to resolve" in text:
-        return SettingsError("The host in DATABASE_URL is not known. Check its spelling.", code="storage.denied")
-    return PeerUnavailableError(
-        "The database cannot be reached. Check that it runs and that host and port in DATABASE_URL are right.", code="storage.connect"
-    )
 
 
 def _state(connection: psycopg.Connection, files: Sequence[Migration]) -> MigrationState:

@@ -204,7 +204,6 @@ class Prefer:
         max_affected: Most rows that a write may touch; counts with `handling="strict"` only.
         tx: Whether the transaction is committed.
         params: The old single-object call (PostgREST 12 only).
-        timeout_s: Whole seconds that the statement may take (newest servers only).
         unknown: Preferences that the grammar does not know, as sent.
     """
 
@@ -216,7 +215,6 @@ class Prefer:
     max_affected: int | None = None
     tx: Literal["commit", "rollback"] | None = None
     params: Literal["single-object"] | None = None
-    timeout_s: int | None = None
     unknown: tuple[str, ...] = ()
 
 

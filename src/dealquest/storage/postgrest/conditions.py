@@ -12,7 +12,7 @@ import attrs
 
 from dealquest.errors import InputError
 
-from .ast import IS_VALUES, OPERATORS, PLAIN_OPERATORS, QUANT_OPERATORS, Condition, Field, Filter, Logic, Modifier, Operator
+from .ast import IS_VALUES, OPERATORS, QUANT_OPERATORS, Condition, Field, Filter, Logic, Modifier, Operator
 from .literals import encode_array, encode_text
 from .notation import parse_field
 
@@ -187,7 +187,7 @@ def build_filter(field: Field, operator: Operator, value: object, *, negated: bo
         return _build_is(field, value, negated=negated)
     if value is None and operator in {"eq", "neq"}:
         return _build_is(field, None, negated=negated != (operator == "neq"))
-    if value is None and operator in PLAIN_OPERATORS and operator == "isdistinct":
+    if value is None and operator == "isdistinct":
         # `IS DISTINCT FROM NULL` has no text in the grammar; `is not null` says the same.
         return _build_is(field, None, negated=not negated)
     return Filter(field=field, operator=operator, value=encode_text(value), negated=negated)

@@ -110,14 +110,11 @@ def check_text(text: str) -> str:
     Raises:
         InputError: `storage.value.nul`, `storage.value.unencodable`.
     """
-    if text.isascii():
-        if "\0" in text:
-            raise InputError("PostgreSQL's text cannot hold the character NUL; remove it or use bytes.", code="storage.value.nul")
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:
-        raise InputError("The text holds half of a surrogate pair, which is not a character.", code="storage.value.unencodable") from exc
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            raise InputError("The text holds half of a surrogate pair, no character.", code="storage.value.unencodable") from exc
     if "\0" in text:
         raise InputError("PostgreSQL's text cannot hold the character NUL; remove it or use bytes.", code="storage.value.nul")
     return text

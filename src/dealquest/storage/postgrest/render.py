@@ -400,7 +400,6 @@ def render_prefer(prefer: Prefer, resolution: str | None = None) -> str:
         ("handling", prefer.handling),
         ("timezone", prefer.timezone),
         ("max-affected", prefer.max_affected),
-        ("timeout", prefer.timeout_s),
     )
     return ", ".join([f"{name}={value}" for name, value in pairs if value is not None] + list(prefer.unknown))
 

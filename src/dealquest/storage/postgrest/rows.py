@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import msgspec
 from msgspec import inspect
 
-from dealquest.errors import PeerGarbledError
+from dealquest.errors import InputError, PeerGarbledError
 
 T = TypeVar("T")
 
@@ -50,14 +50,15 @@ def decode_value(body: bytes, kind: type[T], *, lax: bool = False, exact: bool =
 
     Raises:
         PeerGarbledError: `storage.answer.not_json`, `storage.answer.mismatch`.
+        InputError: `storage.row.class` for a class that rows cannot be read into.
 
     >>> decode_value(b'12.50', Decimal)
     Decimal('12.50')
     """
     decoder, hex_places = _decoder(cast("Hashable", kind), lax, exact)
+    body = body or b"null"
     try:
-        content = body if hex_places is False else _to_base64(body, hex_places)
-        return cast("T", decoder.decode(content or b"null"))
+        return cast("T", decoder.decode(body if hex_places is False else _to_base64(body, hex_places)))
     except msgspec.ValidationError as exc:
         if not lax and _SPECIAL_FLOAT.search(body):
             # PostgreSQL's JSON names these numbers in text.
@@ -73,7 +74,14 @@ def _decoder(kind: Any, lax: bool, exact: bool) -> tuple[msgspec.json.Decoder[An
     hook = Decimal if exact else None
     if kind in {dict, list, object, Any}:
         return msgspec.json.Decoder(Any if kind in {object, Any} else kind, float_hook=hook), False
-    return msgspec.json.Decoder(kind, strict=not lax, float_hook=hook), _find_bytes(inspect.type_info(kind), ())
+    try:
+        info = inspect.type_info(kind)
+        decoder = msgspec.json.Decoder(kind, strict=not lax, float_hook=hook)
+    except TypeError as exc:
+        raise InputError(f"Rows cannot be read into this class: {exc}.", code="storage.row.class") from exc
+    if isinstance(info.item_type if isinstance(info, inspect.ListType) else info, inspect.CustomType):
+        raise InputError(f"Rows are attrs classes, dataclasses, TypedDicts or dicts, not {kind}.", code="storage.row.class")
+    return decoder, _find_bytes(info, ())
 
 
 def _find_bytes(kind: inspect.Type, above: tuple[object, ...]) -> _Hex:

@@ -39,6 +39,10 @@ class JsonlSink:
                 return Unavailable(f"the file cannot be written ({exc.strerror or exc})")
         return Accepted()
 
+    def reset_after_fork(self) -> None:
+        """Take a lock of its own; a parent's thread may have held the old one."""
+        self._lock = threading.Lock()
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -57,7 +57,13 @@ class OtlpSink:
         self.name = name
         self._status: int | None = None
         self._resource = Resource({"service.name": service}, schema_url=names.SCHEMA_URL)
+        self._reopen = None if exporter is not None else lambda: self._open_exporter(endpoint, headers)
         self._exporter = exporter or self._open_exporter(endpoint, headers)
+
+    def reset_after_fork(self) -> None:
+        """Open connections of its own; the parent's belong to the parent."""
+        if self._reopen is not None:
+            self._exporter = self._reopen()
 
     def _open_exporter(self, endpoint: str, headers: Mapping[str, str] | None) -> SpanExporter:
         session = requests.Session()

@@ -48,6 +48,9 @@ Outcome: TypeAlias = Accepted | Unavailable | Refused
 class Sink(Protocol):
     """A place where records end up. Called by one thread at a time.
 
+    A sink may also have `run`, a coroutine function that `async with collector` keeps running on the host's event loop,
+    and `reset_after_fork`, called in a forked child to let go of what belongs to the parent.
+
     Attributes:
         name: Names its cursor in the spool: lower-case letters, digits, `-` and `_`.
     """
