@@ -135,7 +135,10 @@ class _AiohttpExchange:
         return self
 
     async def _begin(self, request: HttpRequest) -> None:
-        await self._transport.slots.acquire()
+        try:
+            self._transport.slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._transport.slots.acquire()
         self._holds_slot = True
         self._answer = await self._transport._send(request)  # noqa: SLF001  # the exchange is the transport's other half
 
