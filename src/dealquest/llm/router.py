@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import attrs
 
@@ -22,15 +22,17 @@ from .answer_stream import AnswerStream
 from .billing import add_up, check_whole
 from .calls import Calls
 from .health import Health, RouteState
-from .keys import KeyCheck, ModelCheck, check_key, check_models
 from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
 from .models import CLAUDE_MODEL, DEFAULT_MODEL, FACTS, RESEARCH_MODEL, resolve_model
 from .observing import Observer, SpanObserver
-from .research import Research, read_research, research_prompt
 from .routes import Provider, Route, own_provider, providers_of
 from .sending import Limits, Sender
 from .spend import SpendBudget, SpendState
 from .structured import read_object, repair_request, schema_of
+
+if TYPE_CHECKING:
+    from .keys import KeyCheck, ModelCheck
+    from .research import Research
 
 T = TypeVar("T")
 
@@ -261,7 +263,7 @@ class Router:
         return self._calling().stream(ask, routes, self._deadline(deadline_s))
 
     async def research(self, prospect: str, *, question: str = "", model: str = RESEARCH_MODEL, max_tokens: int = 2048,
-                       web: WebSearch | None = None, deadline_s: float | None = None) -> Research:  # fmt: skip
+                       web: WebSearch | None = None, deadline_s: float | None = None) -> "Research":  # fmt: skip
         """Search the web for a prospect.
 
         Args:
@@ -275,6 +277,8 @@ class Router:
         Returns:
             The report and its sources; both are untrusted, use `fenced` in prompts.
         """
+        from .research import read_research, research_prompt  # noqa: PLC0415  # few ask; the others start faster
+
         orders, asked = research_prompt(prospect, question)
         completion = await self.complete(
             asked,
@@ -287,12 +291,16 @@ class Router:
         )
         return read_research(completion)
 
-    async def check_keys(self) -> tuple[KeyCheck, ...]:
+    async def check_keys(self) -> "tuple[KeyCheck, ...]":
         """Ask every provider whether its key is good; spends no token."""
+        from .keys import check_key  # noqa: PLC0415  # few ask; the others start faster
+
         return tuple([await check_key(provider, self._wire(), now=self._timer.now()) for provider in self.providers])
 
-    async def check_models(self, models: Sequence[str] = ()) -> tuple[ModelCheck, ...]:
+    async def check_models(self, models: Sequence[str] = ()) -> "tuple[ModelCheck, ...]":
         """Ask which models are served: those of the routes, and others by name; spends no token."""
+        from .keys import check_models  # noqa: PLC0415  # see above
+
         routes = [*self.routes, *(route for name in models for route in self._name_routes(name))]
         pairs = list(dict.fromkeys((route.provider, route.model) for route in routes))
         return await check_models(pairs, self._wire(), now=self._timer.now())

@@ -19,9 +19,7 @@ from .order import SpeechOrder, Webhook, check_deadline, check_order
 from .sound import SoundLimits
 from .source import AudioSource, Sound, open_sound
 from .spans import CallSpan, call_span
-from .transcript import OnProgress, Progress, Transcript, ignore_progress
-
-DEADLINE_S = 60.0
+from .transcript import DEADLINE_S, OnProgress, Progress, Transcript, ignore_progress
 
 
 class AssemblyAITranscriber:

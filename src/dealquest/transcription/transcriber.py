@@ -7,10 +7,8 @@ from typing import Protocol, Self
 from dealquest.errors import SettingsError
 from dealquest.settings import load_settings
 
-from .assemblyai import DEADLINE_S, AssemblyAITranscriber
 from .source import AudioSource
-from .transcript import OnProgress, Transcript, ignore_progress
-from .whisper import WhisperTranscriber
+from .transcript import DEADLINE_S, OnProgress, Transcript, ignore_progress
 
 
 class Transcriber(Protocol):
@@ -33,8 +31,12 @@ class Transcriber(Protocol):
         """
         settings = load_settings(environ)
         if settings.whisper_base_url is not None:
+            from .whisper import WhisperTranscriber  # noqa: PLC0415  # only the one that is used is loaded
+
             return WhisperTranscriber.from_env(environ)
         if settings.assemblyai_api_key is not None:
+            from .assemblyai import AssemblyAITranscriber  # noqa: PLC0415  # see above
+
             return AssemblyAITranscriber.from_env(environ)
         raise SettingsError(
             "Speech to text is off: set ASSEMBLYAI_API_KEY, or WHISPER_BASE_URL for a server of your own.",

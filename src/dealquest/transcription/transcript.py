@@ -11,6 +11,9 @@ import attrs
 
 Stage: TypeAlias = Literal["uploading", "queued", "processing", "done"]
 
+DEADLINE_S = 60.0
+"""Seconds for a whole transcription unless the caller says otherwise."""
+
 
 @attrs.frozen(kw_only=True)
 class Word:
