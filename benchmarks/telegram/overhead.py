@@ -60,7 +60,7 @@ def memory_mb(pid: int) -> float:
 async def measure(name: str, count: int, text: str) -> dict[str, float]:
     """Start one bot and write to it."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)  # root's PostgreSQL runs as another account
+        Path(folder).chmod(0o755)  # noqa: ASYNC240  # at once; root's PostgreSQL runs as another account
         async with BotApiServer() as api:
             environment = {**os.environ, "DEALQUEST_HOME": folder, "TELEGRAM_BOT_TOKEN": api.token, "TELEGRAM_API_BASE": api.base_url}
             arguments = {
@@ -68,9 +68,7 @@ async def measure(name: str, count: int, text: str) -> dict[str, float]:
                 "ours": ["-c", OURS, api.base_url, api.token, folder],
                 "coach": ["-m", "dealquest", "bot"],
             }[name]
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.DEVNULL
-            )
+            process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.DEVNULL)
             started = time.monotonic()
             while not api.polls and process.returncode is None:  # noqa: ASYNC110  # another process is watched
                 await asyncio.sleep(0.02)

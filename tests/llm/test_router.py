@@ -609,6 +609,13 @@ async def test_the_environment_makes_the_routes() -> None:
     assert caught.value.code == "llm.settings.no_provider"
 
 
+async def test_looking_opens_nothing() -> None:
+    """A router's state can be read before it has asked anything, and outside of an event loop."""
+    router = Router.from_env({"OPENROUTER_API_KEY": "sk-a"})
+    assert router.state.free_slots == Limits().max_concurrent
+    assert router._transport is None
+
+
 async def test_g1_no_secret_shows_anywhere(dialect: Dialect, caplog: pytest.LogCaptureFixture) -> None:
     """The key is in no error, log, repr or state, also when the provider echoes it."""
     with caplog.at_level(logging.DEBUG):

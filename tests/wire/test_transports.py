@@ -149,6 +149,15 @@ async def test_connections_are_reused(transport: NetworkTransport, upstream: Ups
     assert upstream.connections == 1
 
 
+async def test_n2_a_stale_connection_is_not_used(transport: NetworkTransport, upstream: Upstream) -> None:
+    """A connection that the server closed while it was idle is replaced without an error."""
+    for _ in range(3):
+        assert (await transport.send(get("/once"))).body == b"bye"
+        await upstream.wait_for_open(0)
+        await anyio.sleep(0.05)
+    assert upstream.connections == 3
+
+
 async def test_leaving_a_stream_hangs_up(transport: NetworkTransport, upstream: Upstream) -> None:
     """A stream that is left early closes its connection, so that the server stops working."""
     async with transport.stream(get("/endless")) as answer:

@@ -7,6 +7,7 @@ what is being sent is sent. Whatever is killed instead is found again in the sto
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
@@ -74,6 +75,7 @@ class TelegramBot:
         self._careful = careful
         self._pace = pace or Pace()
         self._permits = anyio.Semaphore(0)
+        self._waiting: Counter[str] = Counter()  # events stored by this process and not finished by it, per chat
         self._stopping = False
         self._intake: Intake | None = None
         self._failure: SettingsError | None = None
@@ -156,11 +158,13 @@ class TelegramBot:
         return Outlet(self._turns, self._calls, source=self.source, pace=self._pace, clock=self._clock, careful=self._careful)
 
     def _make_intake(self, group: anyio.abc.TaskGroup, progress: Progress) -> Intake:
-        def on_stored(events: Sequence[Event]) -> None:
+        def on_stored(events: Sequence[Event], all_new: bool) -> None:
             for event in events:
-                progress.begin(event)
-            # A worker that has finished a turn looks for the next one by itself, so a few permits are enough.
-            for _ in range(min(len(events), self._workers - self._permits.value)):
+                self._waiting[event.chat] += 1
+                # A repeated update may have its answer already, so nobody is told to wait for it.
+                if all_new:
+                    progress.begin(event)
+            for _ in events:
                 self._permits.release()
 
         return Intake(
@@ -208,11 +212,22 @@ class TelegramBot:
             if done is None:
                 await self._wait_for_work(watchful=watchful)
                 continue
+            more = self._has_more(done.event.chat)
             try:
                 await self._settle(done, progress)
             except DealQuestError as exc:
                 logger.warning("The target of an answer could not be noted: %s", exc.message)
             outlet.wake(done.event.chat)
+            if not more:
+                await self._wait_for_work(watchful=watchful)
+
+    def _has_more(self, chat: str) -> bool:
+        """Whether this chat's next event waited for the one that was just finished."""
+        self._waiting[chat] -= 1
+        if self._waiting[chat] > 0:
+            return True
+        del self._waiting[chat]
+        return False
 
     async def _wait_for_work(self, *, watchful: bool) -> None:
         """Sleep until something was stored; one worker also looks now and then for what a dead process left behind."""

@@ -19,7 +19,7 @@ import anyio.abc
 import msgspec
 
 from dealquest.coach.dialogue import Event, Person
-from dealquest.errors import ConflictError, DealQuestError, InputError, LimitError, PeerError, PeerGarbledError, PeerRefusedError
+from dealquest.errors import DealQuestError, InputError, PeerGarbledError, PeerRefusedError, SettingsError
 from dealquest.values import Clock
 
 from .boundary import Conversation
@@ -55,7 +55,7 @@ class Intake:
         clock: For waiting and counting.
         admit: Whether a person may use the bot.
         set_aside: Keeps what cannot be understood: update id, raw text, reason.
-        stored: Told of the events of each stored batch.
+        stored: Told of the events of each stored batch, and whether all of them were new.
         group: Where answers to button presses run.
     """
 
@@ -68,7 +68,7 @@ class Intake:
         clock: Clock,
         admit: Admit,
         set_aside: SetAside,
-        stored: Callable[[Sequence[Event]], None],
+        stored: Callable[[Sequence[Event], bool], None],
         group: anyio.abc.TaskGroup,
     ) -> None:
         self.lease = f"poll:{source}"
@@ -107,7 +107,9 @@ class Intake:
         while True:
             try:
                 offset = await self.poll_once(offset, timeout_s=POLL_TIMEOUT_S)
-            except (PeerError, ConflictError, LimitError) as exc:
+            except SettingsError:
+                raise
+            except DealQuestError as exc:
                 wait_s = exc.retry_after_s if exc.retry_after_s is not None else pause_s * self._rng.uniform(0.8, 1.0)
                 logger.warning("No updates for %.1f s: %s", wait_s, exc.message)
                 await anyio.sleep(wait_s)
@@ -118,7 +120,7 @@ class Intake:
     async def _take_lease(self) -> bool:
         try:
             return await self._turns.take_lease(self.lease, lease_s=LEASE_S)
-        except PeerError as exc:
+        except DealQuestError as exc:
             logger.warning("The store cannot be reached: %s", exc.message)
             return False
 
@@ -128,7 +130,7 @@ class Intake:
             await anyio.sleep(LEASE_S / 4)
             try:
                 kept = await self._turns.take_lease(self.lease, lease_s=LEASE_S)
-            except PeerError:
+            except DealQuestError:
                 continue  # it lasts a while longer; should another process poll meanwhile, Telegram tells one of the two
             if not kept:
                 logger.warning("Another process polls for this bot now.")
@@ -175,8 +177,8 @@ class Intake:
                         welcome.append(decoded)
         events = [incoming.event for incoming in welcome]
         if events:
-            await self._store(events)
-            self._stored(events)
+            new = await self._store(events)
+            self._stored(events, new == len(events))
         for incoming in welcome:
             if incoming.callback_id is not None:
                 self._group.start_soon(self._answer_press, incoming.callback_id, "")
@@ -197,16 +199,15 @@ class Intake:
             self._set_aside(update_id, text, "its JSON cannot be read")
             return [{"update_id": update_id, "set_aside": True}]
 
-    async def _store(self, events: Sequence[Event]) -> None:
+    async def _store(self, events: Sequence[Event]) -> int:
         try:
-            await self._turns.receive(events)
+            return await self._turns.receive(events)
         except (InputError, PeerRefusedError) as exc:
             if len(events) == 1:
                 logger.warning("Update %d is set aside: the store refuses it: %s", events[0].update_id, exc.message)
                 self._set_aside(events[0].update_id, _raw_text(msgspec.to_builtins(events[0])), exc.message)
-                return
-            for event in events:
-                await self._store([event])
+                return 0
+            return sum([await self._store([event]) for event in events])
 
     async def _may_enter(self, incoming: Incoming) -> bool:
         event = incoming.event

@@ -16,7 +16,7 @@ from aiogram.types import InlineKeyboardMarkup
 
 from dealquest.coach.dialogue import Event, Person
 from dealquest.coach.turns import Delivery
-from dealquest.errors import NotFoundError, PeerError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
+from dealquest.errors import DealQuestError, NotFoundError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
 from dealquest.values import Clock
 
 from .boundary import Conversation
@@ -98,18 +98,17 @@ class Outlet:
     async def _sweep(self, group: anyio.abc.TaskGroup) -> None:
         try:
             rows = await self._turns.deliveries(self._source, most=BATCH, lease_s=LEASE_S)
-        except PeerError as exc:
+            for chat, of_chat in _by_chat(rows).items():
+                if chat in self._serving:
+                    # Taken from under a task that is slow: put back, that task comes to it.
+                    for row in of_chat:
+                        await self._turns.mark_unsent(row, "another task serves this chat")
+                    self._again.add(chat)
+                else:
+                    self._serving.add(chat)
+                    group.start_soon(self._serve, chat, of_chat)
+        except DealQuestError as exc:
             logger.warning("The outbox cannot be read: %s", exc.message)
-            return
-        for chat, of_chat in _by_chat(rows).items():
-            if chat in self._serving:
-                # Taken from under a task that is slow: put back, that task comes to it.
-                for row in of_chat:
-                    await self._turns.mark_unsent(row, "another task serves this chat")
-                self._again.add(chat)
-            else:
-                self._serving.add(chat)
-                group.start_soon(self._serve, chat, of_chat)
 
     async def _serve(self, chat: str, rows: Sequence[Delivery]) -> None:
         try:
@@ -120,9 +119,9 @@ class Outlet:
                 taken = await self._turns.deliveries(self._source, chat=chat, most=BATCH, lease_s=LEASE_S)
                 if taken and not await self._deliver_rows(taken):
                     return
-                if not taken and chat not in self._again:
+                if len(taken) < BATCH and chat not in self._again:
                     return
-        except PeerError as exc:
+        except DealQuestError as exc:
             logger.warning("The outbox cannot be reached, replies wait: %s", exc.message)
         finally:
             self._serving.discard(chat)

@@ -70,7 +70,7 @@ class Progress:
         watch = self._chats.get(event.chat)
         if watch is None or event not in watch.waiting:
             return
-        if watch.waiting[0] == event and watch.scope is not None:
+        if watch.waiting[0] == event and watch.scope is not None and not watch.settled.is_set():
             watch.scope.cancel()
             await watch.settled.wait()
         watch.waiting.remove(event)
@@ -99,6 +99,9 @@ class Progress:
                         await anyio.sleep(TYPING_EVERY_S)
         finally:
             settled.set()
+        if not scope.cancel_called:
+            # Nobody finished it here; another process may have. It must not stand before the chat's next one.
+            await self.end(event)
 
     async def _typing(self, event: Event) -> None:
         try:

@@ -76,7 +76,10 @@ async def serve_telegram(
         if simulate:
             from .testing import BotApiServer  # noqa: PLC0415  # a server that only a simulation needs
 
-            server = await stack.enter_async_context(BotApiServer(port=port, clock=clock))
+            try:
+                server = await stack.enter_async_context(BotApiServer(port=port, clock=clock))
+            except OSError as exc:
+                raise SettingsError(f"Port {port} for the chat page cannot be opened ({exc.strerror}).", code="telegram.port") from exc
             token, api_base = Secret(server.token), server.base_url
             print(f"Open {server.base_url}/ in a browser and write to the bot. Ctrl-C ends it.", flush=True)  # noqa: T201  # the command's output
         if token is None:

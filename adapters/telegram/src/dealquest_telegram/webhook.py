@@ -13,7 +13,7 @@ import anyio
 import attrs
 from aiohttp import web
 
-from dealquest.errors import DealQuestError
+from dealquest.errors import DealQuestError, PeerError, SettingsError
 from dealquest.values import Secret
 
 from .calls import BotCalls
@@ -70,14 +70,35 @@ class WebhookReceiver:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._address.host, self._address.port, reuse_port=True).start()
-            await self._calls.set_webhook(self._address.url, self._address.secret, kinds=WANTED_UPDATES, connections=CONNECTIONS)
+            await self._listen(runner)
+            await self._announce()
             while True:
                 intake.note_alive()
                 await anyio.sleep(STILL_HERE_S)
         finally:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
+
+    async def _announce(self) -> None:
+        """Tell Telegram the address, until it knows it; nothing is lost meanwhile, updates wait there."""
+        pause_s = 1.0
+        while True:
+            try:
+                await self._calls.set_webhook(self._address.url, self._address.secret, kinds=WANTED_UPDATES, connections=CONNECTIONS)
+            except PeerError as exc:
+                logger.warning("The webhook could not be set, trying again in %.0f s: %s", pause_s, exc.message)
+                await anyio.sleep(pause_s)
+                pause_s = min(pause_s * 2, STILL_HERE_S)
+            else:
+                return
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        try:
+            await web.TCPSite(runner, self._address.host, self._address.port, reuse_port=True).start()
+        except OSError as exc:
+            raise SettingsError(
+                f"Port {self._address.port} for the webhook cannot be opened ({exc.strerror}); choose another.", code="telegram.port"
+            ) from exc
 
     async def take(self, intake: Intake, request: web.Request) -> int:
         """The HTTP status for one push: 200 once it is stored."""

@@ -21,7 +21,8 @@ create table if not exists inbox (source text, update_id integer, chat text, pay
     worker text, lease_until real default 0, placeholder text, primary key (source, update_id));
 create table if not exists effects (source text, update_id integer);
 create table if not exists outbox (id integer primary key autoincrement, source text, update_id integer, seq integer,
-    chat text, payload blob, status text default 'pending', attempts integer default 0, not_before real default 0, error text, reference text);
+    chat text, payload blob, status text default 'pending', attempts integer default 0, not_before real default 0, error text,
+    reference text);
 create table if not exists leases (name text primary key, holder text, held_until real);
 """
 
