@@ -1,12 +1,17 @@
 """Plans by shape: a plan made for one request serves another with exactly the values that a new plan would have."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+import attrs
 import jwt
 from hypothesis import given
 from hypothesis import strategies as st
+from replay import CONFIG as REPLAY
+from replay import Case, ask
 
 from dealquest.errors import DealQuestError
+from dealquest.storage.engine import Engine
 from dealquest.storage.engine.catalog import Catalog, ColumnInfo, Name, Parameter, Routine, Table
 from dealquest.storage.engine.compile import compile_request
 from dealquest.storage.engine.config import EngineConfig
@@ -110,3 +115,18 @@ def test_q5_no_changed_byte_of_a_token_is_accepted(place: int, change: int) -> N
     # The last letter of a signature has bits that no byte uses; whoever changes only those has changed nothing.
     assert found.role == "user"
     assert place == len(token) - 1 or text.strip() == token.decode()
+
+
+async def test_plans_keep_no_body(cinema: str) -> None:
+    """A large body is gone once it is answered, and the number of plans is bounded."""
+    async with await Engine.open(cinema, attrs.evolve(REPLAY, max_shapes=5)) as engine:
+        for number in range(20):
+            case = Case(f"POST /actors?select=a{number}:name", body=[{"id": 100 + number, "name": "x" * 100_000}])
+            assert (await ask(engine, case)).status == 201
+        assert len(engine._shapes) == 5
+        assert len(show_all(engine._shapes._plans)) < 200_000
+
+
+def show_all(plans: Mapping[object, object]) -> str:
+    """Everything that the plans hold, as text."""
+    return "".join(f"{plan.values!r}{plan.compiled!r}{attrs.asdict(plan.request)!r}" for plan in plans.values())  # type: ignore[attr-defined]  # plans

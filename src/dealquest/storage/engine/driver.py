@@ -79,6 +79,8 @@ class Connection:
         self._answers: list[pq.abc.PGresult] = []
         self._pending = False
         self._done: asyncio.Future[None] | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.broken = False
 
@@ -188,6 +190,9 @@ class Connection:
     def close(self) -> None:
         """Leave without a word to the server; calling it twice is fine."""
         self.broken = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket)
         self._loop = None
@@ -223,14 +228,31 @@ class Connection:
                     await anyio.wait_readable(self._socket)
             return
         self._done = self._loop.create_future()
-        # A bare timer costs a tenth of a cancel scope, and every request has one.
-        timer = None if timeout_s is None else self._loop.call_later(timeout_s, _expire, self._done)
+        if timeout_s is not None:
+            self._watch(self._loop, timeout_s)
         try:
             await self._done
         finally:
             self._done = None
-            if timer is not None:
-                timer.cancel()
+            self._deadline = None
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        """Set the deadline; a timer that waits from an earlier request serves this one too."""
+        self._deadline = loop.time() + timeout_s
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up what is late, or wait on for what is not."""
+        self._timer = None
+        if self._deadline is None:
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+        elif self._done is not None and not self._done.done():
+            self._done.set_exception(TimeoutError())
 
     def _on_readable(self) -> None:
         """Take in what arrived (asyncio only); an idle connection that hears an end is broken."""
@@ -277,11 +299,6 @@ class Connection:
             return
         finally:
             cancel.finish()
-
-
-def _expire(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_exception(TimeoutError())
 
 
 async def _poll(step: Callable[[], int], socket: Callable[[], int]) -> None:

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import Describe, Payload
+from dealquest.storage.postgrest.ast import NO_PAYLOAD, Delete, Describe, Payload, Read
 from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
@@ -234,7 +234,12 @@ class Engine:
             return request, ()
         with timed(incoming.timings, "plan", self.clock):
             compiled = compile_request(request, self.catalog, self.config)
-        values = [SlotBody(value) if value is body else value for value in compiled.values]
+        given = compiled.values
+        # A plan outlives its request, so it keeps no body.
+        values = [SlotBody() if value is body else value for value in given]
+        compiled = attrs.evolve(compiled, values=())
+        if not isinstance(request, (Read, Delete)):
+            request = attrs.evolve(request, payload=NO_PAYLOAD)
         plan = _Plan(
             request=request,
             compiled=compiled,
@@ -246,7 +251,7 @@ class Engine:
         # A body that was rewritten, such as CSV, is part of the values and cannot be put in anew; nor can an estimate's filters.
         if not compiled.planned and (not body or (keys is not None and any(type(value) is SlotBody for value in values))):
             self._shapes.keep(shaped.key, plan)
-        return plan, compiled.values
+        return plan, given
 
     def _commits(self, request: DataRequest) -> bool:
         commit = self.config.db_tx_end.startswith("commit")
