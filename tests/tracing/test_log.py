@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -297,3 +298,18 @@ def test_limits_of_open_files_are_survived(tmp_path: Path) -> None:
     assert log.count_pending("a", durable=True) == 5
     assert Counter(read_all(log, "a")) == Counter(f"{number:036d}" for number in range(5))
     log.close()
+
+
+def test_a_folder_deleted_under_us_is_made_anew(tmp_path: Path) -> None:
+    """Somebody deletes the spool while it is in use: what was in it is counted as dropped, what follows is kept."""
+    log = open_log(tmp_path / "own")
+    log.append(lines(5))
+    shutil.rmtree(tmp_path / "own")
+    assert read_all(log, "a") == []
+    assert log.dropped["a"]["spool_deleted"] == 5
+    for start in range(5, 8):
+        log.append(lines(1, start))
+    assert log.count_pending("a", durable=True) > 0
+    assert read_all(log, "a") == [f"{number:036d}" for number in range(5, 8)]
+    log.close()
+    assert not (tmp_path / "own").exists()

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from dealquest.testing import ScriptedTransport, capture_traces, fail
+from dealquest.testing import ScriptedTransport, answer_json, capture_traces, fail
 from dealquest.testing.loopback import Arrival, LoopbackServer, Reply
 from dealquest.testing.trace_server import TraceTables
 from dealquest.testing.trace_sinks import make_records
@@ -195,6 +195,26 @@ def test_a_sink_that_refuses_connections_comes_back(tmp_path: Path) -> None:
         assert collector.flush(10) == {}
         assert len(second.spans) == 1
         collector.close()
+
+
+def test_a_sink_whose_event_loop_died_starts_another() -> None:
+    """A transport that could not be opened once is opened again with the next batch."""
+    tries = []
+
+    class Opening:
+        async def __aenter__(self) -> ScriptedTransport:
+            tries.append(1)
+            if len(tries) == 1:
+                raise OSError
+            return ScriptedTransport(lambda _: answer_json({}, status=201), repeat=True)
+
+        async def __aexit__(self, *_: object) -> None:
+            return
+
+    sink = PostgrestSink(open_transport=Opening)
+    assert isinstance(sink.deliver(make_records(1), timeout_s=0.3), Unavailable)
+    assert isinstance(sink.deliver(make_records(1), timeout_s=5.0), Accepted)
+    sink.close()
 
 
 @pytest.mark.parametrize(

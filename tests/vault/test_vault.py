@@ -153,7 +153,7 @@ def test_v1_no_bit_may_flip() -> None:
 
 
 def test_v1_a_token_has_one_spelling() -> None:
-    """Junk, blanks, padding, the other alphabet and line feeds are refused, though Fernet reads some of them."""
+    """Junk, blanks, padding, the other alphabet and line feeds are refused."""
     token = next(token for token in iter(seal, None) if "-" in token and "_" in token)
     bare = token.rstrip("=")
     forms = [

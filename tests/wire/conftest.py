@@ -121,6 +121,12 @@ async def _redirect(stream: SocketStream, *_: object) -> None:
     await stream.send(plain(b"", "location: /echo", status="302 Found"))
 
 
+async def _once(stream: SocketStream, *_: object) -> None:
+    # Promises to stay, and closes all the same.
+    await stream.send(plain(b"bye"))
+    raise anyio.EndOfStream
+
+
 async def _cookie(stream: SocketStream, *_: object) -> None:
     await stream.send(plain(b"", "set-cookie: taste=sweet"))
 
@@ -146,6 +152,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[None]]] = {
     "/hang": _hang,
     "/drip": _drip,
     "/redirect": _redirect,
+    "/once": _once,
     "/cookie": _cookie,
     "/events": _events,
 }

@@ -30,7 +30,8 @@ _TOKEN = re.compile(r"([1-9][0-9]{0,15}):[A-Za-z0-9_-]{8,128}")
 class BotKey:
     """One bot's token as the two keys that Telegram derives from it; the token itself is not kept.
 
-    Build it with `from_token`. After a token was revoked, pass the new key and the old one, newest first.
+    Build it with `from_token`. While a token is being changed pass the new key and the old one, newest first; drop the
+    old one at once when it leaked.
     """
 
     bot_id: int

@@ -8,7 +8,7 @@ from `mint` of this very class: exact header, canonical base64, exact issuer, au
   one purpose fails the signature of another before its `typ` is read.
 * The header names the secret by `kid`; the first secret signs, all of them verify.
 
-PyJWT signs and verifies; its claim checks read the machine's clock and are lenient about types, so ours replace them.
+PyJWT signs and verifies; the claims are checked here, because time is an argument and each claim has one type.
 Source: RFC 7519, RFC 7515, RFC 8725, RFC 5869, read 2026-11-22.
 """
 

@@ -42,11 +42,19 @@ RELEASE_TIMEOUT_S = 2.0
 T = TypeVar("T")
 
 
+class Call(Protocol):
+    """A call that was described and not sent yet."""
+
+    def repeatable(self) -> Awaitable[Any]:
+        """Send it, again if the connection breaks: doing it twice does no harm."""
+        ...
+
+
 class Records(Protocol):
     """What is needed of storage: SQL functions by name. `dealquest.storage.Postgrest` has it."""
 
-    def rpc(self, function: str, /, **arguments: Any) -> Awaitable[Any]:
-        """Call a function with JSON values; returns its JSON result."""
+    def rpc(self, name: str, /, **arguments: Any) -> Call:
+        """A function with JSON arguments and a JSON result."""
         ...
 
 
@@ -130,7 +138,7 @@ class Turns:
         Returns:
             How many were new.
         """
-        stored: int = await self._records.rpc("receive_updates", updates=msgspec.to_builtins(tuple(events)))
+        stored: int = await self._call("receive_updates", updates=msgspec.to_builtins(tuple(events)))
         return stored
 
     async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:
@@ -142,7 +150,7 @@ class Turns:
         Raises:
             DealQuestError: Storage failed; the event stays open and is tried again later.
         """
-        answer = await self._records.rpc(
+        answer = await self._call(
             "claim_update", for_source=source, for_worker=self._worker, lease_s=self._lease_s, for_chat=chat, for_update_id=update_id
         )
         if answer is None:
@@ -155,47 +163,47 @@ class Turns:
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
         """Take replies that wait, in order per chat; each is held for `lease_s` seconds."""
-        rows = await self._records.rpc(
-            "claim_replies", for_source=source, for_worker=self._worker, lease_s=lease_s, for_chat=chat, most=most
-        )
+        rows = await self._call("claim_replies", for_source=source, for_worker=self._worker, lease_s=lease_s, for_chat=chat, most=most)
         return msgspec.convert(rows, list[Delivery])
 
     async def replies_to(self, source: str, update_id: int) -> list[Delivery] | None:
         """The replies to one event, delivered or not; None while its turn is open."""
-        rows = await self._records.rpc("replies_of", for_source=source, for_update_id=update_id)
+        rows = await self._call("replies_of", for_source=source, for_update_id=update_id)
         return None if rows is None else msgspec.convert(rows, list[Delivery])
 
     async def mark_sent(self, delivery: Delivery, reference: Any = None) -> bool:
         """The reply arrived; `reference` is the channel's own id of it. False: it was marked before."""
-        marked: bool = await self._records.rpc("mark_sent", reply_id=delivery.id, for_worker=self._worker, reference=reference)
+        marked: bool = await self._call("mark_sent", reply_id=delivery.id, for_worker=self._worker, reference=reference)
         return marked
 
     async def mark_unsent(self, delivery: Delivery, reason: str, *, retry_in_s: float = 0.0, give_up: bool = False) -> bool:
         """The reply did not arrive: try again later, or keep it as a dead letter."""
-        marked: bool = await self._records.rpc(
+        marked: bool = await self._call(
             "mark_unsent", reply_id=delivery.id, for_worker=self._worker, reason=reason, retry_in_s=retry_in_s, give_up=give_up
         )
         return marked
 
     async def note_placeholder(self, event: Event, reference: Any) -> None:
         """Remember the channel's placeholder message of an event, so that a repeat edits it instead of sending anew."""
-        await self._records.rpc(
-            "save_step", for_source=event.source, for_update_id=event.update_id, for_step="placeholder", step_result=reference
-        )
+        await self._call("save_step", for_source=event.source, for_update_id=event.update_id, for_step="placeholder", step_result=reference)
 
     async def take_lease(self, name: str, *, lease_s: float) -> bool:
         """Take, or keep, a job that one process does at a time."""
-        held: bool = await self._records.rpc("take_lease", lease_name=name, by_holder=self._worker, lease_s=lease_s)
+        held: bool = await self._call("take_lease", lease_name=name, by_holder=self._worker, lease_s=lease_s)
         return held
 
     async def drop_lease(self, name: str) -> None:
         """Hand that job back."""
-        await self._records.rpc("drop_lease", lease_name=name, by_holder=self._worker)
+        await self._call("drop_lease", lease_name=name, by_holder=self._worker)
 
     async def sweep(self) -> int:
         """Forget finished events after some days; returns how many."""
-        gone: int = await self._records.rpc("sweep_conversations")
+        gone: int = await self._call("sweep_conversations")
         return gone
+
+    def _call(self, function: str, /, **arguments: Any) -> Awaitable[Any]:
+        # Each function tells a repeat by its keys, so an unknown outcome is settled by asking again.
+        return self._records.rpc(function, **arguments).repeatable()
 
     async def _decide(self, claim: _Claim) -> Turn:
         language = claim.view.user.language
@@ -235,7 +243,7 @@ class Turns:
                 raise
             return ScoringFailed(reason=exc.message, retryable=exc.retryable)
         if not card.is_offline:
-            await self._records.rpc(
+            await self._call(
                 "save_step",
                 for_source=claim.event.source,
                 for_update_id=claim.event.update_id,
@@ -262,7 +270,7 @@ class Turns:
         while True:
             await anyio.sleep(self._lease_s / 3)
             try:
-                kept = await self._records.rpc(
+                kept = await self._call(
                     "renew_lease",
                     for_source=claim.event.source,
                     for_update_id=claim.event.update_id,
@@ -275,7 +283,7 @@ class Turns:
                 scope.cancel()
 
     async def _commit(self, claim: _Claim, turn: Turn) -> Done | None:
-        ids = await self._records.rpc("commit_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
+        ids = await self._call("commit_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
         if ids is None:
             return None
         deliveries = tuple(
@@ -303,7 +311,7 @@ class _Attempt:
         names = {"for_source": event.source, "for_update_id": event.update_id, "for_worker": self._worker}
         with anyio.move_on_after(RELEASE_TIMEOUT_S, shield=True):
             if not isinstance(error, Exception) or (isinstance(error, DealQuestError) and error.code == "coach.lease_lost"):
-                await self._records.rpc("release_update", **names)
+                await self._records.rpc("release_update", **names).repeatable()
             elif not isinstance(error, PeerError | UnknownOutcomeError):
                 # A fault of ours must not block the chat for ever: after some failures the event is set aside, and the user is told.
                 texts = catalogue(self._claim.view.user.language)
@@ -315,7 +323,7 @@ class _Attempt:
                     retry_in_s=float(2**self._claim.attempts),
                     max_failures=MAX_FAILURES,
                     apology=msgspec.to_builtins(apology),
-                )
+                ).repeatable()
 
 
 def _claimed(answer: dict[str, Any]) -> _Claim:

@@ -4,6 +4,7 @@ from .answer_stream import AnswerStream
 from .health import RouteState
 from .keys import KeyCheck, ModelCheck, check_key, check_models
 from .messages import (
+    Ask,
     Attempt,
     Audio,
     Citation,
@@ -41,6 +42,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "RESEARCH_MODEL",
     "AnswerStream",
+    "Ask",
     "Attempt",
     "Audio",
     "CallWatch",

@@ -92,7 +92,9 @@ def judge_error(error: DealQuestError) -> Failure:
 
 def judge_garbled(what: str, *, code: str = "llm.answer.garbled", received: str = "") -> Failure:
     """Judge an answer that cannot be used: no JSON, no content, the wrong shape."""
-    return Failure(error=PeerGarbledError(what, code=code, retryable=True, received=received), verdict="retry", sent=True, ill=True)
+    error = PeerGarbledError(what, code=code, retryable=True, received=received)
+    # A model that misuses a tool is no outage.
+    return Failure(error=error, verdict="retry", sent=True, ill=not code.startswith("llm.tool."))
 
 
 def judge_answer(status: int, headers: Headers, body: bytes, *, now: datetime) -> Failure:
@@ -118,7 +120,7 @@ def judge_body(status: int, body: JsonObject, headers: Headers = (), *, now: dat
     failure = _judge(facts)
     said = find_header(headers, "x-should-retry")
     retryable = facts.retryable if facts.retryable is not None else {"true": True, "false": False}.get(said or "")
-    if retryable is True and failure.verdict == "stop" and facts.status not in {401, 403}:
+    if retryable is True and failure.error.code == "llm.refused.request":
         return attrs.evolve(failure, verdict="retry")
     if retryable is False and failure.verdict == "retry":
         return attrs.evolve(failure, verdict="fall_back")

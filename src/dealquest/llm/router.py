@@ -181,7 +181,8 @@ class Router:
         """What the router knows now."""
         return RouterState(
             routes=self._health.states(self._timer.monotonic()),
-            free_slots=self._calling().sender.free_slots,
+            # Looking must not open a transport: the right one is known only where the event loop runs.
+            free_slots=self._calls.sender.free_slots if self._calls else self._limits.max_concurrent,
             spend=self._budget.state if self._budget else None,
         )
 

@@ -114,6 +114,8 @@ class Log:
                 try:
                     self._open_segment().append(lines)
                 except OSError as exc:
+                    if isinstance(exc, FileNotFoundError):
+                        self._disown()  # the folder was deleted under us; the next try makes it anew
                     self._disk_again_at = self._monotonic() + DISK_RETRY_S
                     self._warn("disk", f"The trace spool cannot be written ({exc.strerror or exc}); spans wait in memory.")
                 else:
@@ -208,7 +210,11 @@ class Log:
                 end = segment.records if isinstance(segment, MemorySegment) else segment.size
                 if offset >= end:
                     continue
-                records, after, _ = segment.read(offset, max_records, max_bytes)
+                try:
+                    records, after, _ = segment.read(offset, max_records, max_bytes)
+                except FileNotFoundError:
+                    self._evict(number, "spool_deleted")
+                    continue
                 if records:
                     return Batch(tuple(records), number, after)
             return None
@@ -331,10 +337,7 @@ class Log:
             for segment in self._segments.values():
                 if isinstance(segment, FileSegment):
                     segment.close()
-            for cursor in self._cursors.values():
-                if cursor.fd >= 0:
-                    os.close(cursor.fd)
-                    cursor.fd = -1
+            self._close_cursors()
             if empty and self.folder is not None:
                 for path in [*self.folder.glob("*.seg"), *self.folder.glob("cursor-*"), self.folder / "lock"]:
                     path.unlink(missing_ok=True)
@@ -352,13 +355,20 @@ class Log:
         for segment in self._segments.values():
             if isinstance(segment, FileSegment):
                 segment.close()
+        self._disown()
+        self._segments.clear()
+
+    def _disown(self) -> None:
+        self._close_cursors()
+        if self._owned is not None:
+            self._owned.release()
+            self._owned = None
+
+    def _close_cursors(self) -> None:
         for cursor in self._cursors.values():
             if cursor.fd >= 0:
                 os.close(cursor.fd)
                 cursor.fd = -1
-        if self._owned is not None:
-            self._owned.release()
-        self._segments.clear()
 
 
 def find_orphans(spool: Path, own: Path) -> list[tuple[Path, Ownership]]:

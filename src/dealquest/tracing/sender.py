@@ -229,6 +229,8 @@ class Sender:
     def _back_off(self, outcome: Outcome) -> None:
         self._failures += 1
         self._limit = FIRST_AFTER_OUTAGE
+        if self._stop_at is not None and self._monotonic() >= self._stop_at:
+            return  # out of time: what is left is counted and said by whoever closes
         asked = outcome.retry_after_s if isinstance(outcome, Unavailable) else None
         asked = asked if asked is not None and 0 < asked <= LONGEST_ASKED_S else None
         ceiling = min(BACKOFF_LAST_S, BACKOFF_FIRST_S * 2 ** min(self._failures - 1, 10))

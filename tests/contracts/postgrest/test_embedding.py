@@ -122,6 +122,7 @@ async def test_filters_on_and_in_embeds(cinema: str) -> None:
                 ],
             ),
             Case("GET /directors?select=id,films(id)&order=films(id)", status=400),
+            Case("GET /staff?select=id,boss(name)&boss=eq.1", [{"id": 2, "boss": {"name": "Top"}}]),
             Case(
                 "GET /directors?select=id&films.id=eq.1",
                 {
@@ -183,6 +184,24 @@ async def test_aggregates(cinema: str) -> None:
             Case("GET /films?select=directors(name),id.max()&director_id=eq.1", [{"directors": {"name": "Ada"}, "max": 2}]),
             Case("GET /reviews?select=score.sum(),...films(title)&film_id=eq.1", [{"sum": 14, "title": "Alpha"}]),
             Case("GET /reviews?select=...films(year.max())", [{"max": 2001}]),
+            Case("GET /reviews?select=film_id,...films(count())&order=film_id", [{"film_id": 1, "count": 2}, {"film_id": 2, "count": 1}]),
+            Case(
+                "GET /films?select=id,...reviews(count())&order=id",
+                [{"id": 1, "count": 2}, {"id": 2, "count": 1}, {"id": 3, "count": 0}, {"id": 4, "count": 0}],
+            ),
+            Case(
+                "GET /films?select=id,...reviews(score,total:score.sum())&id=in.(2,4)&order=id",
+                [{"id": 2, "score": [7], "total": 7}, {"id": 4, "score": [], "total": None}],
+            ),
+            Case(
+                "GET /directors?select=name,...films(...reviews(score.sum()))&order=name",
+                [{"name": "Ada", "sum": 21}, {"name": "Ben", "sum": None}, {"name": "Cleo", "sum": None}],
+            ),
+            Case("GET /directors?select=count(),...films(ids:id)&id=eq.1", [{"count": 1, "ids": [1, 2]}]),
+            Case(
+                "GET /directors?select=...films(specs(runtime,...films(title)))&id=eq.1",
+                [{"specs": [{"runtime": 90, "title": "Alpha"}, {"runtime": 120, "title": "Beta"}]}],
+            ),
         ],
     )
     plain = EngineConfig(db_schemas=("cinema",), db_anon_role="anon")

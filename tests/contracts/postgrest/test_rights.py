@@ -217,6 +217,22 @@ async def test_q5_key_sets(cinema: str) -> None:
             assert status == wanted
 
 
+async def test_timings(cinema: str) -> None:
+    """The steps of an answer are told when the operator wants them, up to the one that failed."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", jwt_secret=Secret(SECRET), server_timing_enabled=True)
+    steps = ["jwt", "parse", "plan", "transaction", "response"]
+    async with await Engine.open(cinema, config) as engine:
+        for path, headers, told in (
+            ("/films?id=eq.1", {}, steps),
+            ("/films?id=eq.x", {}, steps[:4]),
+            ("/films?id=x", {}, steps[:2]),
+            ("/films", {"authorization": "Bearer x"}, steps[:1]),
+            ("/films", {":method": "OPTIONS"}, ["jwt", "parse", "response"]),
+        ):
+            _, found, _ = await over_http(engine, path, headers)
+            assert [part.partition(";")[0].strip() for part in found["server-timing"].split(",")] == told
+
+
 async def test_browsers(cinema: str) -> None:
     """Preflights and answers carry the CORS headers of the options."""
     async with await Engine.open(cinema, CONFIG) as engine:

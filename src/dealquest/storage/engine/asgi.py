@@ -12,6 +12,7 @@ from dealquest.wire import HttpResponse
 from .errors import refuse, show_error
 from .incoming import Incoming
 from .jwt import TokenReader
+from .timing import timed, write_timings
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -45,7 +46,7 @@ class EngineApp:
         if scope["type"] != "http":
             return
         response = await self._respond(scope, receive)
-        listed = [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in response.headers]
+        listed = [(name.encode(), value.encode()) for name, value in response.headers]
         if response.status not in _NO_BODY and not any(name == b"content-length" for name, _ in listed) and scope["method"] != "HEAD":
             listed.append((b"content-length", b"%d" % len(response.body)))
         await send({"type": "http.response.start", "status": response.status, "headers": listed})
@@ -55,6 +56,7 @@ class EngineApp:
         headers, prefer = _read_headers(scope["headers"])
         method: str = scope["method"]
         extra = self._cors(headers)
+        timings: dict[str, float] | None = {} if self._engine.config.server_timing_enabled else None
         trace = self._engine.config.server_trace_header
         if trace is not None and trace.lower() in headers:
             extra.append((trace.lower(), headers[trace.lower()]))
@@ -62,22 +64,25 @@ class EngineApp:
             return HttpResponse(status=200, headers=(*extra, *_preflight(headers)))
         try:
             body = await _read_body(receive, self._engine.config.max_body_bytes)
-            identity = self._tokens.read(headers.get("authorization"), now=self._engine.now(), allowed=self._engine.allowed_roles)
+            with timed(timings, "jwt", self._engine.clock):
+                identity = self._tokens.read(headers.get("authorization"), now=self._engine.clock.now(), allowed=self._engine.allowed_roles)
         except DealQuestError as exc:
             status, shown, content = show_error(exc)
+            extra += write_timings(timings)
             return HttpResponse(status=status, headers=(*shown.items(), *extra), body=b"" if method == "HEAD" else content)
         raw_path = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.partition(b"?")[0].decode("latin-1")
         root: str = scope.get("root_path", "")
         if root and path.startswith(root):
             path = path[len(root) :] or "/"
-        incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), headers, prefer, body)
+        incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), headers, prefer, body, timings=timings)
         try:
             response = await self._engine.answer(incoming, identity)
         except (PeerUnavailableError, TimeoutError) as exc:
             gone = refuse("PGRST001", "Database client error. Retrying the connection.") if isinstance(exc, TimeoutError) else exc
             status, shown, content = show_error(gone)
             response = HttpResponse(status=status, headers=tuple(shown.items()), body=b"" if method == "HEAD" else content)
+        extra += write_timings(timings)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 
     def _cors(self, headers: dict[str, str]) -> list[tuple[str, str]]:
@@ -113,7 +118,7 @@ def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], l
     headers: dict[str, str] = {}
     prefer: list[str] = []
     for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        name, value = raw_name.decode("latin-1").lower(), _read_value(raw_value)
         if name == "prefer":
             prefer.append(value)
         if name == "cookie" and name in headers:
@@ -121,6 +126,14 @@ def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], l
         else:
             headers.setdefault(name, value)
     return headers, prefer
+
+
+def _read_value(raw: bytes) -> str:
+    """Names of schemas and time zones come as UTF-8; anything else is taken byte by byte."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes:

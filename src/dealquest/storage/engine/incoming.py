@@ -15,6 +15,7 @@ class Incoming(NamedTuple):
         prefer: Every `Prefer` header.
         body: The body.
         timeout_s: Seconds that PostgreSQL has for it; None leaves it to the engine's statement timeout.
+        timings: Takes the milliseconds of each step, for `Server-Timing`; None measures nothing.
     """
 
     method: str
@@ -24,3 +25,4 @@ class Incoming(NamedTuple):
     prefer: Sequence[str] = ()
     body: bytes = b""
     timeout_s: float | None = None
+    timings: dict[str, float] | None = None

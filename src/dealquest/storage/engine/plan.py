@@ -47,6 +47,17 @@ class Node:
         return tuple(item for item in self.items if isinstance(item, Node))
 
     @property
+    def embeds(self) -> "dict[str, Node]":
+        """The embeds by every name they answer to."""
+        return {name: child for child in self.children if child.embed for name in (child.embed.relation, child.name)}
+
+    @property
+    def tested(self) -> "dict[str, Node]":
+        """The embeds that a filter may ask for null; a column of the same name goes first."""
+        own = () if self.table is None else self.table.columns
+        return {name: child for name, child in self.embeds.items() if name not in own}
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """What is not an embed."""
         return tuple(item for item in self.items if isinstance(item, Column))
@@ -58,11 +69,13 @@ class Node:
 
     @property
     def aggregates(self) -> bool:
-        """Whether its rows are grouped: by its own aggregates, or by those it lifts out of spread to-one embeds."""
-        return any(
-            item.aggregate is not None if isinstance(item, Column) else item.is_spread and item.to_one and item.aggregates
-            for item in self.items
-        )
+        """Whether its rows are grouped: by its own aggregates, or by those it lifts out of spread embeds."""
+        return any(item.aggregate is not None if isinstance(item, Column) else item.is_hoisted for item in self.items)
+
+    @property
+    def is_hoisted(self) -> bool:
+        """Whether it is spread and its parent computes its aggregates, over the embed's single rows."""
+        return self.is_spread and self.aggregates
 
     @property
     def is_spread(self) -> bool:
@@ -155,7 +168,8 @@ class _Planner:
         spread_list = node.is_spread and not node.to_one
         if not self._rules.aggregates and (spread_list or any(column.aggregate for column in node.columns)):
             raise refuse("PGRST123", "Use of aggregate functions is not allowed")
-        children = {name: child for child in node.children if child.embed for name in (child.embed.relation, child.name)}
+        children = node.embeds
+        tested = node.tested
         for term in node.order:
             if term.relation is None:
                 continue
@@ -173,7 +187,7 @@ class _Planner:
                     details=f"'{node.source.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
                 )
         for condition in filters_of(node.where):
-            if condition.field.path or condition.field.name not in children:
+            if condition.field.path or condition.field.name not in tested:
                 continue
             if condition.operator != "is" or condition.value not in {"null", "not_null"}:
                 raise refuse(

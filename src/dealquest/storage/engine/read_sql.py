@@ -52,7 +52,7 @@ class ReadWriter:
     def _decisions(self, node: Node) -> list[str]:
         """The filters of a level, with inner embeds as EXISTS."""
         scope = Scope(node.alias, node.table, self._catalog)
-        special = {name: self._existence(node, child) for child in node.children for name in _names(child)}
+        special = {name: self._existence(node, child) for name, child in node.tested.items()}
         conditions = [write_condition(item, scope, self._params, special) for item in node.where]
         inner = [child for child in node.children if child.embed is not None and child.embed.join == "inner"]
         return conditions + [f"EXISTS ({self._exists(node, child)})" for child in inner]
@@ -79,9 +79,9 @@ class ReadWriter:
         laterals = "".join(self._lateral(node, child, flat=flat) for child in node.children)
         wheres = list(joins)
         if conditions:
-            special = {name: _null_test(child) for child in node.children for name in _names(child)}
+            special = {name: _null_test(child) for name, child in node.tested.items()}
             wheres += [write_condition(item, scope, self._params, special) for item in node.where]
-        relations = {name: Scope(child.rows, None, self._catalog) for child in node.children for name in _names(child)}
+        relations = {name: Scope(child.rows, None, self._catalog) for name, child in node.embeds.items()}
         sql = f"SELECT {', '.join(selected)} FROM {origin}{laterals}"
         if wheres:
             sql += f" WHERE {' AND '.join(wheres)}"
@@ -96,6 +96,9 @@ class ReadWriter:
 
     def _write_column(self, column: Column, scope: Scope, selected: list[str], groups: list[str], *, grouped: bool) -> None:
         field = column.field
+        if field.name == "*" and column.aggregate is None and column.alias is not None:
+            selected.append(f"1 AS {quote(column.alias)}")
+            return
         if field.name == "*" and column.aggregate is None:
             for text in self._expand(scope, grouped=grouped):
                 selected.append(text)
@@ -136,7 +139,7 @@ class ReadWriter:
     def _write_embed(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool, flat: bool) -> None:
         rows = quote(child.rows)
         if child.is_spread:
-            self._write_spread(child, selected, groups, flat=flat)
+            self._write_spread(child, selected, groups, grouped=grouped, flat=flat)
             return
         if not child.items:
             return
@@ -152,7 +155,8 @@ class ReadWriter:
         selected.append(f"{text} AS {quote(child.name)}")
         groups.append(group)
 
-    def _write_spread(self, child: Node, selected: list[str], groups: list[str], *, flat: bool) -> None:
+    def _write_spread(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool, flat: bool) -> None:
+        """The columns that a spread embed gives to its parent."""
         rows = quote(child.rows)
         for name, aggregate in _lifted(child):
             text = f"{rows}.{quote(name)}"
@@ -160,11 +164,16 @@ class ReadWriter:
                 selected.append(text := f"{rows}.*")
                 groups.append(text)
                 continue
-            if not child.to_one and not flat:
-                text = f"COALESCE({text}, {_EMPTY_LIST})"
-            elif aggregate is not None:
+            if aggregate is not None and not flat:
                 selected.append(f"{aggregate.format(text)} AS {quote(name)}")
                 continue
+            if child.is_hoisted and not child.to_one and not flat:
+                present = f"FILTER (WHERE {rows} IS DISTINCT FROM NULL)"
+                selected.append(f"COALESCE(json_agg({text}) {present}, {_EMPTY_LIST}) AS {quote(name)}")
+                continue
+            if not child.to_one and not flat:
+                # Lists are compared where the parent is grouped: json has no equality, jsonb has.
+                text = f"COALESCE({text}::jsonb, {_EMPTY_LIST_B})" if grouped else f"COALESCE({text}, {_EMPTY_LIST})"
             selected.append(f"{text} AS {quote(name)}")
             groups.append(text)
 
@@ -173,13 +182,14 @@ class ReadWriter:
         rows = quote(child.rows)
         origin, joins = self._origin(parent, child)
         inner = child.embed is not None and child.embed.join == "inner"
-        body = _without_aggregates(child) if child.is_spread and child.to_one else child
         if not child.items:
             sql = self._select_nothing(child, origin, joins)
             if not child.to_one:
                 sql = f"SELECT json_agg({rows}) AS {rows} FROM ({sql}) AS {rows}"
+        elif child.is_hoisted:
+            sql = self._select(_without_aggregates(child), origin, joins, flat=True)
         elif child.to_one or flat:
-            sql = self._select(body, origin, joins, flat=flat)
+            sql = self._select(child, origin, joins, flat=flat and child.is_spread)
         elif child.is_spread:
             sql = self._spread_lists(child, origin, joins)
         else:
@@ -187,7 +197,7 @@ class ReadWriter:
             cast = "::jsonb" if grouped else ""
             sql = f"SELECT json_agg({rows}){cast} AS {rows} FROM ({self._select(child, origin, joins)}) AS {rows}"
         condition = "TRUE"
-        if inner and not (child.to_one or flat):
+        if inner and not (child.to_one or flat or child.is_hoisted):
             condition = f"{rows}.{rows} IS NOT NULL"
         return f" {'INNER' if inner else 'LEFT'} JOIN LATERAL ({sql}) AS {rows} ON {condition}"
 
@@ -229,10 +239,6 @@ def _join(parent: str, child: str, link: Relationship, target: Name) -> tuple[st
     return f"{origin}, {quote_name(link.junction.table)} AS {middle}", conditions
 
 
-def _names(child: Node) -> tuple[str, ...]:
-    return (child.name,) if child.embed is None or child.name == child.embed.relation else (child.name, child.embed.relation)
-
-
 def _null_test(child: Node) -> NullTest:
     rows = quote(child.rows)
     subject = rows if child.to_one else f"{rows}.{rows}"
@@ -258,7 +264,7 @@ def _lifted(child: Node) -> list[tuple[str, str | None]]:
                 aggregate = f"{item.aggregate.upper()}({{}})"
                 if item.aggregate_cast is not None:
                     aggregate = f"CAST({aggregate} AS {quote_type(item.aggregate_cast)})"
-            if item.field.name == "*" and item.aggregate is None:
+            if item.field.name == "*" and item.aggregate is None and item.alias is None:
                 columns = list(child.table.columns) if child.table is not None else ["*"]
                 names += [(column, None) for column in columns]
             else:
@@ -271,14 +277,16 @@ def _lifted(child: Node) -> list[tuple[str, str | None]]:
 
 
 def _without_aggregates(child: Node) -> Node:
-    """A spread to-one embed whose aggregates its parent computes: it gives the plain values."""
-    items = tuple(
-        attrs.evolve(item, aggregate=None, aggregate_cast=None, alias=item.alias or item.aggregate)
-        if isinstance(item, Column) and item.aggregate is not None
-        else item
-        for item in child.items
-    )
-    return attrs.evolve(child, items=items)
+    """A spread embed whose aggregates an ancestor computes: it gives the plain values, `1` where rows are counted."""
+    items: list[Column | Node] = []
+    for item in child.items:
+        if isinstance(item, Node):
+            items.append(_without_aggregates(item) if item.is_hoisted else item)
+        elif item.aggregate is not None:
+            items.append(attrs.evolve(item, aggregate=None, aggregate_cast=None, alias=item.alias or item.aggregate))
+        else:
+            items.append(item)
+    return attrs.evolve(child, items=tuple(items))
 
 
 def _without_range(node: Node) -> Node:

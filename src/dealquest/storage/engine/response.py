@@ -58,7 +58,6 @@ def find_problem(request: DataRequest, compiled: Compiled, answer: Answer) -> De
             "PGRST116",
             "Cannot coerce the result to a single JSON object",
             details=f"The result contains {answer.page} rows",
-            headers={"content-type": "application/vnd.pgrst.object+json; charset=utf-8"},
         )
     max_affected = _max_affected(request)
     if max_affected is not None and answer.page > max_affected:

@@ -92,6 +92,7 @@ class PostgrestSink:
     def reset_after_fork(self) -> None:
         """Forget a parent's thread and connections."""
         self._portal: BlockingPortal | None = None
+        self._absence = "its event loop is not running"
         self._stopping: Any = None
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -118,11 +119,11 @@ class PostgrestSink:
 
     def deliver(self, records: Sequence[Record], *, timeout_s: float) -> Outcome:
         """Send one request."""
-        if self.own_thread and self._thread is None:
-            self._start_thread()
+        if self.own_thread and (self._thread is None or not self._thread.is_alive()):
+            self._start_thread(min(START_S, timeout_s))
         portal = self._portal
         if portal is None:
-            return Unavailable("its event loop is not running")
+            return Unavailable(self._absence)
         try:
             future: Future[Outcome] = portal.start_task_soon(self._send, records, timeout_s)
         except RuntimeError:
@@ -135,12 +136,21 @@ class PostgrestSink:
         except CancelledError:
             return Unavailable("its event loop is ending")
 
-    def _start_thread(self) -> None:
+    def _start_thread(self, wait_s: float) -> None:
+        self._ready.clear()
+        self._thread = threading.Thread(target=self._serve, name=f"dealquest-{self.name}-loop", daemon=True)
+        self._thread.start()
+        self._ready.wait(wait_s)
+
+    def _serve(self) -> None:
         import anyio  # noqa: PLC0415  # loaded by those who have an event loop
 
-        self._thread = threading.Thread(target=anyio.run, args=(self.run,), name=f"dealquest-{self.name}-loop", daemon=True)
-        self._thread.start()
-        self._ready.wait(START_S)
+        try:
+            anyio.run(self.run)
+        except (DealQuestError, OSError) as exc:
+            self._absence = f"its transport cannot be opened ({type(exc).__name__})"
+        finally:
+            self._ready.set()
 
     async def _send(self, records: Sequence[Record], timeout_s: float) -> Outcome:
         table, key, columns, resolution = _TARGETS[records[0].kind]
