@@ -156,6 +156,32 @@ def test_kill_9_twenty_times_loses_no_answer_and_scores_none_twice(home: Path, r
     assert records.execute("select sum(xp_earned) from attempts").fetchone() == records.execute("select total_xp from users").fetchone()
 
 
+def test_a_killed_server_comes_back_in_the_same_chat(home: Path) -> None:
+    """kill -9 of the embedded PostgreSQL in the middle of a chat costs no line and no restart."""
+    terminal = Terminal(home)
+    terminal.waits_for("[1]")
+    terminal.says("/train easy")
+    terminal.waits_for("Answer as you would")
+    os.kill(int((home / "postgres/data-18/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    terminal.says("What does it cost you each month? Could we talk on Thursday at 10?")
+    terminal.waits_for("of 100")
+    terminal.says("/stats")
+    terminal.waits_for("Last 1: mean")
+    terminal.ends()
+
+
+def test_a_line_before_the_end_of_input_counts(home: Path) -> None:
+    """An answer without a line end, followed by the end of input, is answered."""
+    done = run(home, "/train easy\nWhat does it cost you? Let us talk on Friday at 9.")
+    assert "of 100" in done.stdout
+
+
+def test_a_number_is_an_answer_where_no_button_is_shown(home: Path) -> None:
+    """Buttons of an earlier message cannot be pressed by number or label once a scenario is open."""
+    done = run(home, "/train\n2\nHard\n")
+    assert "0 of 100" in done.stdout
+
+
 def test_two_terminals_share_one_folder(home: Path, records: "psycopg.Connection") -> None:
     """Two people, or one person twice, play at once; every line gets its answer."""
     first, second = Terminal(home), Terminal(home)

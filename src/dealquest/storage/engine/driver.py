@@ -100,14 +100,14 @@ class Connection:
             raise PeerUnavailableError(f"PostgreSQL did not answer within {timeout_s:g} s.", code="engine.connect") from exc
         except OperationalError as exc:
             pg.finish()
-            raise PeerUnavailableError(f"No connection to PostgreSQL: {exc}", code="engine.connect") from exc
+            raise PeerUnavailableError(_explain(str(exc)), code="engine.connect") from exc
         except BaseException:
             pg.finish()
             raise
         if pg.status != pq.ConnStatus.OK:
             reason = _text(pg.get_error_message().encode())
             pg.finish()
-            raise PeerUnavailableError(f"No connection to PostgreSQL: {reason}", code="engine.connect")
+            raise PeerUnavailableError(_explain(reason), code="engine.connect")
         pg.nonblocking = 1
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()
@@ -308,6 +308,11 @@ async def _poll(step: Callable[[], int], socket: Callable[[], int]) -> None:
             await anyio.wait_readable(socket())
         else:
             await anyio.wait_writable(socket())
+
+
+def _explain(reason: str) -> str:
+    """Libpq's reason in one line, without its advice for administrators of other programs."""
+    return f"PostgreSQL cannot be reached: {' '.join(reason.splitlines()[:1]).strip()}"
 
 
 def _text(raw: bytes | None) -> str:
