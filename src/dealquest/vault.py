@@ -22,6 +22,7 @@ from dealquest.errors import DeniedError, InputError, SettingsError
 from dealquest.values import Secret
 
 MAX_SECRET_CHARACTERS = 16 * 1024
+MAX_BINDING_CHARACTERS = 1024
 MAX_SEALED_CHARACTERS = 256 * 1024
 MAX_SKEW_S = 60
 
@@ -244,13 +245,14 @@ def _find_fault(keys: Sequence[Secret], others: Sequence[Secret]) -> tuple[str, 
 
 
 def _require_binding(owner: str, purpose: str) -> None:
-    if not owner or not purpose or not _is_text(owner + purpose):
-        raise InputError("a sealed secret needs an owner and a purpose", code="vault.binding.unfit")
+    if not owner or not purpose or len(owner + purpose) > MAX_BINDING_CHARACTERS or not _is_text(owner + purpose):
+        message = f"a sealed secret needs an owner and a purpose, at most {MAX_BINDING_CHARACTERS} characters together"
+        raise InputError(message, code="vault.binding.unfit")
 
 
 def _seconds(now: datetime) -> int:
-    if now.tzinfo is None:
-        raise InputError("now has no time zone; pass an aware datetime", code="vault.now.naive")
+    if now.tzinfo is None or now.timestamp() < 0:
+        raise InputError("now has no time zone, or lies before 1970; pass an aware datetime", code="vault.now.naive")
     return int(now.timestamp())
 
 
@@ -268,7 +270,7 @@ def _wrap(secret: Secret, owner: str, purpose: str) -> bytes:
 def _unwrap(content: bytes, owner: str, purpose: str) -> Secret | None:
     try:
         sealed_owner, sealed_purpose, text = msgspec.json.decode(content, type=tuple[str, str, str])
-    except msgspec.DecodeError:
+    except ValueError:  # no JSON, another shape, or no UTF-8; that error would carry what was decrypted
         return None
     return Secret(text) if (sealed_owner, sealed_purpose) == (owner, purpose) else None
 

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -364,3 +365,13 @@ def test_keys_and_proofs_stay_out_of_reprs() -> None:
     assert repr(BOTS[0]) == "BotKey(bot_id=7342037359)"
     assert data.proof not in repr(data)
     assert "sig-canary" not in repr(data)
+
+
+@pytest.mark.parametrize("raw", [None, 5, b"auth_date=1&hash=ab", ["auth_date=1"], {"hash": "ab"}])
+def test_i1_what_is_no_text_is_refused_as_malformed(raw: Any) -> None:
+    """A caller that passes on a member of a JSON body gets our error, whatever that member is."""
+    with pytest.raises(DeniedError) as caught:
+        verify_init_data(raw, BOTS, now=NOW)
+    assert caught.value.code == "auth.init_data.malformed"
+    with pytest.raises(DeniedError):
+        verify_login_widget(raw, BOTS, now=NOW)

@@ -571,3 +571,22 @@ def test_no_changed_token_is_accepted(data: st.DataObject) -> None:
     changed = token[:position] + patch + token[position + data.draw(st.integers(0, 3)) :]
     if changed != token:
         assert refusal(changed) in {"malformed", "header", "forged"}
+
+
+@pytest.mark.parametrize("token", [None, 5, b"a.b.c", ["a.b.c"], {}])
+def test_j8_what_is_no_text_is_no_token(token: Any) -> None:
+    """A caller that passes on a member of a JSON body gets our error, whatever that member is."""
+    with pytest.raises(DeniedError) as caught:
+        TOKENS.verify_session(token, now=NOW)
+    assert caught.value.code == "auth.token.malformed"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"telegram_id": True}, {"telegram_id": "7"}, {"ttl_s": 1.5}, {"claims": {"a": object()}}, {"claims": {"a": "\ud800"}}],
+)
+def test_what_would_not_verify_is_not_minted(changes: dict[str, Any]) -> None:
+    """Types that `verify_session` refuses, and claims that are not JSON, are refused at once and by our error."""
+    with pytest.raises(InputError) as caught:
+        mint(**changes)
+    assert caught.value.code == "auth.token.unmintable"

@@ -259,3 +259,21 @@ async def test_submitting_has_a_deadline_too() -> None:
     assert clock.monotonic() == pytest.approx(5, abs=0.001)
     with pytest.raises(InputError):
         AssemblyAITranscriber(Secret("k" * 20), speech_models=())
+
+
+async def test_a_source_that_breaks_is_not_sent_again(server: AssemblyAIServer) -> None:
+    """The error names the source and what broke it; the service is not asked again and again for it."""
+    opened = 0
+
+    async def broken() -> AsyncIterator[bytes]:
+        nonlocal opened
+        opened += 1
+        yield VOICE
+        raise TimeoutError
+
+    async with open_speech(server) as speech:
+        with pytest.raises(InputError) as caught:
+            await speech.transcribe(broken)
+    assert caught.value.code == "transcription.unreadable"
+    assert "TimeoutError" in caught.value.message
+    assert opened == 1

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dealquest.errors import DealQuestError, LimitError, NotFoundError, PeerError, PeerUnavailableError, UnknownOutcomeError
+from dealquest.errors import (
+    DealQuestError,
+    InputError,
+    LimitError,
+    NotFoundError,
+    PeerError,
+    PeerGarbledError,
+    PeerUnavailableError,
+    UnknownOutcomeError,
+)
 from dealquest.testing import fail
 from dealquest.transcription import PollPlan
 from dealquest.transcription.assemblyai_wire import AssemblyAIWire
@@ -304,3 +313,35 @@ def test_no_story_outlives_its_deadline_or_loses_the_id(story: list[tuple[int, f
         assert exc.reference == drive.job.transcript_id  # noqa: PT017  # not raising is allowed too
     assert drive.now <= deadline + sum(took_s for _, took_s in story) + 1
     assert all(0 < timeout_s <= deadline for timeout_s in drive.timeouts)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [LimitError("too large", code="wire.too_large"), PeerGarbledError("packed otherwise", code="wire.encoding")],
+    ids=["too_large", "encoding"],
+)
+def test_a_create_with_an_answer_that_cannot_be_taken_is_a_doubt(failure: DealQuestError) -> None:
+    """The peer did answer, so a job may exist, also where the same call would meet the same answer again."""
+    drive = Drive()
+    drive.give({"upload_url": "https://cdn.example/x"})
+    with pytest.raises(UnknownOutcomeError) as caught:
+        drive.lose(failure)
+    assert caught.value.code == "transcription.create_unknown"
+
+
+def test_a_create_that_could_not_be_written_is_no_doubt() -> None:
+    """A request that never left keeps its own error."""
+    drive = Drive()
+    drive.give({"upload_url": "https://cdn.example/x"})
+    with pytest.raises(InputError):
+        drive.lose(InputError("malformed", code="wire.bad_request"))
+
+
+@pytest.mark.parametrize("said", ["File is damaged", "server error"])
+def test_a_job_that_fails_at_birth_still_has_its_id(said: str) -> None:
+    """The answer to the create may be the job's end already; the id is in it."""
+    drive = Drive()
+    drive.give({"upload_url": "https://cdn.example/x"})
+    with pytest.raises(PeerError) as caught:
+        drive.give({"id": "job-1", "status": "error", "error": said})
+    assert caught.value.reference == "job-1"

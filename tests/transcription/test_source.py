@@ -1,9 +1,11 @@
 """Files, bytes and chunks as sources of sound: looked at first, read in pieces, closed in the end."""
 
+import os
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 
+import anyio
 import pytest
 
 from dealquest.errors import InputError
@@ -173,3 +175,32 @@ async def test_a_plain_async_generator_is_a_source() -> None:
             yield VOICE[at : at + 1000]
 
     assert await read(await look(generate())) == VOICE
+
+
+async def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """Opening one would wait for a writer, and no deadline could end that."""
+    pipe = tmp_path / "pipe.ogg"
+    os.mkfifo(pipe)
+    with anyio.fail_after(5), pytest.raises(InputError) as caught:
+        await look(pipe)
+    assert caught.value.code == "transcription.unreadable"
+
+
+@pytest.mark.parametrize("good", [0, 1])
+async def test_a_source_that_breaks_is_named_as_such(good: int) -> None:
+    """Its fault is the caller's, at the first look and while sending; it is not blamed on the peer's connection."""
+
+    async def broken() -> AsyncIterator[bytes]:
+        for _ in range(good):
+            yield VOICE
+        raise ConnectionResetError("the source's own")
+
+    async def read() -> None:
+        async with (await look(broken())).open(lambda _: None) as body:
+            async for _ in body:
+                pass
+
+    with pytest.raises(InputError) as caught:
+        await read()
+    assert caught.value.code == "transcription.unreadable"
+    assert isinstance(caught.value.__cause__, ConnectionResetError)

@@ -1,6 +1,7 @@
 """A transcript as subtitles and as JSON."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 
 import attrs
@@ -86,3 +87,10 @@ def test_any_words_make_valid_subtitles(words: list[Word]) -> None:
     lines = format_srt(transcript).split("\n")
     assert len([line for line in lines if re.fullmatch(f"{_CLOCK},\\d{{3}} --> {_CLOCK},\\d{{3}}", line)]) == len(cues)
     assert format_vtt(transcript).count(" --> ") == len(cues)
+
+
+@pytest.mark.parametrize("write", [format_srt, format_vtt])
+def test_a_label_cannot_end_a_cue(write: Callable[[Transcript], str]) -> None:
+    """A line break in a speaker's label would begin a cue of its own."""
+    text = write(Transcript(text="Hi.", words=words_of("Hi.", speaker="A\n\n9\n00:00:00,000 --> 00:00:09,000\nB")))
+    assert len(re.findall(r"^\d\d:\d\d:\d\d", text, re.MULTILINE)) == 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dealquest.errors import DealQuestError, DeniedError, InputError
-from dealquest.transcription import WEBHOOK_HEADER, WebhookNotice, verify_webhook
+from dealquest.transcription import WEBHOOK_HEADER, Webhook, WebhookNotice, verify_webhook
 from dealquest.values import Secret
 
 SECRET = Secret("a-long-random-webhook-secret")
@@ -27,6 +27,7 @@ def test_a_true_notice_is_accepted() -> None:
         ((WEBHOOK_HEADER, SECRET.reveal() + "x"),),
         ((WEBHOOK_HEADER, SECRET.reveal().upper()),),
         ((WEBHOOK_HEADER, "geheim-ü"),),
+        ((WEBHOOK_HEADER, "\udcff" * 20),),  # how some servers pass bytes that are no text
         ((WEBHOOK_HEADER, SECRET.reveal()), (WEBHOOK_HEADER, SECRET.reveal())),
         (("authorization", SECRET.reveal()),),
     ],
@@ -69,3 +70,11 @@ def test_w4_no_call_raises_anything_but_ours(headers: list[tuple[str, str]], bod
     """Arbitrary calls are denied, never an exception of another kind."""
     with pytest.raises(DealQuestError):
         verify_webhook(tuple(headers), body, secret=SECRET)
+
+
+@pytest.mark.parametrize("url", ["http://[", "https://host:0/x", "https://host:99999/x", "ftp://host/x", "https:///x", "https://host/a b"])
+def test_an_address_that_is_none_is_refused_when_the_webhook_is_made(url: str) -> None:
+    """Whatever is wrong with it, the error is ours."""
+    with pytest.raises(InputError) as caught:
+        Webhook(url=url, secret=SECRET)
+    assert caught.value.code == "transcription.bad_option"

@@ -366,8 +366,8 @@ WORDS: list[tuple[Callable[[], object], str, str]] = [
         "ENCRYPTION_KEY is also used for something else (JWT_SECRET?); one leak would open both" + GENERATE,
     ),
     (lambda: seal(""), "vault.secret.unfit", "the secret is blank, too long, or no text; paste it again"),
-    (lambda: seal(owner=""), "vault.binding.unfit", "a sealed secret needs an owner and a purpose"),
-    (lambda: seal(now=NOW.replace(tzinfo=None)), "vault.now.naive", "now has no time zone; pass an aware datetime"),
+    (lambda: seal(owner=""), "vault.binding.unfit", "a sealed secret needs an owner and a purpose, at most 1024 characters together"),
+    (lambda: seal(now=NOW.replace(tzinfo=None)), "vault.now.naive", "now has no time zone, or lies before 1970; pass an aware datetime"),
     (lambda: anyio.run(lambda: rotate_rows(VAULT, Nothing(), batch=0)), "vault.batch.size", "a batch has at least one row"),
     (lambda: pickle.dumps(VAULT), "", "a Vault does not pickle; build it from the settings"),
 ]
@@ -394,3 +394,26 @@ def test_refusals_say_what_to_do(call: Callable[[], object], code: str, words: s
 def test_v5_other_secrets_may_be_broken_texts() -> None:
     """A shared secret that is no text is compared, not crashed on."""
     assert Vault([NEW], other_secrets=[Secret("\udc80")]).is_current(seal())
+
+
+@pytest.mark.parametrize("content", [b"sk-\xff\xfe", b'["17","openrouter","\xff"]', b'["17","openrouter",null]', b"[" * 100_000, b""])
+def test_v1_v4_what_another_program_sealed_is_refused_without_its_content(content: bytes) -> None:
+    """A row that the same key sealed without our envelope does not open, and no error carries what was in it."""
+    refuse(Fernet(NEW.reveal()).encrypt_at_time(content, int(NOW.timestamp())).decode())
+
+
+def test_what_can_be_sealed_can_be_opened() -> None:
+    """The longest secret in its longest spelling opens again; a binding that would not fit is refused while sealing."""
+    longest = "\x01" * 16384
+    assert unseal(seal(longest, owner="\x01" * 1000, purpose="p" * 24), owner="\x01" * 1000, purpose="p" * 24) == longest
+    with pytest.raises(InputError) as caught:
+        seal(owner="o" * 1025)
+    assert caught.value.code == "vault.binding.unfit"
+
+
+def test_v4_a_clock_before_1970_seals_nothing_and_shows_nothing() -> None:
+    """The format counts from 1970; an earlier clock is refused before the secret is touched."""
+    with pytest.raises(InputError) as caught:
+        seal(now=datetime(1969, 12, 31, tzinfo=UTC))
+    assert caught.value.code == "vault.now.naive"
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "_seconds"

@@ -5,7 +5,7 @@ lines does not say where one field ends. The rules, in the order in which they a
 
 1. At most 16 KiB and 64 fields.
 2. `name=value` pairs joined with `&`; names of letters, digits, `_`, `.`, `-`; nothing in a value
-   that a query string must escape; escapes in upper case, none of a letter, digit, `-`, `.`, `_` or control
+   that a query string must escape; escapes in upper case, none of a letter, digit, `-`, `.`, `_` or ASCII control
    character; one decoding only, into valid UTF-8.
 3. No name twice.
 4. `hash` is 64 lower-case hex digits, `signature` (where it is the proof) 86 canonical base64url ones.
@@ -187,6 +187,8 @@ def read_tma_header(value: str | None) -> str:
 
 def _decode(raw: str) -> dict[str, str]:
     """Rules 1 to 3: names to texts, decoded once."""
+    if not isinstance(raw, str):  # a member of somebody's JSON body, perhaps
+        raise DeniedError("initData is a text", code="auth.init_data.malformed")
     if len(raw) > MAX_CHARACTERS or raw.count("&") >= MAX_FIELDS:
         raise DeniedError(f"initData has at most {MAX_CHARACTERS} characters and {MAX_FIELDS} fields", code="auth.init_data.too_large")
     if _QUERY.fullmatch(raw) is None:

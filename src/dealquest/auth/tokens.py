@@ -155,6 +155,8 @@ class Tokens:
         """
         if role not in ROLES:
             raise _unmintable(f"the role is none of {', '.join(ROLES)}")
+        if telegram_id is not None and type(telegram_id) is not int:
+            raise _unmintable("telegram_id is a whole number")
         if _SESSION_CLAIMS.intersection(claims):
             raise _unmintable("role and telegram_id have parameters of their own")
         own: dict[str, Json] = {"role": role} if telegram_id is None else {"telegram_id": telegram_id, "role": role}
@@ -205,7 +207,7 @@ class Tokens:
     def _mint(self, purpose: Purpose, subject: str, *, now: datetime, token_id: str, ttl_s: int, claims: Mapping[str, Json]) -> str:
         if _OWN_CLAIMS.intersection(claims):
             raise _unmintable(f"reserved claims: {', '.join(sorted(_OWN_CLAIMS.intersection(claims)))}")
-        if not 0 < ttl_s <= MAX_TTL_S[purpose]:
+        if type(ttl_s) is not int or not 0 < ttl_s <= MAX_TTL_S[purpose]:
             raise _unmintable(f"a token for {purpose} lives 1 to {MAX_TTL_S[purpose]} s")
         if _PLAIN.fullmatch(subject) is None or _PLAIN.fullmatch(token_id) is None:
             raise _unmintable("subject and token id are 1 to 255 visible ASCII characters")
@@ -220,7 +222,11 @@ class Tokens:
             "jti": token_id,
             "typ": purpose,
         }
-        token = self._keys[purpose][0].sign(msgspec.json.encode(payload))
+        try:
+            encoded = msgspec.json.encode(payload)
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise _unmintable("the claims are not JSON") from exc
+        token = self._keys[purpose][0].sign(encoded)
         if len(token) > MAX_TOKEN_BYTES:
             raise _unmintable(f"the claims do not fit into {MAX_TOKEN_BYTES} bytes")
         return token
@@ -231,7 +237,7 @@ class Tokens:
         Raises:
             DeniedError: `auth.token.*`, see docs/errors/auth.md.
         """
-        match = _TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN_BYTES else None
+        match = _TOKEN.fullmatch(token) if type(token) is str and len(token) <= MAX_TOKEN_BYTES else None
         if match is None:
             raise DeniedError("this is not a token in its canonical form; sign in again", code="auth.token.malformed")
         for key in self._keys[purpose]:

@@ -243,7 +243,7 @@ class AssemblyAITranscriber:
                 answer = await self._transport().send(attrs.evolve(call.request, body=body))
             except DealQuestError as exc:
                 if body.failure is not None:
-                    raise body.failure from exc
+                    raise body.failure from body.failure.__cause__  # not from what the transport made of it
                 job.receive_failure(exc, now=self._timer.monotonic(), can_resend=sound.can_open)
             else:
                 job.receive(answer, now=self._timer.monotonic(), wall_now=self._timer.now(), can_resend=sound.can_open)

@@ -26,6 +26,7 @@ from dealquest.wire import HttpRequest, HttpResponse, parse_retry_after
 
 from .order import SpeechOrder
 from .quoting import quote_peer
+from .reading import read_json
 from .transcript import Transcript, Word
 
 SPEECH_MODELS = ("universal-3-pro", "universal-2")
@@ -182,7 +183,9 @@ class AssemblyAIWire:
         if job.status == "error":
             if _NO_SPEECH.search(job.error or ""):
                 return JobState(transcript_id=job.id, status="completed", transcript=_silence(job, billed=False))
-            raise self._job_error(job.error or "no reason given")
+            error = self._job_error(job.error or "no reason given")
+            error.reference = job.id
+            raise error
         if job.status == "completed":
             return JobState(transcript_id=job.id, status="completed", transcript=_transcript(job))
         return JobState(transcript_id=job.id, status="queued" if job.status == "queued" else "processing")
@@ -212,8 +215,8 @@ class AssemblyAIWire:
         if answer.status != 200:
             raise self.decode_failure(answer, now=now, asked_id=asked_id)
         try:
-            return msgspec.json.decode(answer.body, type=body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            return read_json(answer.body, body)
+        except ValueError as exc:
             raise _garbled("it is not the JSON that was promised") from exc
 
     def _job_error(self, text: str) -> DealQuestError:
@@ -302,8 +305,8 @@ def _cost(job: _Job) -> Decimal | None:
 def _error_text(answer: HttpResponse) -> str:
     """The `error` of a refusal; whatever else a proxy says is not quoted."""
     try:
-        return msgspec.json.decode(answer.body, type=_Refusal).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return read_json(answer.body, _Refusal).error
+    except ValueError:
         return ""
 
 

@@ -5,7 +5,8 @@ The rules:
 2. One deadline over everything. Nothing is begun after it, and every request gets at most what is left of it.
 3. An upload is repeated after a transient fault if its source can be opened again. It costs nothing but time.
 4. A create is repeated only when no job can have come of it: no connection, 429, 500, 503. After any other
-   doubt (a timeout, a broken connection, an unreadable answer) its fate is unknown, and a second job would be billed.
+   doubt (a timeout, a broken connection, an answer that is unreadable or too large) its fate is unknown, and a
+   second job would be billed.
 5. A job that exists is paid for, so nothing transient ends the polling but the deadline.
 6. Every error that leaves here carries the id of the job, once there is one, as its `reference`.
 
@@ -20,6 +21,7 @@ import attrs
 
 from dealquest.errors import (
     DealQuestError,
+    InputError,
     LimitError,
     PeerError,
     UnknownOutcomeError,
@@ -176,13 +178,14 @@ class TranscriptionJob:
                 return
             state = self._wire.decode_job(answer, now=wall_now, asked_id=self.transcript_id)
         except DealQuestError as exc:
-            self._fail(exc, now=now, can_resend=can_resend, means_no_job=answer.status in _MEANS_NO_JOB)
+            self._fail(exc, now=now, can_resend=can_resend, means_no_job=answer.status in _MEANS_NO_JOB or not exc.retryable)
         else:
             self._follow(state, now=now)
 
     def receive_failure(self, failure: DealQuestError, *, now: float, can_resend: bool = False) -> None:
         """The last `Call` brought no answer. Raises like `receive`."""
-        self._fail(failure, now=now, can_resend=can_resend, means_no_job=failure.code == "wire.connect")
+        was_not_sent = failure.code == "wire.connect" or isinstance(failure, InputError)
+        self._fail(failure, now=now, can_resend=can_resend, means_no_job=was_not_sent)
 
     def deadline_error(self) -> LimitError | UnknownOutcomeError:
         """What the end of the deadline means at this point; the edge raises it when it has to cut a request short.
@@ -247,7 +250,7 @@ class TranscriptionJob:
             self._wait_for_look(now, least_s=hint_s)
             return
         if self._doing == "create":
-            if transient and not means_no_job:
+            if not means_no_job:
                 raise self._unknown_create() from failure
             self._create_sent = False
         self._attempts += 1
@@ -264,5 +267,5 @@ class TranscriptionJob:
         return UnknownOutcomeError(message, code="transcription.create_unknown")
 
     def _tag(self, error: _Error) -> _Error:
-        error.reference = self.transcript_id
+        error.reference = self.transcript_id or error.reference
         return error

@@ -35,8 +35,7 @@ class Webhook:
     header: str = WEBHOOK_HEADER
 
     def __attrs_post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not self.url.isprintable() or " " in self.url:
+        if not _is_http_address(self.url):
             raise InputError("The webhook's address is no http(s) address.", code="transcription.bad_option")
         if _HEADER_NAME.fullmatch(self.header) is None:
             raise InputError("The webhook's header is no lower-case header name.", code="transcription.bad_option")
@@ -96,6 +95,15 @@ def check_order(
         speakers_expected=speakers_expected,
         webhook=webhook,
     )
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # an unclosed bracket, a port that is none
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and url.isprintable() and " " not in url
 
 
 def check_language(code: str) -> str:

@@ -4,8 +4,9 @@ Holds one chunk at a time, so a large file costs no memory. Knows nothing of HTT
 """
 
 import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
@@ -173,6 +174,9 @@ async def _look_at_file(path: anyio.Path) -> _Look:
     if str(path).startswith(("http:/", "https:/")):
         raise InputError("This is an address, not a file: pass a path, bytes or chunks.", code="transcription.unreadable")
     try:
+        # Opening a pipe waits, where no deadline reaches, until somebody writes.
+        if stat.S_ISFIFO((await path.stat()).st_mode):
+            raise InputError(f"{path.name!r} is a pipe, not a file: pass what it yields as chunks.", code="transcription.unreadable")
         async with await path.open("rb") as file:
             head = await file.read(HEAD_BYTES)
             size = await file.seek(0, os.SEEK_END)
@@ -261,20 +265,25 @@ class _ChunksReader:
     async def peek(self, wanted: int) -> bytes:
         """The first bytes, without using them up."""
         parts, have = [], 0
-        async for chunk in self._chunks:
-            parts.append(chunk)
-            have += len(chunk)
-            if have >= wanted:
-                break
+        with suppress(StopAsyncIteration):
+            while have < wanted:
+                parts.append(await self._pull())
+                have += len(parts[-1])
         self._ready = b"".join(parts)
         return bytes(self._ready[:wanted])
 
     async def __anext__(self) -> bytes:
         while self._at >= len(self._ready):
-            self._ready, self._at = await anext(self._chunks), 0
+            self._ready, self._at = await self._pull(), 0
         piece = bytes(self._ready[self._at : self._at + CHUNK_BYTES])
         self._at += len(piece)
         return piece
+
+    async def _pull(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except OSError as exc:  # left as it is, a transport would take it for a fault of the peer's connection
+            raise InputError(f"The source of the sound broke off ({type(exc).__name__}).", code="transcription.unreadable") from exc
 
     async def aclose(self) -> None:
         close = getattr(self._chunks, "aclose", None)

@@ -98,9 +98,10 @@ def _group(words: tuple[Word, ...]) -> Iterator[list[Word]]:
 
 
 def _join(words: list[Word]) -> Cue:
-    # A line break inside a word's text would end the cue early.
+    # A line break inside a word or a label would end the cue early.
     text = " ".join(" ".join(word.text.split()) for word in words)
-    return Cue(start_s=words[0].start_s, end_s=max(words[0].start_s, words[-1].end_s), text=text, speaker=words[0].speaker)
+    speaker = " ".join(words[0].speaker.split()) if words[0].speaker else None
+    return Cue(start_s=words[0].start_s, end_s=max(words[0].start_s, words[-1].end_s), text=text, speaker=speaker)
 
 
 def _named(cue: Cue) -> str:
@@ -108,7 +109,7 @@ def _named(cue: Cue) -> str:
 
 
 def _voice(cue: Cue) -> str:
-    return f"<v {_escape(' '.join(cue.speaker.split()))}>" if cue.speaker else ""
+    return f"<v {_escape(cue.speaker)}>" if cue.speaker else ""
 
 
 def _lines(text: str) -> str:

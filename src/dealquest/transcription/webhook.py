@@ -16,6 +16,7 @@ from dealquest.wire import Headers
 
 from .assemblyai_wire import check_transcript_id
 from .order import WEBHOOK_HEADER
+from .reading import read_json
 
 MAX_NOTICE_BYTES = 4096
 
@@ -57,11 +58,11 @@ def verify_webhook(headers: Headers, body: bytes, *, secret: Secret, header: str
     """
     given = [value for name, value in headers if name == header]
     expected = secret.reveal()
-    if not expected or len(given) != 1 or not hmac.compare_digest(given[0].encode(), expected.encode()):
+    if not expected or len(given) != 1 or not hmac.compare_digest(given[0].encode("utf-8", "surrogatepass"), expected.encode()):
         raise DeniedError("The webhook call does not carry our secret.", code="transcription.webhook_denied")
     try:
         # A longer body is no notice; cut short it is no JSON either.
-        notice = msgspec.json.decode(body[:MAX_NOTICE_BYTES], type=_Notice)
+        notice = read_json(body[:MAX_NOTICE_BYTES], _Notice)
         return WebhookNotice(check_transcript_id(notice.transcript_id), notice.status)
-    except (msgspec.DecodeError, UnicodeDecodeError, InputError) as exc:
+    except (ValueError, InputError) as exc:
         raise InputError("The webhook call carries no notice of a transcript.", code="transcription.webhook_garbled") from exc

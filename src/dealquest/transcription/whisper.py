@@ -176,9 +176,9 @@ class WhisperTranscriber:
         async with sound.open(on_bytes) as body:
             try:
                 answer = await self._transport().send(request.carry(body))
-            except DealQuestError as exc:
+            except DealQuestError:
                 if body.failure is not None:
-                    raise body.failure from exc
+                    raise body.failure from body.failure.__cause__  # not from what the transport made of it
                 raise
         transcript = self._wire.decode(answer, now=self._timer.now())
         on_progress(Progress(stage="done", sent_bytes=sound.sent_bytes, total_bytes=sound.size, transcript_id=transcript.id))

@@ -19,6 +19,7 @@ from dealquest.wire import HttpRequest, HttpResponse, parse_retry_after
 
 from .order import SpeechOrder
 from .quoting import quote_peer
+from .reading import read_json
 from .source import SoundBody
 from .transcript import Transcript, Word
 
@@ -132,8 +133,8 @@ class WhisperWire:
         if answer.status != 200:
             raise self.decode_failure(answer, now=now)
         try:
-            heard = msgspec.json.decode(answer.body, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            heard = read_json(answer.body, _Answer)
+        except ValueError as exc:
             message = f"The speech server's answer holds no text{quote_peer(_error_text(answer.body), self.key)}."
             raise PeerGarbledError(message, code="transcription.garbled", retryable=True) from exc
         segments = heard.segments or []
@@ -243,8 +244,8 @@ class _Refusal(msgspec.Struct):
 def _error_text(body: bytes) -> str:
     """What a refusal says, in OpenAI's shape or FastAPI's; anything else is not quoted."""
     try:
-        refusal = msgspec.json.decode(body, type=_Refusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        refusal = read_json(body, _Refusal)
+    except ValueError:
         return ""
     if isinstance(refusal.error, _Detail):
         return " ".join(filter(None, (refusal.error.code, refusal.error.message)))
