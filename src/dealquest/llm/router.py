@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 import attrs
 
 from dealquest.errors import InputError, PeerGarbledError, SettingsError
-from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret
 from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
 
@@ -31,6 +30,8 @@ from .spend import SpendBudget, SpendState
 from .structured import read_object, repair_request, schema_of
 
 if TYPE_CHECKING:
+    from dealquest.settings import Settings
+
     from .keys import KeyCheck, ModelCheck
     from .research import Research
 
@@ -101,7 +102,7 @@ class Router:
         self._warned: set[str] = set()
 
     @classmethod
-    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+    def from_settings(cls, settings: "Settings", **options: Any) -> Self:
         """A router for the operator's settings: one route per configured provider.
 
         Args:
@@ -129,10 +130,12 @@ class Router:
         Raises:
             SettingsError: `settings.invalid`, or `llm.settings.no_provider` when no provider is configured.
         """
+        from dealquest.settings import load_settings  # noqa: PLC0415  # whoever builds routes reads no environment
+
         return cls.from_settings(load_settings(environ), **options)
 
     @classmethod
-    def from_key(cls, provider: str, key: Secret, *, model: str | None = None, settings: Settings | None = None, **options: Any) -> Self:
+    def from_key(cls, provider: str, key: Secret, *, model: str | None = None, settings: "Settings | None" = None, **options: Any) -> Self:
         """A router for a user's own key alone.
 
         Args:
@@ -142,10 +145,10 @@ class Router:
             settings: Where the addresses come from.
             **options: As the constructor takes them.
         """
-        own = own_provider(provider, key, settings or Settings())
+        own = own_provider(provider, key, settings)
         return cls([Route(model=model or _default_model(own), provider=own)], **options)
 
-    def with_key(self, provider: str, key: Secret, *, model: str | None = None, settings: Settings | None = None,
+    def with_key(self, provider: str, key: Secret, *, model: str | None = None, settings: "Settings | None" = None,
                  use_shared_after: bool = False) -> "Router":  # fmt: skip
         """This router for a user's own key, over the same connections, slots and limits.
 
@@ -156,7 +159,7 @@ class Router:
             settings: Where the addresses come from.
             use_shared_after: Whether the shared routes may answer, at the operator's cost, when the user's key cannot.
         """
-        own = own_provider(provider, key, settings or Settings())
+        own = own_provider(provider, key, settings)
         routes = (Route(model=model or _default_model(own), provider=own), *(self.routes if use_shared_after else ()))
         providers = (own, *(self.providers if use_shared_after else ()))
         twin = Router(routes, providers=providers, transport=self._wire(), timer=self._timer, rng=self._rng, limits=self._limits,

@@ -11,9 +11,6 @@ import attrs
 
 Stage: TypeAlias = Literal["uploading", "queued", "processing", "done"]
 
-DEADLINE_S = 60.0
-"""Seconds for a whole transcription unless the caller says otherwise."""
-
 
 @attrs.frozen(kw_only=True)
 class Word:
@@ -82,7 +79,3 @@ class Progress:
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
-
-
-def ignore_progress(_: Progress) -> None:
-    """Look away: for callers who do not watch."""
