@@ -94,7 +94,7 @@ class Calls:
         def fail(error: BaseException | None) -> None:
             # Whatever was begun and not finished may have been charged: the reservation counts as spent.
             for won in begun:
-                won.held.settle(None)
+                won.held.settle(None, provider=won.route.provider, generation=won.answer.request_id)
             watch.call_ended(None, error)
 
         return AnswerStream(open_answer, finish, fail)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
+from urllib.parse import quote
 
 import attrs
 
 from dealquest.errors import DealQuestError, PeerGarbledError
-from dealquest.values import Json
+from dealquest.values import Json, Usd
 from dealquest.wire import HttpRequest, HttpResponse, Transport
 
 from .chat_wire import read_cost
@@ -161,6 +162,21 @@ def _check_model(provider: Provider, name: str, served: dict[str, date | None] |
         ends = served.get(asked_as) or ends
         state = "served" if ends is None else "ageing" if today < ends else "gone"
     return ModelCheck(model=name, provider=provider.name, state=state, asked_as=asked_as, ends=ends, note=note)
+
+
+async def find_cost(provider: Provider, transport: Transport, generation: str) -> Usd | None:
+    """What one answer cost, asked of the provider afterwards; None while it does not say.
+
+    Source: https://openrouter.ai/docs/api-reference/get-a-generation, read 2026-11-22.
+    """
+    if provider.name != "openrouter":
+        return None  # nobody else can be asked
+    try:
+        answer = await transport.send(_get(provider, f"/generation?id={quote(generation, safe='')}"))
+        total = as_object(as_object(answer.json()).get("data")).get("total_cost") if answer.status == 200 else None
+    except DealQuestError:
+        return None
+    return read_cost(total)
 
 
 def _get(provider: Provider, path: str) -> HttpRequest:

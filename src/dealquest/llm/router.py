@@ -294,6 +294,23 @@ class Router:
         )
         return read_research(completion)
 
+    async def settle_estimates(self) -> int:
+        """Ask the providers what broken-off answers really cost, and correct the budget; returns how many were corrected.
+
+        A stream that was left or broke counts at its worst case until then. Call it now and then, seconds after such a break.
+        """
+        if self._budget is None:
+            return 0
+        from .keys import find_cost  # noqa: PLC0415  # few ask; the others start faster
+
+        corrected = 0
+        for estimate in self._budget.estimates:
+            cost = await find_cost(estimate.provider, self._wire(), estimate.generation)
+            if cost is not None:
+                self._budget.correct(estimate, cost)
+                corrected += 1
+        return corrected
+
     async def check_keys(self) -> "tuple[KeyCheck, ...]":
         """Ask every provider whether its key is good; spends no token."""
         from .keys import check_key  # noqa: PLC0415  # few ask; the others start faster

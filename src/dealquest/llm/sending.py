@@ -194,6 +194,11 @@ class OpenAnswer:
         self._give_back = give_back
 
     @property
+    def request_id(self) -> str:
+        """The provider's id of this answer; empty until it was seen."""
+        return self._reader.request_id if self._reader is not None else ""
+
+    @property
     def is_holding(self) -> bool:
         """Whether a slot is held."""
         return self._give_back is not None

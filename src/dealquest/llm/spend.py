@@ -4,12 +4,19 @@ The worst case is reserved before anything is sent and replaced by the real cost
 that was lost counts as spent, because the provider may have charged for it.
 """
 
+from collections import deque
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import attrs
 
 from dealquest.errors import InputError, LimitError
 from dealquest.values import Usd
+
+if TYPE_CHECKING:
+    from .routes import Provider
+
+MOST_ESTIMATES = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -24,6 +31,15 @@ class SpendState:
     def left_usd(self) -> Usd:
         """What may still be reserved."""
         return max(Decimal(0), self.limit_usd - self.spent_usd - self.reserved_usd)
+
+
+@attrs.frozen(kw_only=True)
+class Estimate:
+    """A worst case that was booked because nobody knew the cost; the provider can be asked by the generation's id."""
+
+    provider: "Provider"
+    generation: str
+    usd: Usd
 
 
 class SpendBudget:
@@ -47,6 +63,18 @@ class SpendBudget:
         self._limit = limit_usd
         self._spent = Decimal(0)
         self._reserved = Decimal(0)
+        self._estimates: deque[Estimate] = deque(maxlen=MOST_ESTIMATES)
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """What was booked at its worst case and may still be corrected, oldest first."""
+        return tuple(self._estimates)
+
+    def correct(self, estimate: Estimate, actual: Usd) -> None:
+        """Book the real cost in an estimate's place; an estimate counts once."""
+        if estimate in self._estimates:
+            self._estimates.remove(estimate)
+            self._spent += max(Decimal(0), actual) - estimate.usd
 
     @property
     def state(self) -> SpendState:
@@ -82,8 +110,16 @@ class Reservation:
         self._budget = budget
         self._usd = usd
 
-    def settle(self, actual: Usd | None) -> None:
-        """Book the real cost; None means that nobody knows, and the worst case counts as spent."""
+    def settle(self, actual: Usd | None, *, provider: "Provider | None" = None, generation: str = "") -> None:
+        """Book the real cost; None means that nobody knows, and the worst case counts as spent.
+
+        Args:
+            actual: USD, where the cost is known.
+            provider: Who may be asked for the cost later, by `generation`.
+            generation: The provider's id of this answer, where it was seen.
+        """
         budget, self._budget = self._budget, None
         if budget is not None:
+            if actual is None and provider is not None and generation:
+                budget._estimates.append(Estimate(provider=provider, generation=generation, usd=self._usd))  # noqa: SLF001  # see below
             budget._settle(self._usd, self._usd if actual is None else max(Decimal(0), actual))  # noqa: SLF001  # the budget's other half
