@@ -5,6 +5,7 @@ Standard library only. Does nothing when all is in place, so a second run needs 
     python scripts/environment.py terminal|everything
 """
 
+import fcntl
 import hashlib
 import re
 import shutil
@@ -27,15 +28,26 @@ OPTIONAL = {
 
 def main(wanted: str) -> int:
     """Bring the environment to the wanted set."""
+    if is_in_place(wanted):
+        return 0
+    with (ROOT / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two first runs at once: the second waits and finds the work done
+        return 0 if is_in_place(wanted) else set_up(wanted)
+
+
+def is_in_place(wanted: str) -> bool:
+    """Whether the environment holds the wanted set, or everything, as it is today."""
+    stamps = {name: VENV / f"dealquest-{name}.stamp" for name in (wanted, "everything")}
+    if not (VENV / "bin" / "python").exists():
+        return False
+    return any(stamp.is_file() and stamp.read_text() == fingerprint(ROOT / SETS[name][0], SETS[name][1]) for name, stamp in stamps.items())
+
+
+def set_up(wanted: str) -> int:
+    """Install the wanted set."""
     constraints, projects = SETS[wanted]
     stamp = VENV / f"dealquest-{wanted}.stamp"
     state = fingerprint(ROOT / constraints, projects)
-    if any(
-        (VENV / f"dealquest-{name}.stamp").is_file()
-        and (VENV / f"dealquest-{name}.stamp").read_text() == fingerprint(ROOT / SETS[name][0], SETS[name][1])
-        for name in {wanted, "everything"}
-    ):
-        return 0
     python = interpreter()
     if python is None:
         return 1
@@ -54,7 +66,7 @@ def main(wanted: str) -> int:
 
 def fingerprint(constraints: Path, projects: Sequence[Path]) -> str:
     """Changes when the pins, a project file, the interpreter or the place changes."""
-    digest = hashlib.sha256(f"{sys.version_info[:3]} {sys.prefix == sys.base_prefix} {ROOT}".encode())
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {ROOT}".encode())
     for path in (constraints, *(project / "pyproject.toml" for project in projects)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -110,4 +122,8 @@ if __name__ == "__main__":
     if sys.version_info < (3, 11):  # noqa: UP036  # the one file that may be run by an old interpreter
         say(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
         sys.exit(1)
-    sys.exit(main(sys.argv[1]))
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        say("Stopped. The next run goes on where this one ended.")
+        sys.exit(130)

@@ -15,7 +15,7 @@ import pytest
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.migrations import LOGIN_ROLE, ensure_login, migrate
 
-pytest_plugins = ["dealquest.testing.pytest_plugin"]
+pytest_plugins = ["dealquest.testing.pytest_plugin", "dealquest_telegram.testing.fixtures"]
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -120,8 +120,13 @@ async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
                     break
                 await asyncio.sleep(0.5)
             await asyncio.sleep(1.0)
-            process.terminate()
+            found_dead = process.returncode
+            with suppress(ProcessLookupError):
+                process.terminate()
             await process.wait()
+            if found_dead is not None:
+                print((folder / "log").read_text()[-4000:])
+                sys.exit("the last process ended by itself")
             found = count_results(people, arguments.messages, folder / "echo.db")
             if arguments.verbose:
                 print((folder / "log").read_text()[-4000:])

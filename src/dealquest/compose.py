@@ -17,13 +17,14 @@ from dealquest.coach.scoring import Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
-from dealquest.storage import DIALECTS, DialectName, Postgrest
+from dealquest.storage import DIALECTS, DialectName, Postgrest, RevivingTransport
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
 from dealquest.values import SERVICE, Clock, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
 
 if TYPE_CHECKING:
     from dealquest.llm import Router
+    from dealquest.storage.database import Database
     from dealquest.storage.engine import Engine
 
 T = TypeVar("T")
@@ -122,6 +123,13 @@ async def _open_model(stack: AsyncExitStack, settings: Settings) -> "tuple[Route
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
     """Spans go to the records; what cannot be delivered waits in the data folder for the next start."""
+    try:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SettingsError(
+            f"The data folder {settings.home} cannot be used ({exc.strerror}). Set DEALQUEST_HOME to a folder you may write.",
+            code="storage.home",
+        ) from exc
     secrets = [value for value in attrs.asdict(settings, recurse=False).values() if isinstance(value, Secret)]
     collector = Collector([sink], spool=settings.home / "traces", redactor=Redactor([*secrets, *settings.encryption_keys]))
     await stack.enter_async_context(collector)
@@ -138,11 +146,12 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Eng
             )
         remote = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
         return None, remote, "insforge"
-    engine = await _open_engine(stack, settings)
-    return engine, engine.bind(SERVICE), "postgrest16"
+    engine, database = await _open_engine(stack, settings)
+    transport = engine.bind(SERVICE)
+    return engine, RevivingTransport(transport, database.revive, SystemClock()) if database.is_embedded else transport, "postgrest16"
 
 
-async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "Engine":
+async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine, Database]":
     try:
         from dealquest.storage.database import open_database  # noqa: PLC0415  # the extra `postgres`
         from dealquest.storage.engine import Engine, EngineConfig  # noqa: PLC0415
@@ -154,7 +163,7 @@ async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "Engine":
         ) from exc
     database = await stack.enter_async_context(_in_thread(open_database(settings.home, settings.database_url)))
     config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret)
-    return await stack.enter_async_context(await Engine.open(database.login_dsn, config))
+    return await stack.enter_async_context(await Engine.open(database.login_dsn, config)), database
 
 
 @asynccontextmanager

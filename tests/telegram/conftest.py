@@ -12,9 +12,10 @@ import pytest
 from dealquest.settings import Settings
 from dealquest.values import Secret
 from dealquest_telegram import serve_telegram
+from dealquest_telegram.loading import load_aiogram
 from dealquest_telegram.testing import BotApiServer, EchoConversation
 
-pytest_plugins = ["dealquest_telegram.testing.fixtures"]
+load_aiogram()  # before a test module imports a part of the adapter that imports aiogram the heavy way
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 import aiohttp
 import anyio
+import anyio.abc
 import attrs
 import pytest
 
@@ -420,3 +421,38 @@ async def test_webhooks_store_first_and_then_answer_200(
                 assert answer.status == 400
     assert [seen.text for seen in ann.messages()] == [f"echo: n{number} [text]" for number in range(3)]
     assert "503" in (bot_api.account.webhook.last_error if bot_api.account.webhook else "")
+
+
+async def test_a_second_simulation_is_no_repeat_of_the_first(settings: Settings, echo: EchoConversation, unused_port: int) -> None:
+    """On a store that outlives the simulation, the next one's messages are new ones."""
+    base, own = f"http://127.0.0.1:{unused_port}", {"X-Dealquest-Page": "1"}
+    for number in (1, 2):
+        stop = anyio.Event()
+        async with anyio.create_task_group() as group, aiohttp.ClientSession() as session:
+            await _start_simulation(group, settings, echo, stop, unused_port)
+            async with session.post(f"{base}/chat/say", data=f'{{"text": "n{number}"}}', headers=own) as answer:
+                assert answer.status == 200
+            with anyio.fail_after(10):
+                while True:
+                    async with session.get(f"{base}/chat") as answer:
+                        texts = [message["text"] for message in (await answer.json())["messages"]]
+                    if f"echo: n{number} [text]" in texts:
+                        break
+                    await anyio.sleep(0.1)
+            stop.set()
+
+
+async def _start_simulation(group: anyio.abc.TaskGroup, settings: Settings, echo: EchoConversation, stop: anyio.Event, port: int) -> None:
+    async def serve() -> None:
+        await serve_telegram(settings, echo, simulate=True, stop=stop, port=port)
+
+    group.start_soon(serve)
+    with anyio.fail_after(10):
+        while True:
+            try:
+                stream = await anyio.connect_tcp("127.0.0.1", port)
+            except OSError:
+                await anyio.sleep(0.05)
+            else:
+                await stream.aclose()
+                return

@@ -10,7 +10,9 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "telegram" / "durability.py"
 
 
 @pytest.mark.parametrize(
-    "mode", [["--careful", "--kills", "1", "--terms", "1"], ["--webhook", "--kills", "1", "--terms", "0"]], ids=["polling", "webhook"]
+    "mode",
+    [["--careful", "--kills", "1", "--terms", "1"], ["--webhook", "--kills", "1", "--terms", "0", "--messages", "12"]],
+    ids=["polling", "webhook"],
 )
 def test_k1_k4_no_message_is_lost_and_no_effect_doubled(mode: list[str]) -> None:
     """After kill -9 and SIGTERM at random moments every message has its answer, once worked, in order."""

@@ -84,7 +84,7 @@ async def test_n1_a_refused_connection_is_a_connect_error(transport: NetworkTran
     """Nobody listening, and a name that does not resolve, are `wire.connect`: nothing was sent."""
     for url in ("http://127.0.0.1:9/x", "http://nobody.invalid/x"):
         with pytest.raises(PeerUnavailableError) as caught:
-            await transport.send(get(url, timeout_s=5.0))
+            await transport.send(get(url, timeout_s=30.0))
         assert caught.value.code == "wire.connect"
 
 
@@ -203,6 +203,19 @@ async def test_a2_cancelled_anywhere_nothing_is_lost(transport: NetworkTransport
     with anyio.fail_after(3):
         assert (await transport.send(get("/echo"))).status == 200
         await upstream.wait_for_open(1)
+
+
+async def test_no_more_connections_than_allowed(upstream: Upstream, anyio_backend: str) -> None:
+    """Requests beyond the limit wait for a place instead of opening another connection."""
+    async with HttpxTransport(upstream.url, max_lanes=3) as over_httpx, anyio.create_task_group() as group:
+        for _ in range(12):
+            group.start_soon(over_httpx.send, get("/echo"))
+    assert upstream.connections <= 3
+    if anyio_backend == "asyncio":
+        async with AiohttpTransport(upstream.url, max_connections=3) as over_aiohttp, anyio.create_task_group() as group:
+            for _ in range(12):
+                group.start_soon(over_aiohttp.send, get("/echo"))
+        assert upstream.connections <= 6
 
 
 async def test_the_faster_transport_is_chosen(anyio_backend: str) -> None:

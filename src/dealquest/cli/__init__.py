@@ -1,5 +1,6 @@
 """The `dealquest` command. Each sub-command is a module that loads when it is called."""
 
+import errno
 import os
 import sys
 from typing import NoReturn
@@ -16,7 +17,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         app(arguments, exit_on_error=True)
     except DealQuestError as exc:
-        print(f"dealquest: {exc.message}", file=sys.stderr)  # this is the command line
+        print(f"dealquest: {exc.message}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -24,4 +25,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # The reader of a pipe left. Point standard output elsewhere, or Python complains while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as exc:
+        if exc.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("dealquest: the output cannot be written, its disk is full.", file=sys.stderr)
+        sys.exit(1)
     sys.exit(0)

@@ -14,5 +14,8 @@ def bot(*, once: bool = False, simulate: bool = False) -> None:
     try:
         from dealquest_telegram import run_bot  # an adapter, and aiogram takes seconds to load
     except ModuleNotFoundError as exc:
-        raise SettingsError("The Telegram adapter is not installed: pip install 'dealquest[telegram]'", code="telegram.missing") from exc
+        raise SettingsError(
+            "The Telegram adapter is not installed: pip install 'dealquest[telegram]'; in a clone, scripts/test installs everything.",
+            code="telegram.missing",
+        ) from exc
     run_bot(load_settings(), once=once, simulate=simulate)

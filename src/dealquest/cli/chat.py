@@ -14,22 +14,24 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
 import anyio
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from dealquest.coach.dialogue import Button, Event, EventKind, Person
+from dealquest.coach.dialogue import Button, Event, EventKind, Person, storable
 from dealquest.coach.turns import Delivery, Turns
 from dealquest.compose import open_kit
-from dealquest.errors import DealQuestError
+from dealquest.errors import DealQuestError, InputError
 from dealquest.settings import load_settings
 from dealquest.values import Clock, SystemClock
 
 from .terminal import Face, buttons_of, choose_face
 
 SOURCE = "terminal"
+MAX_NAME = 64
 _LEASE_S = 3.0
 _PASTE_PAUSE_S = 0.02
 
@@ -41,6 +43,11 @@ def chat(*, plain: bool = False, name: str | None = None) -> None:
         plain: Text alone, without colour and boxes; also chosen when the output is not a terminal.
         name: Who practises; the account's name when left out. Each name has XP and progress of its own.
     """
+    if sys.stdin is None or sys.stdout is None:
+        raise InputError("The chat needs its input and output open; do not close them.", code="cli.chat.closed")
+    person = storable(name if name is not None else _account_name()).strip()
+    if not person or not person.isprintable() or len(person) > MAX_NAME:
+        raise InputError(f"--name takes 1 to {MAX_NAME} printable characters.", code="cli.chat.name")
     settings = load_settings()
     face = choose_face(sys.stdout, plain=plain)
     with (
@@ -50,7 +57,7 @@ def chat(*, plain: bool = False, name: str | None = None) -> None:
         portal.wrap_async_context_manager(open_kit(settings)) as kit,
     ):
         turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S)
-        conversation = Conversation(turns, person=name or _account_name(), clock=SystemClock())
+        conversation = Conversation(turns, person=person, clock=SystemClock())
         _talk(portal, conversation, face)
 
 
@@ -63,12 +70,20 @@ class Conversation:
         self._chat = person
         self._clock = clock
         self._rng = random.SystemRandom()
+        self._unstored: list[Event] = []
 
-    async def left_over(self) -> list[Delivery]:
-        """Finish what an earlier run left open, and take the replies it did not show."""
+    async def open(self) -> list[Delivery]:
+        """Finish what an earlier run left open, greet, and take every reply that was not shown yet."""
         while await self._turns.work(SOURCE, chat=self._chat) is not None:
             pass
-        return await self._turns.deliveries(SOURCE, chat=self._chat, most=50, lease_s=_LEASE_S)
+        await self._turns.sweep()
+        return await self.send("", "hello")
+
+    def what_is_kept(self) -> str:
+        """After a failure: where the last line is."""
+        if self._unstored:
+            return "Your line is kept in this window and is sent again with your next one."
+        return "Your line is stored; its answer follows when this works again."
 
     async def send(self, text: str, kind: EventKind = "text") -> list[Delivery]:
         """Store one event, see its turn finished, and return every reply that waits for this person."""
@@ -76,7 +91,9 @@ class Conversation:
         event = Event(
             source=SOURCE, chat=self._chat, update_id=moment << 20 | self._rng.getrandbits(20), user=self._person, kind=kind, text=text
         )
-        await self._turns.receive([event])
+        self._unstored.append(event)
+        await self._turns.receive(self._unstored)
+        self._unstored.clear()
         # An older line may still be open: another terminal works on it, or a process died over it and its lease runs out.
         while True:
             done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id) or await self._turns.work(
@@ -102,40 +119,28 @@ class Conversation:
 
 def _talk(portal: BlockingPortal, conversation: Conversation, face: Face) -> None:
     choices: list[Button] = []
-    for call in (conversation.left_over, _greeting(conversation)):
-        choices = _show(portal, conversation, face, call) or choices
+
+    def show(call: Callable[[], Awaitable[list[Delivery]]]) -> None:
+        """Show what a call brings; only the buttons of the newest replies can be pressed."""
+        nonlocal choices
+        try:
+            deliveries = portal.call(call)
+        except DealQuestError as exc:
+            face.note(f"{exc.message} {conversation.what_is_kept()}")
+            return
+        choices = []
+        for delivery in deliveries:
+            face.show(delivery.reply, first_button=len(choices) + 1)
+            choices += buttons_of([delivery.reply])
+        try:
+            portal.call(conversation.shown, deliveries)
+        except DealQuestError as exc:
+            face.note(exc.message)
+
+    show(conversation.open)
     for line in _lines(face):
         kind, text = _meaning(line, choices)
-        choices = _show(portal, conversation, face, _sending(conversation, text, kind)) or choices
-
-
-def _greeting(conversation: Conversation) -> Callable[[], Awaitable[list[Delivery]]]:
-    return _sending(conversation, "", "hello")
-
-
-def _sending(conversation: Conversation, text: str, kind: EventKind) -> Callable[[], Awaitable[list[Delivery]]]:
-    async def send() -> list[Delivery]:
-        return await conversation.send(text, kind)
-
-    return send
-
-
-def _show(portal: BlockingPortal, conversation: Conversation, face: Face, call: Callable[[], Awaitable[list[Delivery]]]) -> list[Button]:
-    """Show what a call brings; returns the buttons that can be pressed now."""
-    try:
-        deliveries = portal.call(call)
-    except DealQuestError as exc:
-        face.note(f"{exc.message} What you wrote is kept where it was stored; send it again if nothing follows.")
-        return []
-    number = 1
-    for delivery in deliveries:
-        face.show(delivery.reply, first_button=number)
-        number += len(buttons_of([delivery.reply]))
-    try:
-        portal.call(conversation.shown, deliveries)
-    except DealQuestError as exc:
-        face.note(exc.message)
-    return buttons_of([delivery.reply for delivery in deliveries])
+        show(partial(conversation.send, text, kind))
 
 
 def _meaning(line: str, choices: Sequence[Button]) -> tuple[EventKind, str]:
@@ -160,19 +165,22 @@ def _lines(face: Face) -> Iterator[str]:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  # importing it gives input() line editing and history
     while True:
+        lines: list[str] = []
+        at_end = False
         try:
-            line = input(face.prompt)
+            lines.append(input(face.prompt))
             # A pasted answer of several lines is one answer.
             while select.select([sys.stdin], [], [], _PASTE_PAUSE_S)[0]:
-                line += "\n" + input()
+                lines.append(input())
         except EOFError:
+            at_end = True
+        except UnicodeDecodeError:
+            face.note("A line was not valid UTF-8 text and was left out. Check the terminal's encoding.")
+        if any(line.strip() for line in lines):
+            yield "\n".join(lines)
+        if at_end:
             face.note("")
             return
-        except UnicodeDecodeError:
-            face.note("That line is not valid UTF-8 text. Check the terminal's encoding and write it again.")
-            continue
-        if line.strip():
-            yield line
 
 
 def _account_name() -> str:

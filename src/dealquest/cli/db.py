@@ -2,7 +2,8 @@
 
 from cyclopts import App
 
-from dealquest.settings import load_settings
+from dealquest.errors import InputError
+from dealquest.settings import Settings, load_settings
 from dealquest.storage.database import open_database
 from dealquest.storage.migrations import bundled, status
 from dealquest.storage.migrations import migrate as run_migrations
@@ -14,7 +15,7 @@ app.command("dealquest.cli.rest:rest", name="rest", help="Answer PostgREST's HTT
 @app.command(name="status")
 def show_status() -> None:
     """Show which migrations ran, which are pending, and which files changed since."""
-    settings = load_settings()
+    settings = _settings()
     with open_database(settings.home, settings.database_url, migrated=False) as database:
         state = status(database.owner_dsn)
         where = f"embedded, in {settings.home}" if database.is_embedded else "DATABASE_URL"
@@ -27,7 +28,17 @@ def show_status() -> None:
 @app.command
 def migrate() -> None:
     """Run the pending migrations, each in its own transaction."""
-    settings = load_settings()
+    settings = _settings()
     with open_database(settings.home, settings.database_url, migrated=False) as database:
         done = run_migrations(database.owner_dsn)
     print("\n".join(f"ran {name}" for name in done) or "nothing to do: the database is up to date")
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    if settings.insforge_base_url is not None and settings.database_url is None:
+        raise InputError(
+            "The records are remote (INSFORGE_BASE_URL), and migrations need PostgreSQL itself: set DATABASE_URL to it.",
+            code="cli.db.remote",
+        )
+    return settings

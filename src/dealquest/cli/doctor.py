@@ -4,6 +4,7 @@ import sys
 
 import anyio
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dealquest.errors import SettingsError
@@ -32,7 +33,7 @@ def doctor(*, offline: bool = False) -> None:
     findings = anyio.run(examine, settings)
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        table.add_row(finding.part, _MARKS[finding.state], finding.message)
+        table.add_row(escape(finding.part), _MARKS[finding.state], escape(finding.message))
     console.print(table)
     if any(finding.state == "fault" for finding in findings):
         sys.exit(1)
@@ -49,5 +50,5 @@ def _settings_table(settings: Settings) -> Table:
         shown = "" if value in (None, ()) else "***" if variable.secret else ", ".join(value) if isinstance(value, tuple) else str(value)
         origin = "environment" if is_set else "default" if shown else "[dim]not set[/]"
         meaning = variable.purpose if is_set or not variable.without else f"{variable.purpose}; without it {variable.without}"
-        table.add_row(variable.name, shown, origin, meaning)
+        table.add_row(variable.name, escape(shown), origin, escape(meaning))
     return table

@@ -6,15 +6,19 @@ from typing import Literal, TypeAlias
 import anyio
 import attrs
 
-from dealquest.compose import open_kit
+from dealquest.compose import open_service_transport
 from dealquest.errors import DealQuestError
+from dealquest.llm import Router
 from dealquest.settings import Settings
+from dealquest.storage import Postgrest
 from dealquest.vault import Vault
 from dealquest.wire import HttpRequest, open_transport
 
 CHECK_TIMEOUT_S = 15.0
 
 State: TypeAlias = Literal["ok", "warning", "fault", "off"]
+
+_MODEL_STATES: dict[str, State] = {"served": "ok", "ageing": "warning", "gone": "fault", "unknown": "warning"}
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +34,8 @@ async def examine(settings: Settings) -> list[Finding]:
     """Ask the database, the models, the bot and the vault."""
     findings: list[Finding] = []
     with anyio.move_on_after(2 * CHECK_TIMEOUT_S) as scope:
-        findings += await _records_and_models(settings)
+        findings.append(await _records(settings))
+        findings += await _models(settings)
         findings.append(await _telegram(settings))
     findings += _at_rest(settings)
     if scope.cancelled_caught:
@@ -38,29 +43,31 @@ async def examine(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _records_and_models(settings: Settings) -> list[Finding]:
+async def _records(settings: Settings) -> Finding:
+    where = settings.insforge_base_url or ("DATABASE_URL" if settings.database_url else f"embedded, in {settings.home}")
     try:
-        async with open_kit(settings) as kit:
-            where = settings.insforge_base_url or ("DATABASE_URL" if settings.database_url else f"embedded, in {settings.home}")
-            await kit.records.table("users").select("id").limit(1).all()
-            findings = [Finding(part="records", state="ok", message=where)]
-            if kit.llm is None:
-                return [
-                    *findings,
-                    Finding(part="model", state="off", message="answers are scored offline; set OPENROUTER_API_KEY or OPENAI_BASE_URL"),
-                ]
-            for key in await kit.llm.check_keys():
-                message = (
-                    key.error.message if key.error else f"left: {key.left_usd} USD" if key.left_usd is not None else "the key is accepted"
-                )
-                findings.append(Finding(part=f"key {key.provider}", state="ok" if key else "fault", message=message))
-            for model in await kit.llm.check_models():
-                state: State = {"served": "ok", "ageing": "warning", "gone": "fault", "unknown": "warning"}[model.state]  # type: ignore[assignment]  # four literals
-                asked = f" (asked as {model.asked_as})" if model.asked_as != model.model else ""
-                findings.append(Finding(part=f"model {model.model}", state=state, message=f"{model.state}{asked} {model.note}".strip()))
-            return findings
+        async with open_service_transport(settings) as (transport, dialect):
+            await Postgrest(transport, dialect=dialect).table("users").select("id").limit(1).all()
     except DealQuestError as exc:
-        return [Finding(part="records", state="fault", message=exc.message)]
+        return Finding(part="records", state="fault", message=exc.message)
+    return Finding(part="records", state="ok", message=where)
+
+
+async def _models(settings: Settings) -> list[Finding]:
+    if not settings.has_model:
+        offline = "answers are scored offline; set OPENROUTER_API_KEY or OPENAI_BASE_URL"
+        return [Finding(part="model", state="off", message=offline)]
+    findings = []
+    async with Router.from_settings(settings) as llm:
+        for key in await llm.check_keys():
+            left = f"left: {key.left_usd} USD" if key.left_usd is not None else "the key is accepted"
+            message = key.error.message if key.error else left
+            findings.append(Finding(part=f"key {key.provider}", state="ok" if key else "fault", message=message))
+        for model in await llm.check_models():
+            asked = f" (asked as {model.asked_as})" if model.asked_as != model.model else ""
+            message = f"{model.state}{asked} {model.note}".strip()
+            findings.append(Finding(part=f"model {model.model}", state=_MODEL_STATES[model.state], message=message))
+    return findings
 
 
 async def _telegram(settings: Settings) -> Finding:

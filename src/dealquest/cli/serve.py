@@ -14,5 +14,8 @@ def serve(*, host: str = "127.0.0.1", port: int = 7130) -> None:
     try:
         from dealquest_http import serve as run
     except ModuleNotFoundError as exc:
-        raise SettingsError("The HTTP adapter is not installed: pip install 'dealquest[http]'", code="http.missing") from exc
+        raise SettingsError(
+            "The HTTP adapter is not installed: pip install 'dealquest[http]'; in a clone, scripts/test installs everything.",
+            code="http.missing",
+        ) from exc
     run(load_settings(), host=host, port=port)

@@ -11,6 +11,7 @@ from dealquest.coach.dialogue import Button, Reply, Span
 
 _WIDEST = 88
 _RICH_STYLES = {"bold": "bold", "italic": "italic", "code": "cyan", "pre": "cyan", "quote": "italic", "link": "underline"}
+_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they reorder what stands beside them
 _BLANK = re.compile(r"[ \t]+\n")
 
 
@@ -107,7 +108,7 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[2Jb\nc")
     'a[2Jb\nc'
     """
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
+    return "".join(c for c in text if c in "\n\t" or (unicodedata.category(c) not in {"Cc", "Cs"} and c not in _DIRECTIONS))
 
 
 def _cells(plain: str, span: Span) -> tuple[int, int]:

@@ -108,7 +108,7 @@ def _parse(file: str, text: str) -> tuple[FileTable | None, Mapping[str, int], l
     try:
         data = tomllib.loads(text)
         lines = find_lines(text)
-    except tomllib.TOMLDecodeError as exc:
+    except ValueError as exc:  # TOMLDecodeError, and numbers of more digits than Python reads
         line = re.search(r"at line (\d+)", str(exc))
         return None, {}, [Fault(file, int(line.group(1)) if line else text.count("\n") + 1, "", f"not valid TOML: {exc}")]
     except RecursionError:

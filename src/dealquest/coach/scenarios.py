@@ -142,7 +142,7 @@ def _language_of(texts: Mapping[str, str]) -> str:
     for text in texts.values():
         try:
             language = tomllib.loads(text[:MAX_FILE_CHARS]).get("language")
-        except (tomllib.TOMLDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue
         if language in builtin_packs():
             return str(language)

@@ -6,7 +6,7 @@ turn is committed once. Knows no transport; adapters bring events and take repli
 """
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +14,7 @@ import anyio
 import attrs
 import msgspec
 
-from dealquest.errors import ConflictError, DealQuestError, PeerError, UnknownOutcomeError
+from dealquest.errors import ConflictError, DealQuestError, PeerError, PeerUnavailableError, UnknownOutcomeError
 from dealquest.tracing import span, trace
 from dealquest.values import Clock, Principal, SystemClock
 
@@ -44,6 +44,10 @@ T = TypeVar("T")
 
 class Call(Protocol):
     """A call that was described and not sent yet."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Send it once."""
+        ...
 
     def repeatable(self) -> Awaitable[Any]:
         """Send it, again if the connection breaks: doing it twice does no harm."""
@@ -150,7 +154,7 @@ class Turns:
         Raises:
             DealQuestError: Storage failed; the event stays open and is tried again later.
         """
-        answer = await self._call(
+        answer = await self._claim(
             "claim_update", for_source=source, for_worker=self._worker, lease_s=self._lease_s, for_chat=chat, for_update_id=update_id
         )
         if answer is None:
@@ -163,7 +167,7 @@ class Turns:
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
         """Take replies that wait, in order per chat; each is held for `lease_s` seconds."""
-        rows = await self._call("claim_replies", for_source=source, for_worker=self._worker, lease_s=lease_s, for_chat=chat, most=most)
+        rows = await self._claim("claim_replies", for_source=source, for_worker=self._worker, lease_s=lease_s, for_chat=chat, most=most)
         return msgspec.convert(rows, list[Delivery])
 
     async def replies_to(self, source: str, update_id: int) -> list[Delivery] | None:
@@ -202,8 +206,15 @@ class Turns:
         return gone
 
     def _call(self, function: str, /, **arguments: Any) -> Awaitable[Any]:
-        # Each function tells a repeat by its keys, so an unknown outcome is settled by asking again.
+        # The function tells a repeat by its keys, so an unknown outcome is settled by asking again.
         return self._records.rpc(function, **arguments).repeatable()
+
+    async def _claim(self, function: str, /, **arguments: Any) -> Any:
+        # A claim whose answer was lost must not be made twice: what it took is free again when its lease ends.
+        try:
+            return await self._records.rpc(function, **arguments)
+        except UnknownOutcomeError as exc:
+            raise PeerUnavailableError("The connection to the records broke during a claim.", code="coach.claim_lost") from exc
 
     async def _decide(self, claim: _Claim) -> Turn:
         language = claim.view.user.language

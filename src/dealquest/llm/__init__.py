@@ -1,8 +1,10 @@
-"""Ask a model: messages, two dialects, one router that is never fooled."""
+"""Ask a model: messages, two dialects, one router that is never fooled. What few ask for loads when it is asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .answer_stream import AnswerStream
 from .health import RouteState
-from .keys import KeyCheck, ModelCheck, check_key, check_models
 from .messages import (
     Ask,
     Attempt,
@@ -31,11 +33,14 @@ from .messages import (
 from .models import CLAUDE_MODEL, DEFAULT_MODEL, RESEARCH_MODEL, resolve_model
 from .observing import CallWatch, Observer
 from .prices import Price, find_price
-from .research import Research, fence
 from .router import Router, RouterState, Structured
 from .routes import Provider, Route, own_provider, providers_of
 from .sending import Limits
 from .spend import SpendBudget, SpendState
+
+if TYPE_CHECKING:
+    from .keys import KeyCheck, ModelCheck, check_key, check_models
+    from .research import Research, fence
 
 __all__ = [
     "CLAUDE_MODEL",
@@ -88,3 +93,13 @@ __all__ = [
     "tool_result",
     "user",
 ]
+
+_HOMES = {"keys": ("KeyCheck", "ModelCheck", "check_key", "check_models"), "research": ("Research", "fence")}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the part that holds a name."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

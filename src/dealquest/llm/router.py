@@ -9,12 +9,11 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import attrs
 
 from dealquest.errors import InputError, PeerGarbledError, SettingsError
-from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret
 from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
 
@@ -22,15 +21,19 @@ from .answer_stream import AnswerStream
 from .billing import add_up, check_whole
 from .calls import Calls
 from .health import Health, RouteState
-from .keys import KeyCheck, ModelCheck, check_key, check_models
 from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
 from .models import CLAUDE_MODEL, DEFAULT_MODEL, FACTS, RESEARCH_MODEL, resolve_model
 from .observing import Observer, SpanObserver
-from .research import Research, read_research, research_prompt
 from .routes import Provider, Route, own_provider, providers_of
 from .sending import Limits, Sender
 from .spend import SpendBudget, SpendState
 from .structured import read_object, repair_request, schema_of
+
+if TYPE_CHECKING:
+    from dealquest.settings import Settings
+
+    from .keys import KeyCheck, ModelCheck
+    from .research import Research
 
 T = TypeVar("T")
 
@@ -99,7 +102,7 @@ class Router:
         self._warned: set[str] = set()
 
     @classmethod
-    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+    def from_settings(cls, settings: "Settings", **options: Any) -> Self:
         """A router for the operator's settings: one route per configured provider.
 
         Args:
@@ -127,10 +130,12 @@ class Router:
         Raises:
             SettingsError: `settings.invalid`, or `llm.settings.no_provider` when no provider is configured.
         """
+        from dealquest.settings import load_settings  # noqa: PLC0415  # whoever builds routes reads no environment
+
         return cls.from_settings(load_settings(environ), **options)
 
     @classmethod
-    def from_key(cls, provider: str, key: Secret, *, model: str | None = None, settings: Settings | None = None, **options: Any) -> Self:
+    def from_key(cls, provider: str, key: Secret, *, model: str | None = None, settings: "Settings | None" = None, **options: Any) -> Self:
         """A router for a user's own key alone.
 
         Args:
@@ -140,10 +145,10 @@ class Router:
             settings: Where the addresses come from.
             **options: As the constructor takes them.
         """
-        own = own_provider(provider, key, settings or Settings())
+        own = own_provider(provider, key, settings)
         return cls([Route(model=model or _default_model(own), provider=own)], **options)
 
-    def with_key(self, provider: str, key: Secret, *, model: str | None = None, settings: Settings | None = None,
+    def with_key(self, provider: str, key: Secret, *, model: str | None = None, settings: "Settings | None" = None,
                  use_shared_after: bool = False) -> "Router":  # fmt: skip
         """This router for a user's own key, over the same connections, slots and limits.
 
@@ -154,7 +159,7 @@ class Router:
             settings: Where the addresses come from.
             use_shared_after: Whether the shared routes may answer, at the operator's cost, when the user's key cannot.
         """
-        own = own_provider(provider, key, settings or Settings())
+        own = own_provider(provider, key, settings)
         routes = (Route(model=model or _default_model(own), provider=own), *(self.routes if use_shared_after else ()))
         providers = (own, *(self.providers if use_shared_after else ()))
         twin = Router(routes, providers=providers, transport=self._wire(), timer=self._timer, rng=self._rng, limits=self._limits,
@@ -261,7 +266,7 @@ class Router:
         return self._calling().stream(ask, routes, self._deadline(deadline_s))
 
     async def research(self, prospect: str, *, question: str = "", model: str = RESEARCH_MODEL, max_tokens: int = 2048,
-                       web: WebSearch | None = None, deadline_s: float | None = None) -> Research:  # fmt: skip
+                       web: WebSearch | None = None, deadline_s: float | None = None) -> "Research":  # fmt: skip
         """Search the web for a prospect.
 
         Args:
@@ -275,6 +280,8 @@ class Router:
         Returns:
             The report and its sources; both are untrusted, use `fenced` in prompts.
         """
+        from .research import read_research, research_prompt  # noqa: PLC0415  # few ask; the others start faster
+
         orders, asked = research_prompt(prospect, question)
         completion = await self.complete(
             asked,
@@ -287,12 +294,16 @@ class Router:
         )
         return read_research(completion)
 
-    async def check_keys(self) -> tuple[KeyCheck, ...]:
+    async def check_keys(self) -> "tuple[KeyCheck, ...]":
         """Ask every provider whether its key is good; spends no token."""
+        from .keys import check_key  # noqa: PLC0415  # few ask; the others start faster
+
         return tuple([await check_key(provider, self._wire(), now=self._timer.now()) for provider in self.providers])
 
-    async def check_models(self, models: Sequence[str] = ()) -> tuple[ModelCheck, ...]:
+    async def check_models(self, models: Sequence[str] = ()) -> "tuple[ModelCheck, ...]":
         """Ask which models are served: those of the routes, and others by name; spends no token."""
+        from .keys import check_models  # noqa: PLC0415  # see above
+
         routes = [*self.routes, *(route for name in models for route in self._name_routes(name))]
         pairs = list(dict.fromkeys((route.provider, route.model) for route in routes))
         return await check_models(pairs, self._wire(), now=self._timer.now())

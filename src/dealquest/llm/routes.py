@@ -5,13 +5,15 @@ user brings a key only.
 """
 
 import re
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
 from dealquest.errors import InputError
-from dealquest.settings import Settings
 from dealquest.values import Secret
+
+if TYPE_CHECKING:
+    from dealquest.settings import Settings
 
 Dialect: TypeAlias = Literal["chat", "claude"]
 ProviderName: TypeAlias = Literal["openrouter", "anthropic", "openai"]
@@ -77,7 +79,7 @@ class Route:
             raise InputError("attempt_s must be above zero.", code="llm.input.deadline")
 
 
-def providers_of(settings: Settings) -> tuple[Provider, ...]:
+def providers_of(settings: "Settings") -> tuple[Provider, ...]:
     """The providers that the operator's settings can reach, the preferred one first."""
     found: list[Provider] = []
     if settings.openrouter_api_key:
@@ -89,7 +91,7 @@ def providers_of(settings: Settings) -> tuple[Provider, ...]:
     return tuple(found)
 
 
-def own_provider(name: str, key: Secret, settings: Settings) -> Provider:
+def own_provider(name: str, key: Secret, settings: "Settings | None") -> Provider:
     """A provider reached with a user's own key.
 
     Raises:
@@ -97,6 +99,10 @@ def own_provider(name: str, key: Secret, settings: Settings) -> Provider:
     """
     if not key:
         raise InputError("The key is empty.", code="llm.input.key")
+    if settings is None:
+        from dealquest.settings import Settings  # noqa: PLC0415  # only its default addresses are wanted
+
+        settings = Settings()
     if name == "openrouter":
         return Provider(name="openrouter", base_url=settings.openrouter_base_url, key=key, own=True)
     if name == "anthropic":

@@ -18,7 +18,6 @@ from dealquest.errors import DealQuestError, LimitError, PeerGarbledError, Strea
 from dealquest.values import Usage
 from dealquest.wire import Headers, HttpRequest, HttpStream, SseDecoder, SseEvent, Timer, Transport, find_header
 
-from . import chat_wire, claude_wire
 from .failures import Failure, judge_answer, judge_error, judge_garbled, judge_timeout
 from .messages import Ask, Completion, Done, Event, ReasoningDelta, TextDelta, ToolCallReady
 from .routes import Route
@@ -89,7 +88,13 @@ class Codec(Protocol):
 
 
 def _codec(route: Route) -> Codec:
-    return chat_wire if route.provider.dialect == "chat" else claude_wire
+    if route.provider.dialect == "chat":
+        from . import chat_wire  # noqa: PLC0415  # a program speaks one dialect as a rule, and loads that one
+
+        return chat_wire
+    from . import claude_wire  # noqa: PLC0415  # see above
+
+    return claude_wire
 
 
 class Sender:

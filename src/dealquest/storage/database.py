@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from dealquest.errors import SettingsError
 from dealquest.values import ROLES, Secret
@@ -30,7 +30,16 @@ class Database:
 
     owner_dsn: str = attrs.field(repr=False)
     login_dsn: str = attrs.field(repr=False)
-    is_embedded: bool
+    server: EmbeddedPostgres | None = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the server is ours."""
+        return self.server is not None
+
+    def revive(self) -> bool:
+        """Bring an embedded server back that died; another one is its operator's to mend."""
+        return self.server is not None and self.server.revive()
 
 
 @contextmanager
@@ -56,7 +65,7 @@ def open_database(home: Path, database_url: Secret | None, *, migrated: bool = T
             migrate(owner)
             if not _can_log_in(server.dsn(LOGIN_ROLE)):
                 ensure_login(owner, None)
-        yield Database(owner_dsn=owner, login_dsn=server.dsn(LOGIN_ROLE), is_embedded=True)
+        yield Database(owner_dsn=owner, login_dsn=server.dsn(LOGIN_ROLE), server=server)
 
 
 def _own_server(url: str, *, migrated: bool) -> Database:
@@ -65,17 +74,25 @@ def _own_server(url: str, *, migrated: bool) -> Database:
             raise SettingsError(
                 f"PostgreSQL 15 or newer is needed; this server is {connection.info.server_version // 10_000}.", code="storage.too_old"
             )
-        safe = _is_login_role(connection)
-    if safe and not status(url).pending:
-        return Database(owner_dsn=url, login_dsn=url, is_embedded=False)
-    given = str(conninfo_to_dict(url).get("password") or "")
+        if _is_login_role(connection) and not status(url, role="project_admin").pending:
+            return Database(owner_dsn=url, login_dsn=url)
+        given, place = connection.info.password, f"{connection.info.dbname} {connection.info.user}"
+    # Roles belong to the whole server, so each database and owner has one of its own.
+    role = f"{LOGIN_ROLE}_{hashlib.sha256(place.encode()).hexdigest()[:8]}"
     # One address is all the operator gives, so the login role's password follows from it; it changes when theirs does.
     derived = hmac.new(given.encode(), b"dealquest login role", hashlib.sha256).hexdigest() if given else None
-    login = make_conninfo(url, user=LOGIN_ROLE) if derived is None else make_conninfo(url, user=LOGIN_ROLE, password=derived)
+    login = make_conninfo(url, user=role) if derived is None else make_conninfo(url, user=role, password=derived)
     if migrated:
         migrate(url)
-        ensure_login(url, derived)
-    return Database(owner_dsn=url, login_dsn=login, is_embedded=False)
+        if not _can_log_in(login):
+            ensure_login(url, derived, role=role)
+            if not _can_log_in(login):
+                raise SettingsError(
+                    f"The role {role} was made, but the server does not let it in. Add a line for it to pg_hba.conf, "
+                    "or give DATABASE_URL a user with a password.",
+                    code="storage.denied",
+                )
+    return Database(owner_dsn=url, login_dsn=login)
 
 
 def _is_login_role(connection: psycopg.Connection) -> bool:

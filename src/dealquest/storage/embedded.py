@@ -7,6 +7,7 @@ Synchronous: run it in a worker thread.
 Source: https://www.postgresql.org/docs/18/app-postgres.html, read 2026-11-22.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -19,7 +20,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,6 +96,15 @@ class EmbeddedPostgres:
                 raise
             self._held = held
 
+    def revive(self) -> bool:
+        """Start the server again if it died under us; whether it answers now."""
+        if self._held is None:
+            return False
+        with self._exclusively():
+            if not self._answers():
+                self._launch(self._reachable(_programs()))
+            return self._answers()
+
     def stop(self) -> None:
         """Leave; the last one to leave stops the server."""
         held, self._held = self._held, None
@@ -114,10 +123,17 @@ class EmbeddedPostgres:
 
     def _prepare_folder(self) -> None:
         assert self._account is not None
+        socket_folder = self._socket_folder()
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            socket_folder = self._socket_folder()
-            socket_folder.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                socket_folder.mkdir(mode=0o700)
+            # Looked at before it is touched: in a shared folder somebody else may have put a link or a trap there.
+            found = os.lstat(socket_folder)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {self._account.uid, os.geteuid()} or found.st_mode & 0o077:
+                raise SettingsError(
+                    f"{socket_folder} belongs to somebody else. Remove it, or set another DEALQUEST_HOME.", code="storage.home"
+                )
             self._account.own(socket_folder)
             if os.geteuid() == 0:
                 self._folder.chmod(0o711)
@@ -126,9 +142,6 @@ class EmbeddedPostgres:
                 f"The data folder {self._folder} cannot be used ({exc.strerror}). Set DEALQUEST_HOME to a folder you may write.",
                 code="storage.home",
             ) from exc
-        owner = socket_folder.stat()
-        if owner.st_uid not in {self._account.uid, os.geteuid()} or owner.st_mode & 0o077:
-            raise SettingsError(f"{socket_folder} belongs to somebody else. Remove it, or set another DEALQUEST_HOME.", code="storage.home")
         if not self._account.can_enter(self._folder):
             raise SettingsError(
                 f"PostgreSQL does not run as root, and the account {self._account.name} cannot enter {self._folder}. "
@@ -141,9 +154,10 @@ class EmbeddedPostgres:
         if len(str(inside).encode()) <= _LONGEST_SOCKET_FOLDER:
             return inside
         name = hashlib.sha256(str(self._folder.resolve()).encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"dealquest-{os.geteuid()}-{name}"
+        own_place = Path("/run") if os.geteuid() == 0 and Path("/run").is_dir() else Path(tempfile.gettempdir())
+        return own_place / f"dealquest-{os.geteuid()}-{name}"
 
-    @contextmanager
+    @contextlib.contextmanager
     def _exclusively(self) -> Iterator[None]:
         """One process at a time starts or stops the server."""
         lock = os.open(self._folder / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -301,7 +315,7 @@ class _Account:
 
     def own(self, folder: Path) -> None:
         if os.geteuid() == 0:
-            os.chown(folder, self.uid, self.gid)
+            os.chown(folder, self.uid, self.gid, follow_symlinks=False)
 
     def can_enter(self, folder: Path) -> bool:
         """Whether every folder on the way may be entered by this account."""

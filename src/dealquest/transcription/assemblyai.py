@@ -14,14 +14,13 @@ from dealquest.values import Secret
 from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
 
 from .assemblyai_wire import DEAREST_USD_PER_HOUR, SPEECH_MODELS, AssemblyAIWire, check_transcript_id
+from .defaults import DEADLINE_S, ignore_progress
 from .job import Call, Finished, Pause, PollPlan, TranscriptionJob
 from .order import SpeechOrder, Webhook, check_deadline, check_order
 from .sound import SoundLimits
 from .source import AudioSource, Sound, open_sound
 from .spans import CallSpan, call_span
-from .transcript import OnProgress, Progress, Transcript, ignore_progress
-
-DEADLINE_S = 60.0
+from .transcript import OnProgress, Progress, Transcript
 
 
 class AssemblyAITranscriber:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from dealquest.errors import SettingsError
-from dealquest.settings import load_settings
 
-from .assemblyai import DEADLINE_S, AssemblyAITranscriber
-from .source import AudioSource
-from .transcript import OnProgress, Transcript, ignore_progress
-from .whisper import WhisperTranscriber
+from .defaults import DEADLINE_S, ignore_progress
+
+if TYPE_CHECKING:
+    from .source import AudioSource
+    from .transcript import OnProgress, Transcript
 
 
 class Transcriber(Protocol):
@@ -31,10 +31,16 @@ class Transcriber(Protocol):
         Raises:
             SettingsError: `transcription.not_configured` when it names neither; `settings.invalid`.
         """
+        from dealquest.settings import load_settings  # noqa: PLC0415  # whoever brings a transcriber of their own reads no environment
+
         settings = load_settings(environ)
         if settings.whisper_base_url is not None:
+            from .whisper import WhisperTranscriber  # noqa: PLC0415  # only the one that is used is loaded
+
             return WhisperTranscriber.from_env(environ)
         if settings.assemblyai_api_key is not None:
+            from .assemblyai import AssemblyAITranscriber  # noqa: PLC0415  # see above
+
             return AssemblyAITranscriber.from_env(environ)
         raise SettingsError(
             "Speech to text is off: set ASSEMBLYAI_API_KEY, or WHISPER_BASE_URL for a server of your own.",
@@ -55,7 +61,7 @@ class Transcriber(Protocol):
 
     async def transcribe(
         self,
-        source: AudioSource,
+        source: "AudioSource",
         *,
         languages: Sequence[str] = (),
         fallback_language: str | None = None,
@@ -63,8 +69,8 @@ class Transcriber(Protocol):
         speakers_expected: int | None = None,
         duration_s: float | None = None,
         deadline_s: float = DEADLINE_S,
-        on_progress: OnProgress = ignore_progress,
-    ) -> Transcript:
+        on_progress: "OnProgress" = ignore_progress,
+    ) -> "Transcript":
         """Turn a sound into text; silence is a result with `no_speech`.
 
         Args:
@@ -84,7 +90,9 @@ class Transcriber(Protocol):
         """
         ...
 
-    async def resume(self, transcript_id: str, *, deadline_s: float = DEADLINE_S, on_progress: OnProgress = ignore_progress) -> Transcript:
+    async def resume(
+        self, transcript_id: str, *, deadline_s: float = DEADLINE_S, on_progress: "OnProgress" = ignore_progress
+    ) -> "Transcript":
         """Go on with a job by its id.
 
         Raises:

@@ -79,7 +79,3 @@ class Progress:
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
-
-
-def ignore_progress(_: Progress) -> None:
-    """Look away: for callers who do not watch."""

@@ -11,13 +11,13 @@ from dealquest.settings import load_settings
 from dealquest.values import Secret
 from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
 
-from .assemblyai import DEADLINE_S
 from .assemblyai_wire import check_transcript_id
+from .defaults import DEADLINE_S, ignore_progress
 from .order import SpeechOrder, check_deadline, check_order
 from .sound import SoundLimits
 from .source import AudioSource, Sound, open_sound
 from .spans import call_span
-from .transcript import OnProgress, Progress, Transcript, ignore_progress
+from .transcript import OnProgress, Progress, Transcript
 from .whisper_wire import WhisperWire
 
 OPENAI_MAX_BYTES = 25 * 1024 * 1024

@@ -38,7 +38,7 @@ class AiohttpTransport:
         self._base_url = base_url.rstrip("/")
         self._headers = {"user-agent": "dealquest", "accept": "*/*", "accept-encoding": ACCEPT_ENCODING, **dict(headers)}
         self._trust_env = trust_env
-        self._max_connections = max_connections
+        self.slots = anyio.Semaphore(max_connections, fast_acquire=True)
         self._session: aiohttp.ClientSession | None = None
         self._urls: dict[str, yarl.URL] = {}
 
@@ -68,9 +68,10 @@ class AiohttpTransport:
         # A session belongs to the running loop, so it is made at the first call.
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections),
+                # Our slots stand in front, so that `connect` means name resolution and connecting alone.
+                connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S),
                 trust_env=self._trust_env,
                 auto_decompress=False,
                 skip_auto_headers=_OWN_HEADERS,
@@ -106,6 +107,7 @@ class _AiohttpExchange:
         self._transport = transport
         self._request = request
         self._answer: aiohttp.ClientResponse | None = None
+        self._holds_slot = False
         self._decoder = BodyDecoder(None, max_bytes=request.max_bytes)
         self._ended = False
         self._deadline = math.inf
@@ -116,11 +118,12 @@ class _AiohttpExchange:
         request = self._request
         try:
             if request.timeout_s == math.inf:
-                self._answer = await self._transport._send(request)  # noqa: SLF001  # the exchange is the transport's other half
+                await self._begin(request)
             else:
                 self._deadline = time.monotonic() + request.timeout_s
                 with anyio.fail_after(request.timeout_s):
-                    self._answer = await self._transport._send(request)  # noqa: SLF001  # as above
+                    await self._begin(request)
+            assert self._answer is not None
             self.status = self._answer.status
             self._decoder = BodyDecoder(find_header(self.headers, "content-encoding"), max_bytes=request.max_bytes)
         except _MAPPED as exc:
@@ -131,11 +134,22 @@ class _AiohttpExchange:
             raise
         return self
 
+    async def _begin(self, request: HttpRequest) -> None:
+        try:
+            self._transport.slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._transport.slots.acquire()
+        self._holds_slot = True
+        self._answer = await self._transport._send(request)  # noqa: SLF001  # the exchange is the transport's other half
+
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.abort()
 
     def abort(self) -> None:
         """Hang up at once unless the answer was read to its end; then the connection is kept."""
+        if self._holds_slot:
+            self._holds_slot = False
+            self._transport.slots.release()
         answer, self._answer = self._answer, None
         if answer is None:
             return

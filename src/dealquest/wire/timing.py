@@ -60,7 +60,7 @@ class ScopeLimit:
 
     __slots__ = ("_on_exit", "_scope")
 
-    def __init__(self, scope: anyio.CancelScope, on_exit: Callable[[], None] | None = None) -> None:
+    def __init__(self, scope: "anyio.CancelScope", on_exit: Callable[[], None] | None = None) -> None:
         self._scope = scope
         self._on_exit = on_exit
 

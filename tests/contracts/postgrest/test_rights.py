@@ -279,6 +279,9 @@ async def test_d2_a_deadline_ends_the_statement_and_its_connection(cinema: str, 
     config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1)
     async with await Engine.open(cinema, config) as engine:
         transport = engine.bind(ANN)
+        await transport.send(HttpRequest(method="GET", url="/films", timeout_s=30))
+        await transport.send(HttpRequest(method="GET", url="/films", timeout_s=0.4))
+        await anyio.sleep(0.5)
         with pytest.raises(LimitError) as caught:
             await transport.send(HttpRequest(method="POST", url="/rpc/slow", timeout_s=0.2))
         assert caught.value.code == "wire.timeout"

@@ -285,12 +285,6 @@ async def test_preferences(cinema: str) -> None:
             ),
             Case("GET /films", status=400, headers={"prefer": "timezone=Nowhere/None"}),
             Case(
-                "GET /films?id=eq.1", headers={"prefer": strict + "timeout=3"}, shows={"preference-applied": "handling=strict, timeout=3"}
-            ),
-            Case("GET /rpc/setting?name=statement_timeout", '"3s"', headers={"prefer": strict + "timeout=3"}),
-            Case("GET /rpc/setting?name=statement_timeout", '"10s"', headers={"prefer": strict + "timeout=30"}),
-            Case("GET /rpc/setting?name=statement_timeout", '"10s"', headers={"prefer": "timeout=3"}, shows={"preference-applied": None}),
-            Case(
                 "DELETE /parts?film_id=eq.1",
                 {
                     "code": "PGRST124",

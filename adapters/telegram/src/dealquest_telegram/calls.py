@@ -6,6 +6,7 @@ Source: https://core.telegram.org/bots/api#making-requests, read 2026-11-22.
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import attrs
@@ -27,7 +28,7 @@ from aiogram.exceptions import (
 )
 from aiogram.methods import GetUpdates
 from aiogram.types import BotCommand, InlineKeyboardMarkup, MenuButtonWebApp, MessageEntity, WebAppInfo
-from aiohttp import ClientError
+from aiohttp import ClientError, ClientResponseError
 
 from dealquest.errors import (
     ConflictError,
@@ -228,6 +229,11 @@ def mapped_errors(*, keep_body: bool = False) -> Iterator[None]:
         raise ConflictError(f"Another process reads this bot's updates: {exc.message[:200]}", code="telegram.conflict") from None
     except TelegramBadRequest as exc:
         raise _refusal(exc.message) from None
+    except ClientResponseError as exc:
+        # Only a download meets this one, and its text holds the file's address.
+        if exc.status == HTTPStatus.NOT_FOUND:
+            raise NotFoundError("Telegram no longer has this file; send it again.", code="telegram.file_gone") from None
+        raise PeerUnavailableError(f"The file could not be read (HTTP {exc.status}).", code="telegram.unreachable") from None
     except (TelegramNetworkError, TelegramServerError, ClientError, TimeoutError, OSError) as exc:
         raise PeerUnavailableError(f"The Bot API server gave no answer ({type(exc).__name__}).", code="telegram.unreachable") from None
     except ClientDecodeError as exc:

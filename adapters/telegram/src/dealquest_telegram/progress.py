@@ -4,6 +4,7 @@ One event per chat is watched, the oldest that this process received and that is
 watch is, since the answer is then sent as a new message.
 """
 
+import contextlib
 import logging
 from collections import OrderedDict, deque
 
@@ -70,14 +71,16 @@ class Progress:
         watch = self._chats.get(event.chat)
         if watch is None or event not in watch.waiting:
             return
-        if watch.waiting[0] == event and watch.scope is not None and not watch.settled.is_set():
+        was_first = watch.waiting[0] == event
+        if was_first and watch.scope is not None:
             watch.scope.cancel()
             await watch.settled.wait()
-        watch.waiting.remove(event)
-        if watch.waiting:
+        with contextlib.suppress(ValueError):  # somebody else may have ended it meanwhile
+            watch.waiting.remove(event)
+        if not watch.waiting:
+            self._chats.pop(event.chat, None)
+        elif was_first:
             self._start(watch, watch.waiting[0])
-        else:
-            del self._chats[event.chat]
 
     def _start(self, watch: _Watch, event: Event) -> None:
         watch.scope, watch.settled = anyio.CancelScope(), anyio.Event()

@@ -76,8 +76,10 @@ async def serve_telegram(
         if simulate:
             from .testing import BotApiServer  # noqa: PLC0415  # a server that only a simulation needs
 
+            # The store knows the ids of earlier simulations, so these begin later.
+            first_id = int(clock.now().timestamp() * 100)
             try:
-                server = await stack.enter_async_context(BotApiServer(port=port, clock=clock))
+                server = await stack.enter_async_context(BotApiServer(port=port, clock=clock, first_update_id=first_id))
             except OSError as exc:
                 raise SettingsError(f"Port {port} for the chat page cannot be opened ({exc.strerror}).", code="telegram.port") from exc
             token, api_base = Secret(server.token), server.base_url

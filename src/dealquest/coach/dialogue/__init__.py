@@ -22,6 +22,7 @@ from .values import (
     User,
     View,
     XpEntry,
+    storable,
 )
 
 __all__ = [
@@ -52,5 +53,6 @@ __all__ = [
     "converse",
     "fill",
     "join",
+    "storable",
     "styled",
 ]

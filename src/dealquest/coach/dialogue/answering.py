@@ -33,7 +33,7 @@ def clean_answer(text: str) -> str:
     'Hi Ann,\n[31mred[0m'
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs", "Cn", "Co"})
+    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
     return _BLANK_RUNS.sub("\n\n", kept).strip()
 
 
@@ -79,7 +79,22 @@ def start_buttons(scene: Scene) -> Rows:
 
 def kept_buttons(scene: Scene) -> Rows:
     """What can be done with an answer that waits for its score."""
-    return ((scene.button("score_again", "score:again"), scene.button("score_offline", "score:offline")),)
+    return (
+        (scene.button("score_again", "score:again"), scene.button("score_offline", "score:offline")),
+        (scene.button("drop", "go:cancel"),),
+    )
+
+
+def ask_about_kept(scene: Scene) -> Turn:
+    """An answer waits for its score: it goes first, or the user drops it."""
+    return scene.stay(attrs.evolve(scene.reply(scene.say("answer.kept"), buttons=kept_buttons(scene)), edit=False))
+
+
+def keep_late(scene: Scene, scenario: Scenario) -> Turn:
+    """A text to a scenario that was open for more than a day: perhaps its answer, perhaps not, so ask and lose nothing."""
+    rows = ((scene.button("score_it", "score:again"), scene.button("drop", "go:cancel")),)
+    reply = Reply(text=scene.say("answer.late", title=scenario.title), buttons=rows)
+    return Turn(replies=(reply,), state=attrs.evolve(scene.state, kept_answer=scene.event.text, since=scene.now))
 
 
 def _keep(scene: Scene, text: str, failure: ScoringFailed) -> Turn:
@@ -172,9 +187,9 @@ def _level_outcome(scene: Scene, score: int) -> tuple[tuple[Progress, ...], tupl
 
 def _feedback(scene: Scene, card: ScoreCard, earned: int, before: Best | None) -> Text:
     head = scene.say("feedback.score", score=card.total, bar=bar(card.total, 100))
-    gain = (
-        scene.say("feedback.xp", xp=earned) if earned else scene.say("feedback.xp_none", best=before.best_score if before else card.total)
-    )
+    gain = scene.say("feedback.xp", xp=earned)
+    if not earned:
+        gain = scene.say("feedback.xp_none", best=before.best_score) if before else scene.say("feedback.xp_zero")
     lines = []
     for item in card.criteria:
         line = scene.say("feedback.criterion", label=item.name, score=item.score, max=item.max) + f"  {item.feedback}"

@@ -4,7 +4,7 @@ import re
 
 import attrs
 
-from .answering import answer, score_kept, show_ideal
+from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
 from .home import (
     cancel,
     is_expired,
@@ -33,9 +33,12 @@ def converse(scene: Scene) -> Flow:
     """
     if not is_expired(scene):
         return (yield from _route(scene))
+    scenario = scene.open_scenario()
+    if scenario is not None and scene.event.kind == "text" and not scene.event.text.lstrip().startswith("/"):
+        return keep_late(scene, scenario)
     note = note_expired(scene)
     idle = attrs.evolve(scene, view=attrs.evolve(scene.view, state=set_aside(scene.state)))
-    if scene.event.kind == "text" and not scene.event.text.startswith("/"):
+    if scene.event.kind == "text" and not scene.event.text.lstrip().startswith("/"):
         return Turn(replies=(note,), state=idle.state)
     turn = yield from _route(idle)
     return attrs.evolve(turn, replies=(note, *turn.replies))
@@ -67,7 +70,9 @@ def _command(scene: Scene, text: str) -> Turn:
         case "learn":
             return show_learning(scene)
         case "train":
-            return next_scenario(scene, DIFFICULTIES[argument]) if argument in DIFFICULTIES else show_training(scene)
+            if argument not in DIFFICULTIES:
+                return show_training(scene)
+            return ask_about_kept(scene) if _has_kept(scene) else next_scenario(scene, DIFFICULTIES[argument])
         case "stats":
             return show_stats(scene)
         case "help":
@@ -92,6 +97,10 @@ def _press(scene: Scene, data: str) -> Flow:
             turn = show_track(scene, track_id)
         case ["learn", "level", level_id]:
             turn = show_lesson(scene, level_id)
+        case ["go", "cancel"]:
+            turn = cancel(scene)
+        case ["learn", "scenario", _] | ["train", _, *_] | ["again", _] if _has_kept(scene):
+            turn = ask_about_kept(scene)
         case ["learn", "scenario", level_id]:
             turn = begin_level(scene, level_id)
         case ["train", "diff", ("0" | "1" | "2" | "3") as difficulty]:
@@ -107,6 +116,10 @@ def _press(scene: Scene, data: str) -> Flow:
         case _:
             turn = None
     return stale_button(scene) if turn is None else turn
+
+
+def _has_kept(scene: Scene) -> bool:
+    return scene.state.at == "answering" and scene.state.kept_answer is not None
 
 
 def _level_of_scenario(scene: Scene, scenario_id: str) -> Turn | None:

@@ -20,7 +20,7 @@ OPEN_FOR = timedelta(days=1)
 def is_expired(scene: Scene) -> bool:
     """Whether the open scenario waited for more than a day, or is gone from the pack."""
     state = scene.state
-    if state.at != "answering":
+    if state.at != "answering" or (state.kept_answer is not None and scene.open_scenario() is not None):
         return False
     return scene.open_scenario() is None or (state.since is not None and scene.now - state.since > OPEN_FOR)
 
@@ -74,7 +74,8 @@ def cancel(scene: Scene) -> Turn:
     """Leave the open scenario; it stays unseen."""
     if scene.state.at == "idle":
         return scene.stay(scene.reply(scene.say("cancel.nothing"), buttons=start_buttons(scene)))
-    return Turn(replies=(scene.reply(scene.say("cancel.done"), buttons=start_buttons(scene)),), state=set_aside(scene.state))
+    key = "cancel.done" if scene.state.kept_answer is None else "cancel.dropped"
+    return Turn(replies=(scene.reply(scene.say(key), buttons=start_buttons(scene)),), state=set_aside(scene.state))
 
 
 def show_stats(scene: Scene) -> Turn:

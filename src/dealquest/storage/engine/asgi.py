@@ -55,7 +55,7 @@ class EngineApp:
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         headers, prefer = _read_headers(scope["headers"])
         method: str = scope["method"]
-        extra = self._cors(headers)
+        extra = self._cors(method, headers)
         timings: dict[str, float] | None = {} if self._engine.config.server_timing_enabled else None
         trace = self._engine.config.server_trace_header
         if trace is not None and trace.lower() in headers:
@@ -85,11 +85,11 @@ class EngineApp:
         extra += write_timings(timings)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 
-    def _cors(self, headers: dict[str, str]) -> list[tuple[str, str]]:
+    def _cors(self, method: str, headers: dict[str, str]) -> list[tuple[str, str]]:
         origin = headers.get("origin")
-        if origin is None:
-            return []
         allowed = self._engine.config.server_cors_allowed_origins
+        if origin is None:
+            return [("access-control-allow-origin", "*")] if method == "OPTIONS" and allowed is None else []
         if allowed is None:
             return [("access-control-allow-origin", "*"), ("access-control-expose-headers", _EXPOSED)]
         if origin not in allowed:

@@ -79,6 +79,8 @@ class Connection:
         self._answers: list[pq.abc.PGresult] = []
         self._pending = False
         self._done: asyncio.Future[None] | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.broken = False
 
@@ -98,14 +100,14 @@ class Connection:
             raise PeerUnavailableError(f"PostgreSQL did not answer within {timeout_s:g} s.", code="engine.connect") from exc
         except OperationalError as exc:
             pg.finish()
-            raise PeerUnavailableError(f"No connection to PostgreSQL: {exc}", code="engine.connect") from exc
+            raise PeerUnavailableError(_explain(str(exc)), code="engine.connect") from exc
         except BaseException:
             pg.finish()
             raise
         if pg.status != pq.ConnStatus.OK:
             reason = _text(pg.get_error_message().encode())
             pg.finish()
-            raise PeerUnavailableError(f"No connection to PostgreSQL: {reason}", code="engine.connect")
+            raise PeerUnavailableError(_explain(reason), code="engine.connect")
         pg.nonblocking = 1
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()
@@ -188,6 +190,9 @@ class Connection:
     def close(self) -> None:
         """Leave without a word to the server; calling it twice is fine."""
         self.broken = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket)
         self._loop = None
@@ -223,14 +228,31 @@ class Connection:
                     await anyio.wait_readable(self._socket)
             return
         self._done = self._loop.create_future()
-        # A bare timer costs a tenth of a cancel scope, and every request has one.
-        timer = None if timeout_s is None else self._loop.call_later(timeout_s, _expire, self._done)
+        if timeout_s is not None:
+            self._watch(self._loop, timeout_s)
         try:
             await self._done
         finally:
             self._done = None
-            if timer is not None:
-                timer.cancel()
+            self._deadline = None
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        """Set the deadline; a timer that waits from an earlier request serves this one too."""
+        self._deadline = loop.time() + timeout_s
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up what is late, or wait on for what is not."""
+        self._timer = None
+        if self._deadline is None:
+            return
+        if loop.time() < self._deadline:
+            self._timer = loop.call_at(self._deadline, self._ring, loop)
+        elif self._done is not None and not self._done.done():
+            self._done.set_exception(TimeoutError())
 
     def _on_readable(self) -> None:
         """Take in what arrived (asyncio only); an idle connection that hears an end is broken."""
@@ -279,11 +301,6 @@ class Connection:
             cancel.finish()
 
 
-def _expire(done: "asyncio.Future[None]") -> None:
-    if not done.done():
-        done.set_exception(TimeoutError())
-
-
 async def _poll(step: Callable[[], int], socket: Callable[[], int]) -> None:
     """Drive one of libpq's handshakes to its end."""
     while (state := step()) not in {pq.PollingStatus.OK, pq.PollingStatus.FAILED}:
@@ -291,6 +308,11 @@ async def _poll(step: Callable[[], int], socket: Callable[[], int]) -> None:
             await anyio.wait_readable(socket())
         else:
             await anyio.wait_writable(socket())
+
+
+def _explain(reason: str) -> str:
+    """Libpq's reason in one line, without its advice for administrators of other programs."""
+    return f"PostgreSQL cannot be reached: {' '.join(reason.splitlines()[:1]).strip()}"
 
 
 def _text(raw: bytes | None) -> str:

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import NO_PREFERENCE, Describe, Payload, Prefer
+from dealquest.storage.postgrest.ast import NO_PAYLOAD, Delete, Describe, Payload, Read
 from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
@@ -31,7 +31,7 @@ from .fragments import Value, quote
 from .identity import Identity, from_principal
 from .incoming import Incoming
 from .media import JSON_FORMAT
-from .negotiate import parse_media, pick_schema, pick_timeout
+from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
 from .parse import Limits, parse_request, split_path, split_query
 from .pool import Pool
@@ -234,7 +234,12 @@ class Engine:
             return request, ()
         with timed(incoming.timings, "plan", self.clock):
             compiled = compile_request(request, self.catalog, self.config)
-        values = [SlotBody(value) if value is body else value for value in compiled.values]
+        given = compiled.values
+        # A plan outlives its request, so it keeps no body.
+        values = [SlotBody() if value is body else value for value in given]
+        compiled = attrs.evolve(compiled, values=())
+        if not isinstance(request, (Read, Delete)):
+            request = attrs.evolve(request, payload=NO_PAYLOAD)
         plan = _Plan(
             request=request,
             compiled=compiled,
@@ -246,7 +251,7 @@ class Engine:
         # A body that was rewritten, such as CSV, is part of the values and cannot be put in anew; nor can an estimate's filters.
         if not compiled.planned and (not body or (keys is not None and any(type(value) is SlotBody for value in values))):
             self._shapes.keep(shaped.key, plan)
-        return plan, compiled.values
+        return plan, given
 
     def _commits(self, request: DataRequest) -> bool:
         commit = self.config.db_tx_end.startswith("commit")
@@ -298,7 +303,7 @@ class Engine:
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
         request, compiled = plan.request, plan.compiled
-        around = self._surroundings(compiled, incoming, identity, prefer=request.prefer, commit=plan.commit)
+        around = self._surroundings(compiled, incoming, identity, timezone=request.prefer.timezone, commit=plan.commit)
         if incoming.timings is None:
             answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
             return plan.responder.write(answer, incoming)
@@ -308,20 +313,20 @@ class Engine:
             return plan.responder.write(answer, incoming)
 
     def _surroundings(
-        self, compiled: Compiled, incoming: Incoming, identity: Identity, *, prefer: Prefer = NO_PREFERENCE, commit: bool = True
+        self, compiled: Compiled, incoming: Incoming, identity: Identity, *, timezone: str | None = None, commit: bool = True
     ) -> Surroundings:
         return Surroundings(
             identity=identity,
             incoming=incoming,
             search_path=self._search_paths[compiled.schema],
-            settings=self._settings_of(identity.role, compiled, prefer),
+            settings=self._settings_of(identity.role, compiled, timezone),
             pre_request=self._pre_request,
             commit=commit,
             prepared=self.config.db_prepared_statements,
             timeout_s=incoming.timeout_s if incoming.timeout_s is not None else self._patience_s,
         )
 
-    def _settings_of(self, role: str, compiled: Compiled, prefer: Prefer) -> tuple[tuple[str, str], ...]:
+    def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
         settings = self._settings.get(role)
         if settings is None:
             timeout = (("statement_timeout", f"{round(self.config.statement_timeout_s * 1000)}"),)
@@ -329,9 +334,7 @@ class Engine:
             self._settings[role] = settings
         if compiled.routine is not None and compiled.routine.settings:
             settings += compiled.routine.settings
-        if prefer.timeout_s is not None and prefer.handling == "strict":
-            settings += (("statement_timeout", pick_timeout(prefer.timeout_s, role, settings, self.config.statement_timeout_s)),)
-        return settings if prefer.timezone is None else (*settings, ("timezone", prefer.timezone))
+        return settings if timezone is None else (*settings, ("timezone", timezone))
 
     def _check_size(self, incoming: Incoming) -> None:
         if len(incoming.path) + len(incoming.query) > self._limits.max_url_bytes:

@@ -212,7 +212,7 @@ def _settings_sql(count: int) -> bytes:
 
 
 def _write_headers(headers: Mapping[str, str]) -> bytes:
-    """`request.headers` as JSON; credentials stay out of reach of SQL functions only where a role cannot call them."""
+    """`request.headers` as JSON; cookies have a setting of their own."""
     return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"})
 
 

@@ -25,7 +25,6 @@ _CHOICES: Mapping[str, tuple[str, frozenset[str]]] = {
     "handling": ("handling", frozenset({"strict", "lenient"})),
     "tx": ("tx", frozenset({"commit", "rollback"})),
 }
-_DAY_S = 86_400
 _RESOLUTIONS = frozenset({"merge-duplicates", "ignore-duplicates"})
 
 
@@ -58,8 +57,6 @@ def parse_prefer(values: Sequence[str]) -> Preferences:
             found.setdefault("timezone", value)
         elif name == "max-affected" and value.isascii() and value.isdigit() and len(value) < 19:
             found.setdefault("max_affected", int(value))
-        elif name == "timeout" and value.isascii() and value.isdigit() and 0 < int(value) < _DAY_S * 24:
-            found.setdefault("timeout_s", int(value))
         else:
             unknown.append(item)
     return Preferences(Prefer(**found, unknown=tuple(unknown)), resolution)
@@ -150,33 +147,3 @@ def pick_schema(schemas: Sequence[str], profile: str | None) -> str:
     if profile not in schemas:
         raise refuse("PGRST106", f"Invalid schema: {profile}", hint=f"Only the following schemas are exposed: {', '.join(schemas)}")
     return profile
-
-
-_UNITS_S = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
-_INTERVAL = re.compile(r"([0-9.]+) *([a-z]*)\Z")
-
-
-def pick_timeout(wanted_s: int, role: str, settings: Sequence[tuple[str, str]], limit_s: float) -> str:
-    """The statement timeout of a request that asks for one; never more than its role or the operator allows.
-
-    Args:
-        wanted_s: Seconds asked for.
-        role: The role, for the message.
-        settings: The settings of its transaction, the operator's own timeout first.
-        limit_s: The operator's timeout, 0 for none.
-
-    Raises:
-        InputError: PGRST129 when the role's own timeout is shorter.
-
-    >>> pick_timeout(3, "u", [], 10)
-    '3000'
-    """
-    given = [value for name, value in settings if name == "statement_timeout"]
-    found = _INTERVAL.match(given[-1]) if len(given) > 1 else None
-    if found is not None and 0 < float(found[1]) * _UNITS_S.get(found[2], 1.0) < wanted_s:
-        raise refuse(
-            "PGRST129",
-            "Timeout preference value cannot exceed statement_timeout of role",
-            details=f"Timeout preferred: {wanted_s}s, statement_timeout of role '{role}': {given[-1]}",
-        )
-    return str(round(1000 * (wanted_s if not limit_s or found is not None else min(wanted_s, limit_s))))

@@ -14,6 +14,8 @@ from .catalog import Catalog, Name, Relationship, Table
 from .errors import refuse
 from .relate import find_relationship
 
+_LONGEST_STEM = 56
+
 
 @attrs.frozen(kw_only=True)
 class Node:
@@ -146,13 +148,16 @@ class _Planner:
         link = find_relationship(self._catalog, parent, embed, schema=self._rules.schema)
         self._embeds += 1
         rows = f"e{self._embeds}"
+        name = embed.relation if link.function else link.target.name
+        # PostgreSQL cuts names at 63 bytes, where two of these would become one.
+        alias = f"{name}_{depth}" if len(name.encode()) <= _LONGEST_STEM else f"{rows}_{depth}"
         limit = embed.limit
         if self._rules.max_rows is not None and not link.cardinality.to_one:
             limit = self._rules.max_rows if limit is None else min(limit, self._rules.max_rows)
         return Node(
             source=link.target,
             table=self._catalog.tables.get(link.target),
-            alias=f"{embed.relation if link.function else link.target.name}_{depth}",
+            alias=alias,
             items=self.items(embed.select, link.target, depth),
             where=embed.where,
             order=embed.order,

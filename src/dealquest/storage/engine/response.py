@@ -213,8 +213,6 @@ def _applied(request: DataRequest, compiled: Compiled, context: Context) -> list
         applied.append(f"timezone={prefer.timezone}")
     if prefer.max_affected is not None and prefer.handling == "strict" and kind in {"update", "delete", "call"}:
         applied.append(f"max-affected={prefer.max_affected}")
-    if prefer.timeout_s is not None and prefer.handling == "strict":
-        applied.append(f"timeout={prefer.timeout_s}")
     return applied
 
 

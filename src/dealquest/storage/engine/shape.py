@@ -165,6 +165,9 @@ class Shapes(Generic[T]):
         self._size = size
         self._plans: OrderedDict[Key, T] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._plans)
+
     def find(self, key: Key) -> T | None:
         """The plan of a shape."""
         plan = self._plans.get(key)

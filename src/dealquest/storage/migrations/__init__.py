@@ -13,7 +13,7 @@ import attrs
 import psycopg
 from psycopg import sql
 
-from dealquest.errors import ConflictError, DealQuestError
+from dealquest.errors import ConflictError, DealQuestError, SettingsError
 from dealquest.storage.connecting import connect
 
 LOGIN_ROLE = "dealquest_login"
@@ -56,14 +56,21 @@ def bundled() -> tuple[Migration, ...]:
     return tuple(Migration(name=file.name.removesuffix(".sql"), statement=file.read_text("utf-8")) for file in files)
 
 
-def status(dsn: str, migrations: Sequence[Migration] | None = None) -> MigrationState:
+def status(dsn: str, migrations: Sequence[Migration] | None = None, *, role: str | None = None) -> MigrationState:
     """Compare a database with the files; changes nothing.
+
+    Args:
+        dsn: How to get in.
+        migrations: Defaults to the bundled ones.
+        role: The role to look as, for a login that has no rights of its own.
 
     Raises:
         PeerUnavailableError: `storage.connect` when the database cannot be reached.
         SettingsError: `storage.denied` when it refuses the login.
     """
     with connect(dsn) as connection:
+        if role is not None:
+            connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         return _state(connection, bundled() if migrations is None else migrations)
 
 
@@ -101,21 +108,33 @@ def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> tuple[st
         return state.pending
 
 
-def ensure_login(dsn: str, password: str | None) -> None:
+def ensure_login(dsn: str, password: str | None, *, role: str = LOGIN_ROLE) -> None:
     """Make sure that the login role exists and may take the three callers' roles, and nothing else.
 
     Args:
         dsn: A role that may create roles.
         password: The login role's password, or None where the server trusts the socket.
+        role: The login role's name.
 
     Raises:
-        SettingsError: `storage.denied` when `dsn` may not create roles.
+        SettingsError: `storage.denied` when `dsn` may not create roles; the message says what a superuser must run.
     """
     secret = sql.SQL("null") if password is None else sql.Literal(password)
-    name = sql.Identifier(LOGIN_ROLE)
+    name = sql.Identifier(role)
+    try:
+        _make_login(dsn, secret, name, role)
+    except SettingsError as exc:
+        raise SettingsError(
+            f"DATABASE_URL's role may not make the login role {role}. Give it CREATEROLE, or let a superuser run: "
+            f"create role {role} login noinherit password '...'; grant anon, authenticated, project_admin to {role};",
+            code="storage.denied",
+        ) from exc
+
+
+def _make_login(dsn: str, secret: sql.Composable, name: sql.Identifier, role: str) -> None:
     with connect(dsn) as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
-        known = connection.execute("select rolsuper from pg_roles where rolname = %s", (LOGIN_ROLE,)).fetchone()
+        known = connection.execute("select rolsuper from pg_roles where rolname = %s", (role,)).fetchone()
         verb = sql.SQL("create" if known is None else "alter")
         connection.execute(
             sql.SQL("{} role {} login noinherit nosuperuser nocreatedb nocreaterole noreplication password {}").format(verb, name, secret)

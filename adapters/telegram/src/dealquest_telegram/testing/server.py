@@ -50,6 +50,7 @@ class BotApiServer:
         port: Port on 127.0.0.1; 0 takes a free one.
         clock: Dates of messages, pauses of the webhook sender.
         without: Methods this server shall not know (answers 404), to test fallbacks.
+        first_update_id: Where update ids begin; on a store that outlives the server, later than the last time.
         users: First id that `user()` gives; ids count up from it.
 
     Example:
@@ -61,10 +62,18 @@ class BotApiServer:
     """
 
     def __init__(
-        self, token: str = TOKEN, *, port: int = 0, clock: Clock | None = None, without: tuple[str, ...] = (), users: int = 1001
+        self,
+        token: str = TOKEN,
+        *,
+        port: int = 0,
+        clock: Clock | None = None,
+        without: tuple[str, ...] = (),
+        users: int = 1001,
+        first_update_id: int = 100_000_001,
     ) -> None:
         self.token = token
         self.account = Account(token, clock=clock)
+        self.account.next_update_id = first_update_id
         self.calls: list[Call] = []
         self._clock: Clock = clock or SystemClock()
         self._faults = FaultPlan()
