@@ -78,3 +78,25 @@ def test_silence_and_nonsense_are_said_plainly(server: AssemblyAIServer) -> None
         wrong = run(server, *arguments)
         assert wrong.returncode == 1
         assert "Traceback" not in wrong.stderr
+
+
+def test_two_sounds_of_one_name_do_not_overwrite_each_other(server: AssemblyAIServer, tmp_path: Path) -> None:
+    """Their transcripts would be one file, so nothing is sent and nothing is billed."""
+    twin = tmp_path / "voice.oga"
+    twin.write_bytes(VOICE.read_bytes())
+    refused = run(server, str(VOICE), str(twin), "--into", str(tmp_path))
+    assert refused.returncode == 1
+    assert "called voice" in refused.stderr
+    assert server.jobs == {}
+
+
+def test_a_transcript_that_cannot_be_written_is_not_lost(server: AssemblyAIServer, tmp_path: Path) -> None:
+    """One line says why and how to fetch it again; the next file is done all the same."""
+    other = tmp_path / "other.ogg"
+    other.write_bytes(VOICE.read_bytes())
+    (tmp_path / "voice.txt").mkdir()
+    done = run(server, str(VOICE), str(other), "--into", str(tmp_path))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"--resume {next(iter(server.jobs))}" in done.stderr
+    assert (tmp_path / "other.txt").read_text("utf-8") == "We could start next week.\n"

@@ -16,7 +16,7 @@ app = App(name="keys", help="Encryption keys: make one, rotate the stored secret
 
 @app.command
 def generate() -> None:
-    """Print a new key for ENCRYPTION_KEY. To rotate, put it before the old one, separated by a comma."""
+    """Print a new key for ENCRYPTION_KEY (to rotate, put it before the old one and a comma), or another for JWT_SECRET."""
     print(generate_key().reveal())
 
 

@@ -54,6 +54,10 @@ def transcribe(
         raise InputError("Several subtitle files need a folder: --into FOLDER.", code="transcription.bad_option")
     if into is not None and not into.is_dir():
         raise InputError(f"{into} is no folder.", code="transcription.bad_option")
+    stems = [Path(name).stem for name in names]
+    if into is not None and len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise InputError(f"Two sounds are called {twice}: one transcript would replace the other.", code="transcription.bad_option")
     run = _Run(chosen, into, several=len(names) > 1)
     if not anyio.run(run.all, files, resume, language, speakers, deadline_s):
         sys.exit(1)
@@ -128,7 +132,13 @@ class _Run:
         if transcript.no_speech:
             self._say(f"{name}: nobody speaks in it")
         if self._into is not None:
-            (self._into / f"{Path(name).stem}.{self._format}").write_text(render(transcript, self._format), "utf-8")
+            path = self._into / f"{Path(name).stem}.{self._format}"
+            try:
+                path.write_text(render(transcript, self._format), "utf-8")
+            except OSError as exc:
+                error = InputError(f"Cannot write {path}: {exc.strerror}.", code="transcription.unwritable")
+                error.reference = transcript.id  # it is paid for
+                raise error from exc
         elif self._several and self._format == "json":
             found = msgspec.json.decode(format_json(transcript))
             print(msgspec.json.encode({"file": name, **found}).decode())
