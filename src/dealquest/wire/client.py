@@ -128,9 +128,24 @@ class HttpxTransport:
         headers = {**self._headers, **dict(request.headers)}
         timeout = {"connect": min(CONNECT_TIMEOUT_S, request.timeout_s), "read": None, "write": None, "pool": None}
         sent = httpx.Request(request.method, url, headers=headers, content=request.body, extensions={"timeout": timeout})
-        if not isinstance(request.body, bytes):
-            sent.stream = _BodyStream(request.body)
+        sent.stream = _BodyStream(_Once(request.body) if isinstance(request.body, bytes) else request.body)
         return sent
+
+
+class _Once:
+    """A body of bytes, yielded once by an object: a generator would stay open when a call is cancelled on trio."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = body
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        part, self._left = self._left, b""
+        return part
 
 
 class _BodyStream(httpx.AsyncByteStream):

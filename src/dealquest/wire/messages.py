@@ -67,7 +67,7 @@ class HttpResponse:
         """
         try:
             return msgspec.json.decode(self.body)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise PeerGarbledError(f"The peer answered HTTP {self.status} with something that is not JSON.", code="wire.not_json") from exc
 
 
