@@ -2,11 +2,12 @@
 
 A generator runs in its consumer's own task and context: the current span is set before each of its steps and
 reset after it, so what the consumer does between two items is not inside, and timeouts and cancel scopes work.
-`send`, `throw` and `close` are handed through. Items are counted, not kept.
+`send`, `throw` and `close` are handed through. Items are counted, not kept, but for the end of a stream of texts under `capture="content"`.
 """
 
 import functools
 import inspect
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import Token
 from typing import Any, ParamSpec, TypeVar, overload
@@ -40,6 +41,10 @@ def traced_span(
     if callable(name):
         return _Plan(name, None, kind, capture, attributes).wrap()
     return lambda function: _Plan(function, name, kind, capture, attributes).wrap()
+
+
+TAIL_CHARS = 8_000
+"""How much of the end of a stream of texts a span keeps under `capture="content"`."""
 
 
 class _Plan:
@@ -110,7 +115,7 @@ class _Plan:
             step = self.open(args, kwargs)
             if type(step) is not Span:
                 return (yield from inner)
-            stream = _Stream(step)
+            stream = _Stream(step, self.capture)
             advance, given = inner.send, None
             try:
                 while True:
@@ -119,7 +124,7 @@ class _Plan:
                         item = advance(given)
                     finally:
                         stream.pause(token)
-                    stream.count += 1
+                    stream.take(item)
                     try:
                         advance, given = inner.send, (yield item)
                     except GeneratorExit:
@@ -143,7 +148,7 @@ class _Plan:
         async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
             inner = function(*args, **kwargs)
             step = self.open(args, kwargs)
-            stream = _Stream(step) if type(step) is Span else _NoStream()
+            stream = _Stream(step, self.capture) if type(step) is Span else _NoStream()
             advance, given = inner.asend, None
             try:
                 while True:
@@ -152,7 +157,7 @@ class _Plan:
                         item = await advance(given)
                     finally:
                         stream.pause(token)
-                    stream.count += 1
+                    stream.take(item)
                     try:
                         advance, given = inner.asend, (yield item)
                     except GeneratorExit:
@@ -176,12 +181,25 @@ class _Plan:
 class _Stream:
     """The span of a generator: it begins with the first step and ends with the last one, however that comes."""
 
-    __slots__ = ("count", "first_ns", "span")
+    __slots__ = ("capture", "count", "first_ns", "span", "tail", "tail_chars")
 
-    def __init__(self, step: Span) -> None:
+    def __init__(self, step: Span, capture: Capture | None) -> None:
         self.span = step
         self.count = 0
         self.first_ns = 0
+        self.capture = capture
+        self.tail: deque[str] | None = deque() if (capture or step.run.tracer.capture) == "content" else None
+        self.tail_chars = 0
+
+    def take(self, item: Any) -> None:
+        """Count an item; under `content` the last characters of a stream of texts are kept, nothing else of any item."""
+        self.count += 1
+        if self.tail is None or type(item) is not str or not item:
+            return
+        self.tail.append(item)
+        self.tail_chars += len(item)
+        while self.tail_chars - len(self.tail[0]) >= TAIL_CHARS:
+            self.tail_chars -= len(self.tail.popleft())
 
     def resume(self) -> Token[Span | None]:
         span = self.span
@@ -215,6 +233,8 @@ class _Stream:
         self.span.attributes[names.ITEMS] = self.count
         if self.count:
             self.span.attributes[names.FIRST_CHUNK_S] = (self.first_ns - self.span.start_ns) / 1e9
+        if self.tail:
+            self.span.set_output("".join(self.tail)[-TAIL_CHARS:], capture=self.capture)
         self.span.end(error)
 
 
@@ -225,6 +245,9 @@ class _NoStream:
 
     def __init__(self) -> None:
         self.count = 0
+
+    def take(self, item: Any) -> None:
+        """Do nothing."""
 
     def resume(self) -> None:
         """Do nothing."""
