@@ -5,14 +5,16 @@ Holds one chunk at a time, so a large file costs no memory. Knows nothing of HTT
 
 import os
 import stat
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from decimal import Decimal
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import BinaryIO, Protocol, Self, TypeAlias
 
 import anyio
 import attrs
+from anyio import to_thread
 
 from dealquest.errors import InputError
 
@@ -222,13 +224,18 @@ class _BytesReader:
 
 
 class _FileReader:
-    """Reads exactly the size that was announced; a file that shrinks or grows meanwhile is an error, not a torn upload."""
+    """Reads exactly the size that was announced; a file that shrinks or grows meanwhile is an error, not a torn upload.
+
+    The file is opened and closed in the worker thread itself: a transport may cancel the task that waits for it, and
+    what a thread returns to nobody would stay open.
+    """
 
     def __init__(self, path: anyio.Path, size: int) -> None:
         self._path = path
         self._left = size
-        self._stack = AsyncExitStack()
-        self._file: anyio.AsyncFile[bytes] | None = None
+        self._guard = threading.Lock()
+        self._file: BinaryIO | None = None
+        self._closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -237,9 +244,7 @@ class _FileReader:
         if not self._left:
             raise StopAsyncIteration
         try:
-            if self._file is None:
-                self._file = await self._stack.enter_async_context(await self._path.open("rb"))
-            chunk = await self._file.read(min(CHUNK_BYTES, self._left))
+            chunk = await to_thread.run_sync(self._read, min(CHUNK_BYTES, self._left))
         except OSError as exc:
             raise _unreadable(self._path, exc) from exc
         if not chunk:
@@ -247,8 +252,22 @@ class _FileReader:
         self._left -= len(chunk)
         return chunk
 
+    def _read(self, size: int) -> bytes:
+        with self._guard:
+            if self._closed:
+                return b""
+            if self._file is None:
+                self._file = open(self._path, "rb")  # noqa: SIM115, PTH123  # closed by _close, whoever waits for us or not
+            return self._file.read(size)
+
     async def aclose(self) -> None:
-        await self._stack.aclose()
+        await to_thread.run_sync(self._close)
+
+    def _close(self) -> None:
+        with self._guard:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
 
 
 class _ChunksReader:
