@@ -24,7 +24,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from dealquest.coach.dialogue import Button, Event, EventKind, Person, storable
 from dealquest.coach.turns import Delivery, Turns
 from dealquest.compose import open_kit
-from dealquest.errors import DealQuestError, InputError
+from dealquest.errors import DealQuestError, InputError, PeerUnavailableError
 from dealquest.settings import load_settings
 from dealquest.values import Clock, SystemClock
 
@@ -32,7 +32,9 @@ from .terminal import Face, buttons_of, choose_face
 
 SOURCE = "terminal"
 MAX_NAME = 64
+PATIENCE_S = 8.0
 _LEASE_S = 3.0
+_PAUSE_S = 0.05
 _PASTE_PAUSE_S = 0.02
 
 
@@ -71,6 +73,7 @@ class Conversation:
         self._clock = clock
         self._rng = random.SystemRandom()
         self._unstored: list[Event] = []
+        self._trouble: PeerUnavailableError | None = None
 
     async def open(self) -> list[Delivery]:
         """Finish what an earlier run left open, greet, and take every reply that was not shown yet."""
@@ -95,21 +98,29 @@ class Conversation:
         await self._turns.receive(self._unstored)
         self._unstored.clear()
         # An older line may still be open: another terminal works on it, or a process died over it and its lease runs out.
-        while True:
-            done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id) or await self._turns.work(
-                SOURCE, chat=self._chat
-            )
-            if done is not None and done.event.update_id == event.update_id:
-                break
-            if done is None:
-                if await self._turns.replies_to(SOURCE, event.update_id) is not None:
-                    break
-                await anyio.sleep(0.05)
+        since = self._clock.monotonic()
+        while not await self._is_finished(event):
+            if self._clock.monotonic() - since > PATIENCE_S and self._trouble is not None:
+                raise self._trouble
+            await anyio.sleep(_PAUSE_S)
         waiting = await self._turns.deliveries(SOURCE, chat=self._chat, most=50, lease_s=_LEASE_S)
         if any(delivery.update_id == event.update_id for delivery in waiting):
             return waiting
         # Another terminal of the same person was quicker and took them.
         return [*waiting, *(await self._turns.replies_to(SOURCE, event.update_id) or ())]
+
+    async def _is_finished(self, event: Event) -> bool:
+        """Work on the line, or on one before it; whether the line has its answer now."""
+        self._trouble = None
+        try:
+            done = await self._turns.work(SOURCE, chat=self._chat, update_id=event.update_id)
+            if done is not None:
+                return True
+            await self._turns.work(SOURCE, chat=self._chat)
+            return await self._turns.replies_to(SOURCE, event.update_id) is not None
+        except PeerUnavailableError as exc:
+            self._trouble = exc  # a server that was killed is back in a moment
+            return False
 
     async def shown(self, deliveries: Sequence[Delivery]) -> None:
         """The person has seen these."""
