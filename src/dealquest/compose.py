@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +11,8 @@ import anyio
 import attrs
 from anyio import to_thread
 
+from dealquest.coach.dialogue import House, Person
+from dealquest.coach.effects import Ears, Effects, Media, Models
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import Scorer, SignalScorer
@@ -42,8 +44,11 @@ class Kit:
         records: Storage with the rights of the service role.
         engine: PostgREST in process; None when the records are remote.
         llm: The model router; None without any model.
-        scorer: Scores answers, with a model where there is one.
+        scorer: Scores answers, with the team's model where there is one.
         offline_scorer: Scores answers by signals.
+        house: What the settings offer to every user.
+        models: Which model answers whom; None without any.
+        ears: Speech to text; None without a speech service.
     """
 
     settings: Settings
@@ -53,14 +58,32 @@ class Kit:
     llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
+    house: House
+    models: Models | None
+    ears: Ears | None
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0) -> Turns:
-        """The durable conversation, for one worker."""
+    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
+        """The durable conversation, for one worker.
+
+        Args:
+            worker: This process's name in leases.
+            lease_s: Seconds after which a silent worker's turn may be taken over.
+            hold_s: Seconds for which committed replies are held for this worker.
+            media: The channel's files; without them voice and photos are declined.
+        """
+        effects = Effects(
+            packs=pack_for,
+            looks=self.records,
+            house=self.house if media is not None else attrs.evolve(self.house, hears=False),
+            models=self.models,
+            ears=self.ears,
+            media=media,
+            offline_scorer=self.offline_scorer,
+        )
         return Turns(
             self.records,
-            packs=pack_for,
-            scorer=self.scorer,
-            offline_scorer=self.offline_scorer,
+            effects=effects,
+            is_admin=_admins(self.settings),
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -86,15 +109,25 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         engine, transport, dialect = await _open_records(stack, settings)
         await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
         offline = SignalScorer()
-        llm, scorer = await _open_model(stack, settings)
+        clock = clock or SystemClock()
+        llm, models = await _open_models(stack, settings, clock)
+        ears = await _open_ears(stack, settings)
         yield Kit(
             settings=settings,
-            clock=clock or SystemClock(),
+            clock=clock,
             records=Postgrest(transport, dialect=dialect),
             engine=engine,
             llm=llm,
-            scorer=scorer or offline,
+            scorer=offline if llm is None else _model_scorer(llm),
             offline_scorer=offline,
+            house=House(
+                shared_model="" if llm is None else llm.routes[0].model,
+                stores_keys=bool(settings.encryption_keys),
+                hears=ears is not None,
+                searches=settings.openrouter_api_key is not None,
+            ),
+            models=models,
+            ears=ears,
         )
 
 
@@ -111,14 +144,46 @@ async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Tran
         yield transport, dialect
 
 
-async def _open_model(stack: AsyncExitStack, settings: Settings) -> "tuple[Router | None, Scorer | None]":
-    if not settings.has_model:
+async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "tuple[Router | None, Models | None]":
+    if not settings.has_model and not settings.encryption_keys:
         return None, None
-    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+    from dealquest.coach.models import RouterModels  # noqa: PLC0415  # whoever plays offline does not wait for it
     from dealquest.llm import Router  # noqa: PLC0415  # see above
+    from dealquest.vault import Vault  # noqa: PLC0415  # see above
 
-    llm = await stack.enter_async_context(Router.from_settings(settings))
-    return llm, ModelScorer(llm)
+    wire = await stack.enter_async_context(open_transport())
+    llm = await stack.enter_async_context(Router.from_settings(settings, transport=wire)) if settings.has_model else None
+    vault = None
+    if settings.encryption_keys:
+        vault = Vault(settings.encryption_keys, other_secrets=[settings.jwt_secret] if settings.jwt_secret else [])
+    return llm, RouterModels(llm, vault=vault, settings=settings, transport=wire, clock=clock)
+
+
+async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None":
+    if settings.whisper_base_url is None and settings.assemblyai_api_key is None:
+        return None
+    from dealquest.coach.ears import TranscriberEars  # noqa: PLC0415  # whoever only types does not wait for it
+    from dealquest.transcription import Transcriber  # noqa: PLC0415  # see above
+
+    return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
+
+
+def _model_scorer(llm: "Router") -> Scorer:
+    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+
+    return ModelScorer(llm)
+
+
+def _admins(settings: Settings) -> Callable[[Person], Awaitable[bool]]:
+    """Who sees the admin views: by number, or by a listed name that this account shows; the terminal's user owns the machine."""
+    listed = frozenset(settings.admin_usernames)
+
+    async def is_admin(person: Person) -> bool:
+        if person.telegram_id is None:
+            return person.local_name is not None
+        return str(person.telegram_id) in listed or (person.username or "").casefold() in listed
+
+    return is_admin
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:

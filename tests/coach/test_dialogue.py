@@ -13,12 +13,12 @@ from dealquest.coach.dialogue import (
     Button,
     Event,
     EventKind,
+    Failed,
     Person,
     Progress,
     Reply,
     Scene,
     ScoreAnswer,
-    ScoringFailed,
     State,
     Turn,
     User,
@@ -42,7 +42,7 @@ class Player:
         self.view = View(user=User(id=1, first_name="Ann"))
         self.updates = 0
         self.now = NOW
-        self.failing: ScoringFailed | None = None
+        self.failing: Failed | None = None
         self.last: Turn | None = None
 
     def says(self, text: str, kind: EventKind = "text") -> str:
@@ -276,7 +276,7 @@ def test_an_answer_that_could_not_be_scored_is_kept() -> None:
     player = Player()
     player.says("/train easy")
     answer = player.strong_answer()
-    player.failing = ScoringFailed(reason="The model is overloaded.", retryable=True)
+    player.failing = Failed(reason="The model is overloaded.", retryable=True)
     assert "The model is overloaded." in player.says(answer)
     assert (player.view.state.kept_answer, player.view.recent_scores) == (answer, ())
     assert "still waiting" in player.says("/start")
@@ -312,7 +312,7 @@ def test_a_kept_answer_goes_before_a_new_scenario() -> None:
     """Whoever moves on while an answer waits for its score is asked first; dropping it is their choice alone."""
     player = Player()
     player.says("/train easy")
-    player.failing = ScoringFailed(reason="The model is overloaded.", retryable=True)
+    player.failing = Failed(reason="The model is overloaded.", retryable=True)
     answer = player.strong_answer()
     player.says(answer)
     for move in ("/train hard", "/train any"):

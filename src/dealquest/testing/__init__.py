@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .clock import FrozenClock
+    from .coaching import Chatter, HeldMedia, ScriptedEars, ScriptedModels
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
@@ -20,19 +21,23 @@ __all__ = [
     "Arrival",
     "AssemblyAIServer",
     "CapturedTraces",
+    "Chatter",
     "Cut",
     "Delay",
     "Exchange",
     "Fault",
     "FrozenClock",
     "Hang",
+    "HeldMedia",
     "JobScript",
     "JudgeCall",
     "LoopbackServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
+    "ScriptedEars",
     "ScriptedJudge",
+    "ScriptedModels",
     "ScriptedTransport",
     "Step",
     "Tree",
@@ -52,6 +57,7 @@ __all__ = [
 
 _HOMES = {
     "clock": ("FrozenClock",),
+    "coaching": ("Chatter", "HeldMedia", "ScriptedEars", "ScriptedModels"),
     "init_data": (
         "sign_init_data",
         "sign_init_data_ed25519",

@@ -16,9 +16,10 @@ from dealquest.coach.progress import (
 )
 from dealquest.coach.scorecard import ScoreCard
 
+from .effects import Failed, ScoreAnswer
 from .scene import Flow, Rows, Scene, bar, find_level
 from .text import Text, join, styled
-from .values import Attempt, Best, Progress, Reply, ScoreAnswer, ScoringFailed, State, Turn, XpEntry
+from .values import Attempt, Best, Progress, Reply, State, Turn, XpEntry
 
 MAX_ANSWER_CHARACTERS = 8_000
 """Far more than any scenario asks for; what is longer was pasted by mistake."""
@@ -49,7 +50,8 @@ def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
         length, limit = f"{len(cleaned):,}", f"{MAX_ANSWER_CHARACTERS:,}"
         return scene.stay(scene.reply(scene.say("answer.too_long", length=length, limit=limit)))
     outcome = yield ScoreAnswer(scenario_id=scenario.id, answer=cleaned, offline=offline)
-    if isinstance(outcome, ScoringFailed):
+    if not isinstance(outcome, ScoreCard):
+        assert isinstance(outcome, Failed)
         return _keep(scene, cleaned, outcome)
     return _graded(scene, scenario, cleaned, outcome)
 
@@ -97,7 +99,7 @@ def keep_late(scene: Scene, scenario: Scenario) -> Turn:
     return Turn(replies=(reply,), state=attrs.evolve(scene.state, kept_answer=scene.event.text, since=scene.now))
 
 
-def _keep(scene: Scene, text: str, failure: ScoringFailed) -> Turn:
+def _keep(scene: Scene, text: str, failure: Failed) -> Turn:
     reason = failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + "."
     reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=kept_buttons(scene))
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))

@@ -5,6 +5,7 @@ import re
 import attrs
 
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
+from .effects import Failed, Hear, Heard
 from .home import (
     cancel,
     is_expired,
@@ -18,9 +19,16 @@ from .home import (
     unknown_text,
 )
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .part import Job, Part, finish
 from .scene import Flow, Scene
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
+
+PARTS: tuple[Part, ...] = ()
+"""The flows beside learning and practice; the first that knows a word takes it."""
+
+JOBS: dict[str, Job] = {}
+"""What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
 
@@ -46,21 +54,58 @@ def converse(scene: Scene) -> Flow:
 
 def _route(scene: Scene) -> Flow:
     event = scene.event
-    if event.kind == "hello":
-        return show_start(scene)
-    if event.kind == "button":
-        return (yield from _press(scene, event.text))
-    if event.kind != "text":
-        return scene.stay(scene.reply(scene.say("unknown.media")))
+    match event.kind:
+        case "hello":
+            return show_start(scene)
+        case "button":
+            return (yield from _press(scene, event.text))
+        case "voice":
+            return (yield from _listen(scene))
+        case "job":
+            return (yield from finish(JOBS[event.text](scene))) if event.text in JOBS else scene.stay()
+        case "photo":
+            return (yield from finish(show_photo(scene)))
+        case "other":
+            return scene.stay(scene.reply(scene.say("unknown.media")))
     text = event.text.strip()
     if text.startswith("/"):
-        return _command(scene, text)
+        return (yield from _command(scene, text))
+    return (yield from _words(scene))
+
+
+def _words(scene: Scene) -> Flow:
+    """Words that are no command belong to whatever is open."""
     if scene.state.at == "answering":
-        return (yield from answer(scene, event.text))
+        return (yield from answer(scene, scene.event.text))
+    for part in PARTS:
+        if scene.state.at in part.words:
+            return (yield from finish(part.words[scene.state.at](scene)))
     return unknown_text(scene)
 
 
-def _command(scene: Scene, text: str) -> Turn:
+def _listen(scene: Scene) -> Flow:
+    """A voice message counts as what was said in it, never as a command; it is shown as it was heard."""
+    if not scene.house.hears or scene.event.media is None:
+        return scene.stay(scene.reply(scene.say("voice.off")))
+    heard = yield Hear(media=scene.event.media)
+    if not isinstance(heard, Heard):
+        assert isinstance(heard, Failed)
+        return scene.stay(scene.reply(scene.say("voice.failed", reason=heard.reason)))
+    if not heard.text.strip():
+        return scene.stay(scene.reply(scene.say("voice.silence")))
+    turn = yield from _words(attrs.evolve(scene, event=attrs.evolve(scene.event, text=heard.text)))
+    return attrs.evolve(turn, replies=(scene.reply(scene.say("voice.heard", text=heard.text)), *turn.replies))
+
+
+def show_photo(scene: Scene) -> Flow | Turn:
+    """A photo belongs to the flow that is open, where it takes photos."""
+    for part in PARTS:
+        if scene.state.at in part.photos:
+            return part.photos[scene.state.at](scene)
+    return scene.stay(scene.reply(scene.say("unknown.media")))
+
+
+def _command(scene: Scene, text: str) -> Flow:
     match = _COMMAND.match(text)
     command = match.group(1).casefold() if match else text[1:].split(" ", maxsplit=1)[0]
     argument = (match.group(2) or "").strip().casefold() if match else ""
@@ -79,12 +124,18 @@ def _command(scene: Scene, text: str) -> Turn:
             return show_help(scene)
         case "cancel":
             return cancel(scene)
-        case _:
-            return unknown_command(scene, command)
+    for part in PARTS:
+        if command in part.commands:
+            return (yield from finish(part.commands[command](scene, argument)))
+    return unknown_command(scene, command)
 
 
 def _press(scene: Scene, data: str) -> Flow:
     """A button's data is a wish, not a right: whatever it names is checked against what the user may do."""
+    for part in PARTS:
+        if (word := data.split(":", 1)[0]) in part.buttons:
+            pressed = part.buttons[word](scene, data.split(":")[1:])
+            return stale_button(scene) if pressed is None else (yield from finish(pressed))
     turn: Turn | None
     match data.split(":", 2):
         case ["go", "learn"]:

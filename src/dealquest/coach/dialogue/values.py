@@ -13,7 +13,7 @@ from dealquest.coach.scorecard import ScoreCard
 
 from .text import Text
 
-EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other"]
+EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other", "job"]
 Mode: TypeAlias = Literal["learn", "train"]
 LevelStatus: TypeAlias = Literal["locked", "unlocked", "in_progress", "completed"]
 
@@ -50,10 +50,12 @@ class Event:
         chat: The conversation within the source; its events are handled in order.
         update_id: Unique within the source; a repeated one is the same event.
         user: Who wrote.
-        kind: `text`, `button` (text is its data), `hello` (a conversation was opened), `voice`, `photo` or `other`.
-        text: The words, the caption, or the button's data.
+        kind: `text`, `button` (text is its data), `hello` (a conversation was opened), `voice`, `photo` or `other`;
+            `job` is what the house left itself to do later, and comes from no channel.
+        text: The words, the caption, the button's data, or the job's kind.
         message_id: The channel's own message, for a reply that edits it.
-        media: What else the channel knows (file id, size, type), JSON values only.
+        media: What else the channel knows (file id, size, type), or the job's payload; JSON values only.
+        reply_chat: Where a job's replies go.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Event:
     text: str = attrs.field(default="", converter=storable)
     message_id: int | None = None
     media: Mapping[str, Any] | None = None
+    reply_chat: str | None = None
 
 
 @attrs.frozen
@@ -80,6 +83,28 @@ class Button:
 
 
 @attrs.frozen(kw_only=True)
+class Document:
+    """A file that goes out with a reply."""
+
+    name: str
+    content: str
+    media_type: str = "application/json"
+
+
+@attrs.frozen(kw_only=True)
+class Erase:
+    """A message of the user that shall vanish from the channel, such as one with a key.
+
+    Attributes:
+        message_id: The channel's own message.
+        otherwise: What to tell the user when the channel refuses.
+    """
+
+    message_id: int
+    otherwise: Text
+
+
+@attrs.frozen(kw_only=True)
 class Reply:
     """One message to the user.
 
@@ -87,11 +112,15 @@ class Reply:
         text: What it says.
         buttons: Rows of choices.
         edit: Whether it may replace the message whose button was pressed.
+        erase: A message of the user's to delete before this is sent.
+        document: A file to send with it.
     """
 
     text: Text
     buttons: tuple[tuple[Button, ...], ...] = ()
     edit: bool = False
+    erase: Erase | None = None
+    document: Document | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -117,7 +146,7 @@ class Best:
 
 @attrs.frozen(kw_only=True)
 class User:
-    """The user's row, as far as the dialogue reads it."""
+    """The user's row, as far as the dialogue reads it; `key_providers` are those whose own key is stored."""
 
     id: int
     first_name: str = ""
@@ -127,6 +156,27 @@ class User:
     streak_days: int = 0
     last_graded_on: date | None = None
     greeted: bool = False
+    provider: str = "openrouter"
+    model: str = ""
+    uses_shared_key: bool = True
+    key_providers: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class House:
+    """What the operator's settings offer to everybody.
+
+    Attributes:
+        shared_model: The name of the team's model; empty without one.
+        stores_keys: Whether users may bring a key of their own.
+        hears: Whether voice messages can be written down.
+        searches: Whether the web can be searched.
+    """
+
+    shared_model: str = ""
+    stores_keys: bool = False
+    hears: bool = False
+    searches: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -194,6 +244,17 @@ class XpEntry:
 
 
 @attrs.frozen(kw_only=True)
+class Change:
+    """A stored change beyond the attempt: done in the turn's own transaction by the SQL function `dealquest_changes.<kind>`.
+
+    The function gets the turn's user, the turn and `values`; it decides on the user's own rows alone.
+    """
+
+    kind: str
+    values: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class Turn:
     """The outcome of one event: what to say and what to store, committed together.
 
@@ -206,6 +267,8 @@ class Turn:
         seen: Scenarios that count as seen from now on.
         unseen: Scenarios that are forgotten because their round is complete.
         streak_days, graded_on: The streak after this turn, when it changed.
+        changes: What else is stored, in order.
+        forget_text: Whether the event's own words are wiped from the inbox, because they held a secret.
     """
 
     replies: tuple[Reply, ...]
@@ -217,24 +280,5 @@ class Turn:
     unseen: tuple[str, ...] = ()
     streak_days: int | None = None
     graded_on: date | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ScoreAnswer:
-    """An effect: the dialogue asks for this answer's score and goes on when it has it."""
-
-    scenario_id: str
-    answer: str
-    offline: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class ScoringFailed:
-    """What comes back when an answer could not be scored: why, in words for the user."""
-
-    reason: str
-    retryable: bool
-
-
-Effect: TypeAlias = ScoreAnswer
-EffectResult: TypeAlias = ScoreCard | ScoringFailed
+    changes: tuple[Change, ...] = ()
+    forget_text: bool = False
