@@ -180,6 +180,21 @@ class House:
 
 
 @attrs.frozen(kw_only=True)
+class Entering:
+    """What the user was asked for beside the open scenario, which stays open meanwhile.
+
+    Attributes:
+        what: A key, a model's name or a time zone to type; or a yes to something that cannot be undone.
+        since: When it was asked; after a day it is forgotten.
+        provider: Whose key.
+    """
+
+    what: Literal["key", "model", "time_zone", "reset", "delete"]
+    since: datetime
+    provider: Literal["openrouter", "anthropic"] | None = None
+
+
+@attrs.frozen(kw_only=True)
 class State:
     """Where a conversation stands; small, and ids only.
 
@@ -189,6 +204,7 @@ class State:
         difficulty: The difficulty last chosen for training; 0 is any.
         kept_answer: An answer that could not be scored yet.
         since: When the scenario was opened.
+        entering: What the user was asked to type or to confirm, if anything.
     """
 
     at: Literal["idle", "answering"] = "idle"
@@ -199,6 +215,7 @@ class State:
     difficulty: int = 0
     kept_answer: str | None = None
     since: datetime | None = None
+    entering: Entering | None = None
 
 
 @attrs.frozen(kw_only=True)
