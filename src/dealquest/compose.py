@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +11,9 @@ import anyio
 import attrs
 from anyio import to_thread
 
-from dealquest.coach.dialogue import House, Person
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
+from dealquest.coach.dialogue import House
 from dealquest.coach.effects import Ears, Effects, Media, Models
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
@@ -49,6 +51,7 @@ class Kit:
         house: What the settings offer to every user.
         models: Which model answers whom; None without any.
         ears: Speech to text; None without a speech service.
+        admission: Who may use the coach, and who is an admin.
     """
 
     settings: Settings
@@ -61,6 +64,7 @@ class Kit:
     house: House
     models: Models | None
     ears: Ears | None
+    admission: Admission
 
     def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
         """The durable conversation, for one worker.
@@ -83,7 +87,7 @@ class Kit:
         return Turns(
             self.records,
             effects=effects,
-            is_admin=_admins(self.settings),
+            is_admin=self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -112,10 +116,12 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         clock = clock or SystemClock()
         llm, models = await _open_models(stack, settings, clock)
         ears = await _open_ears(stack, settings)
+        records = Postgrest(transport, dialect=dialect)
+        policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
             clock=clock,
-            records=Postgrest(transport, dialect=dialect),
+            records=records,
             engine=engine,
             llm=llm,
             scorer=offline if llm is None else _model_scorer(llm),
@@ -128,6 +134,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             ),
             models=models,
             ears=ears,
+            admission=Admission(policy, NameRows(records, clock)),
         )
 
 
@@ -172,18 +179,6 @@ def _model_scorer(llm: "Router") -> Scorer:
     from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
 
     return ModelScorer(llm)
-
-
-def _admins(settings: Settings) -> Callable[[Person], Awaitable[bool]]:
-    """Who sees the admin views: by number, or by a listed name that this account shows; the terminal's user owns the machine."""
-    listed = frozenset(settings.admin_usernames)
-
-    async def is_admin(person: Person) -> bool:
-        if person.telegram_id is None:
-            return person.local_name is not None
-        return str(person.telegram_id) in listed or (person.username or "").casefold() in listed
-
-    return is_admin
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:

@@ -24,7 +24,7 @@ IMPROVED_BY = 5
 
 _PER_PAGE = 10
 _MEDALS = ("🥇", "🥈", "🥉")
-_MARKS = {"ok": "✓", "error": "✗", "cancelled": "–"}
+_MARKS = {"ok": "✓", "error": "✗", "cancelled": "-"}
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +82,9 @@ def _look(scene: Scene, view: _View, **arguments: Any) -> Flow:
 def _performance(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
     lines = [scene.say("admin.perf_title")]
     for run in value["pipelines"]:
-        lines.append(scene.say("admin.perf_pipeline", name=run["name"], runs=run["runs"], errors=run["errors"], **_times(run)))
+        times = {"mean": _ms(run["mean_ms"]), "longest": _ms(run["max_ms"])}
+        line = scene.say("admin.perf_pipeline", name=run["name"], runs=run["runs"], errors=run["errors"], **times)
+        lines.append(line)
     if not value["pipelines"]:
         lines.append(scene.say("admin.nothing"))
     rows: Rows = ()
@@ -95,8 +97,8 @@ def _performance(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
 def _trace(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
     spans: Sequence[Row] = value["spans"]
     whole = float(value["duration_ms"] or 0)
-    title = scene.say("admin.trace_title", name=value["name"], status=value["status"], duration=_ms(whole), age=_age(scene, value["start_time"]))
-    lines = [title]
+    age = _age(scene, value["start_time"])
+    lines = [scene.say("admin.trace_title", name=value["name"], status=value["status"], duration=_ms(whole), age=age)]
     parents = {span["span_id"]: span["parent_span_id"] for span in spans}
     for span in spans:
         depth, above = 0, span["parent_span_id"]
@@ -147,7 +149,8 @@ def _trends(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
     if value["mean"] is not None and value["mean_before"] is not None:
         lines.append(scene.say("admin.trends_change", change=f"{value['mean'] - value['mean_before']:+.0f}"))
     if value["top"]:
-        lines.append(scene.say("admin.trends_top", name=_who(value["top"]), mean=_points(value["top"]["mean"]), tries=value["top"]["tries"]))
+        top = value["top"]
+        lines.append(scene.say("admin.trends_top", name=_who(top), mean=_points(top["mean"]), tries=top["tries"]))
     categories = {scenario.id: scenario.category for scenario in scene.pack.scenarios}
     sums: dict[str, tuple[float, int]] = {}
     for row in value["scenarios"]:
@@ -196,7 +199,8 @@ def _activity(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]
 
 
 def _scenarios(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]:
-    lines = [scene.say("admin.scenarios_title", pool=len(scene.pack.practice), levels=sum(len(track.levels) for track in scene.pack.tracks))]
+    levels = sum(len(track.levels) for track in scene.pack.tracks)
+    lines = [scene.say("admin.scenarios_title", pool=len(scene.pack.practice), levels=levels)]
     for row in value:
         line = scene.say(
             "admin.scenarios_line",
@@ -213,9 +217,8 @@ def _casebook(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]
     lines = [scene.say("admin.casebook_title")]
     for row in value:
         quality = f"{row['quality_score']:.2f}"
-        line = scene.say(
-            "admin.casebook_line", id=row["id"], persona=row["persona_type"], scenario=row["scenario_type"], quality=quality, strategy=row["strategy"]
-        )
+        kind = {"persona": row["persona_type"], "scenario": row["scenario_type"]}
+        line = scene.say("admin.casebook_line", id=row["id"], quality=quality, strategy=row["strategy"], **kind)
         lines.append(line)
     return lines, ()
 
@@ -241,14 +244,12 @@ def _queue(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
     lines = [scene.say("admin.queue_title")]
     for what in ("messages", "jobs", "replies"):
         row = value[what]
-        oldest = _seconds(row["oldest_s"]) if row["oldest_s"] is not None else "–"
+        oldest = _seconds(row["oldest_s"]) if row["oldest_s"] is not None else "-"
         due = row.get("due", row["open"])
         lines.append(scene.say(f"admin.queue_{what}", open=row["open"], due=due, dead=row["dead"], oldest=oldest))
     for row in value["dead"]:
-        dead = scene.say(
-            "admin.queue_dead", what=row["what"], source=row["source"], number=row["update_id"], age=_age(scene, row["at"]), error=row["error"] or "?"
-        )
-        lines.append(dead)
+        which = {"what": row["what"], "source": row["source"], "number": row["update_id"]}
+        lines.append(scene.say("admin.queue_dead", age=_age(scene, row["at"]), error=row["error"] or "?", **which))
     return lines, ()
 
 
@@ -266,15 +267,11 @@ def _who(row: Row) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])) or "–"
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda item: -item[1])) or "-"
 
 
 def _points(mean: float | None) -> str:
-    return "–" if mean is None else f"{mean:.0f}"
-
-
-def _times(run: Row) -> dict[str, str]:
-    return {"mean": _ms(run["mean_ms"]), "longest": _ms(run["max_ms"])}
+    return "-" if mean is None else f"{mean:.0f}"
 
 
 def _ms(duration_ms: float | None) -> str:

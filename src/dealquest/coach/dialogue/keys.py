@@ -23,7 +23,7 @@ PROVIDERS: dict[str, Provider] = {"openrouter": "openrouter", "claude": "anthrop
 MAX_KEY_CHARACTERS = 512
 
 _KEY = re.compile(r"(?<![A-Za-z0-9])sk-(?:(?:or|ant)-[A-Za-z0-9_-]{6,}|[A-Za-z0-9_-]{20,})", re.IGNORECASE)
-_PLAIN_KEY = re.compile(r"[\x21-\x7e]{8,%d}" % MAX_KEY_CHARACTERS)
+_PLAIN_KEY = re.compile(rf"[\x21-\x7e]{{8,{MAX_KEY_CHARACTERS}}}")
 _PREFIXES: dict[str, Provider] = {"sk-or-": "openrouter", "sk-ant-": "anthropic"}
 
 

@@ -117,7 +117,7 @@ def _lines(value: Any, path: str = "") -> Iterator[str]:
     match value:
         case {}:
             for key, inner in value.items():
-                yield from _lines(inner, f"{path} › {key}" if path else str(key).replace("_", " "))
+                yield from _lines(inner, f"{path} / {key}" if path else str(key).replace("_", " "))
         case [*items]:
             for inner in items:
                 yield from _lines(inner, path)

@@ -55,7 +55,8 @@ def show_settings(scene: Scene, *, head: Text | str = "") -> Turn:
     rows += ((scene.button("my_memory", "settings:memory"), scene.button("my_data", "settings:export")),)
     if user.key_providers:
         rows += ((scene.button("remove_keys", "settings:remove_keys"),),)
-    rows += ((scene.button("reset", "settings:reset"), scene.button("delete", "settings:delete")), (scene.button("close", "settings:close"),))
+    rows += ((scene.button("reset", "settings:reset"), scene.button("delete", "settings:delete")),)
+    rows += ((scene.button("close", "settings:close"),),)
     return scene.stay(scene.reply(head, join(lines), buttons=rows))
 
 
@@ -172,7 +173,8 @@ def _choose_time_zone(scene: Scene, words: Sequence[str]) -> Turn | None:
 
 def _chose_time_zone(scene: Scene, zone: str) -> Turn:
     there = scene.now.astimezone(ZoneInfo(zone)).strftime("%H:%M")
-    return _changed(scene, scene.say("settings.zone_chosen", zone=zone, time=there), Change(kind="set_time_zone", values={"time_zone": zone}))
+    change = Change(kind="set_time_zone", values={"time_zone": zone})
+    return _changed(scene, scene.say("settings.zone_chosen", zone=zone, time=there), change)
 
 
 def _changed(scene: Scene, words: Text, change: Change) -> Turn:

@@ -227,10 +227,10 @@ begin
             where c.contype = 'f' and c.confdeltype = 'c' and c.connamespace = 'public'::regnamespace
         ),
         owned (relation, condition, depth) as (
-            select 'public.users'::regclass::oid, 't.id = $1', 0
+            select 'public.users'::regclass::oid, 't.id = $1' collate "C", 0
             union all
             select k.conrelid,
-                format('(%s) in (select %s from %s t where %s)', k.own_columns, k.their_columns, o.relation::regclass, o.condition), o.depth + 1
+                format('(%s) in (select %s from %s t where %s)', k.own_columns, k.their_columns, o.relation::regclass, o.condition) collate "C", o.depth + 1
             from owned o
             join keys k on k.confrelid = o.relation and k.conrelid <> o.relation
             where o.depth < 4
