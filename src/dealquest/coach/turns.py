@@ -237,7 +237,7 @@ class Turns:
         scene = Scene(
             view=claim.view,
             event=claim.event,
-            pack=self._effects.pack(language),
+            pack=await self._effects.pack(language, named=[claim.view.state.scenario_id or "", claim.event.text]),
             texts=catalogue(language),
             now=self._clock.now(),
             rng=random.Random(f"{claim.event.source}:{claim.event.update_id}"),  # noqa: S311  # a choice of scenario, not a secret
@@ -359,6 +359,8 @@ def _pipeline(claim: _Claim) -> str:
     state = claim.view.state
     if claim.event.kind == "job":
         return f"job.{claim.event.text}"
+    if state.at == "roleplay":
+        return state.at
     return state.mode if state.at == "answering" and state.mode is not None else "conversation"
 
 
