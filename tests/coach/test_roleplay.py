@@ -120,8 +120,7 @@ async def test_a_talk_survives_a_restart_and_commands_win_over_it(records: Postg
     """Another worker goes on where the first stopped; /stats in between is no line."""
     chat = await begins(records, ScriptedModels("I see."))
     await chat.says("Good morning.")
-    heir = chatter(records, ScriptedModels("Fine."), worker="heir")
-    heir._next = 100
+    heir = chatter(records, ScriptedModels("Fine."), worker="heir", first=100)
     assert "Total:" in await heir.says("/stats")
     assert "Turn 3 of 4" in await heir.says("What happens when a car is empty?")
     shown = await heir.presses("data:role:go_on")
