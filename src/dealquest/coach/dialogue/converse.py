@@ -4,6 +4,7 @@ import re
 
 import attrs
 
+from . import remembering, roleplay
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
 from .effects import Failed, Hear, Heard
 from .home import (
@@ -23,11 +24,12 @@ from .part import Job, Part, finish
 from .scene import Flow, Scene
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
+from .writing import write_scenarios
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (roleplay.PART, remembering.PART)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios}
 """What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
@@ -117,9 +119,9 @@ def _command(scene: Scene, text: str) -> Flow:
         case "train":
             if argument not in DIFFICULTIES:
                 return show_training(scene)
-            return ask_about_kept(scene) if _has_kept(scene) else next_scenario(scene, DIFFICULTIES[argument])
+            return ask_about_kept(scene) if _has_kept(scene) else (yield from next_scenario(scene, DIFFICULTIES[argument]))
         case "stats":
-            return show_stats(scene)
+            return (yield from show_stats(scene))
         case "help":
             return show_help(scene)
         case "cancel":
@@ -143,7 +145,7 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["go", "train"]:
             turn = show_training(scene)
         case ["go", "stats"]:
-            turn = show_stats(scene)
+            turn = yield from show_stats(scene)
         case ["learn", "track", track_id]:
             turn = show_track(scene, track_id)
         case ["learn", "level", level_id]:
@@ -155,9 +157,9 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["learn", "scenario", level_id]:
             turn = begin_level(scene, level_id)
         case ["train", "diff", ("0" | "1" | "2" | "3") as difficulty]:
-            turn = next_scenario(scene, int(difficulty))
+            turn = yield from next_scenario(scene, int(difficulty))
         case ["train", "next"]:
-            turn = next_scenario(scene, scene.state.difficulty)
+            turn = yield from next_scenario(scene, scene.state.difficulty)
         case ["again", scenario_id]:
             turn = take_up(scene, scenario_id) or _level_of_scenario(scene, scenario_id)
         case ["ideal", scenario_id]:

@@ -14,7 +14,7 @@ from dealquest.coach.scorecard import ScoreCard
 from .text import Text
 
 EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other", "job"]
-Mode: TypeAlias = Literal["learn", "train"]
+Mode: TypeAlias = Literal["learn", "train", "roleplay"]
 LevelStatus: TypeAlias = Literal["locked", "unlocked", "in_progress", "completed"]
 
 MAX_BUTTON_DATA_BYTES = 64
@@ -184,14 +184,14 @@ class State:
     """Where a conversation stands; small, and ids only.
 
     Attributes:
-        at: `idle`, or `answering` while a scenario is open.
+        at: `idle`, `answering` while a scenario is open, `roleplay` while a conversation with its persona goes on.
         scenario_id, mode, track_id, level_id: The open scenario, or the last one.
         difficulty: The difficulty last chosen for training; 0 is any.
         kept_answer: An answer that could not be scored yet.
         since: When the scenario was opened.
     """
 
-    at: Literal["idle", "answering"] = "idle"
+    at: Literal["idle", "answering", "roleplay"] = "idle"
     mode: Mode | None = None
     scenario_id: str | None = None
     track_id: str | None = None
