@@ -135,7 +135,8 @@ def _press(scene: Scene, data: str) -> Flow:
     for part in PARTS:
         if (word := data.split(":", 1)[0]) in part.buttons:
             pressed = part.buttons[word](scene, data.split(":")[1:])
-            return stale_button(scene) if pressed is None else (yield from finish(pressed))
+            if pressed is not None:
+                return (yield from finish(pressed))
     turn: Turn | None
     match data.split(":", 2):
         case ["go", "learn"]:

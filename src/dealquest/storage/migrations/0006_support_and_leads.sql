@@ -145,7 +145,7 @@ as $$
     select jsonb_build_object('update_id', s.update_id, 'variant', s.variant, 'status', s.status, 'input_type', s.input_type, 'input_text', s.input_text,
         'photo', s.photo, 'output', s.output_json, 'facts', s.facts, 'research', s.research, 'sources', s.sources, 'lead_id', s.lead_id,
         'is_closed', s.closed_at is not null,
-        'has_variants', exists (select from support_sessions child where child.parent_id = s.id and child.status = 'answered'))
+        'has_variants', exists (select from support_sessions child where child.parent_id = s.id))
     from support_sessions s
     where s.user_id = of_user and s.source = for_source and s.update_id = session
     order by s.id desc
@@ -255,7 +255,7 @@ begin
     returning * into closed;
     quality := (closed.output_json ->> 'quality_score')::real;
     if lesson is null or closed.id is null or closed.status <> 'answered' or closed.variant <> 'first' or closed.feedback <> 'positive'
-        or coalesce(quality, 0) < 0.7 or exists (select from support_sessions child where child.parent_id = closed.id and child.status = 'answered')
+        or coalesce(quality, 0) < 0.7 or exists (select from support_sessions child where child.parent_id = closed.id)
     then
         return;
     end if;
@@ -318,8 +318,8 @@ begin
 end
 $$;
 
--- {name, title, company, analysis, strategy, tactics, draft, input_type, context, photo?, next_at, enrich}: create the lead of this turn's session, or
--- merge it into a known one.
+-- {name, title, company, analysis, strategy, tactics, draft, input_type, context, photo?, research, sources, next_at, enrich}: create the lead of this
+-- turn's session, or merge it into a known one.
 create function dealquest_changes.keep_lead(of_user bigint, turn jsonb, change jsonb) returns void
 language plpgsql volatile
 set search_path = public
@@ -354,7 +354,10 @@ begin
         company = case when company = '' then new_company else company end,
         photo = coalesce(nullif(change -> 'photo', 'null'), photo),
         prospect_analysis = change -> 'analysis', closing_strategy = change -> 'strategy', engagement_tactics = change -> 'tactics',
-        draft_response = change -> 'draft', original_context = left(change ->> 'context', 2000), updated_at = now()
+        draft_response = change -> 'draft', original_context = left(change ->> 'context', 2000),
+        web_research = case when change ->> 'research' = '' then web_research else left(change ->> 'research', 5000) end,
+        web_sources = case when change ->> 'research' = '' then web_sources else change -> 'sources' end,
+        updated_at = now()
     where id = kept.id
     returning * into kept;
     update support_sessions
