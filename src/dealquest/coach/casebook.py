@@ -35,7 +35,26 @@ _CONTACTS = (
     re.compile(r"(?<![\w.])\+?\d[\d ()/-]{7,}\d(?!\w)"),
 )
 _NAME_PARTS = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001  # the typographic apostrophe itself
-_LEGAL_FORMS = {"gmbh", "inc", "ltd", "llc", "corp", "group", "the", "and", "und", "von", "van", "der", "die", "das", "for", "bank", "company", "holding"}
+_LEGAL_FORMS = {
+    "gmbh",
+    "inc",
+    "ltd",
+    "llc",
+    "corp",
+    "group",
+    "the",
+    "and",
+    "und",
+    "von",
+    "van",
+    "der",
+    "die",
+    "das",
+    "for",
+    "bank",
+    "company",
+    "holding",
+}
 
 
 @attrs.frozen(kw_only=True)

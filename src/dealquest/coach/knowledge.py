@@ -76,7 +76,7 @@ def split_markdown(text: str, *, file: str, language: str = "en") -> list[Sectio
     r"""Cut a Markdown text at its headings; a `#` inside a code block is none.
 
     >>> [(part.heading, part.body) for part in split_markdown("intro\n# Price\nask first\n## Later\nwait", file="a")]
-    [('', 'intro'), ('Price', 'ask first'), ('Price › Later', 'wait')]
+    [('', 'intro'), ('Price', 'ask first'), ('Price / Later', 'wait')]
     """
     sections: list[Section] = []
     path: list[tuple[int, str]] = []
@@ -85,7 +85,7 @@ def split_markdown(text: str, *, file: str, language: str = "en") -> list[Sectio
 
     def close() -> None:
         body = "\n".join(lines).strip()
-        heading = " › ".join(title for _, title in path)[:200]
+        heading = " / ".join(title for _, title in path)[:200]
         sections.extend(Section(file=file, heading=heading, body=piece, language=language) for piece in _pieces(body))
         lines.clear()
 
@@ -166,7 +166,7 @@ class NotesFolder:
                 await self._records.rpc("store_knowledge", of_checksum=notes.checksum, sections=msgspec.to_builtins(notes.sections))
                 nearest = await self._records.rpc("find_knowledge", of_checksum=notes.checksum, query=query)
             sections = choose_sections(notes.sections, nearest or [], budget_tokens=self._budget_tokens)
-        headings = (heading for section in sections for heading in (section.heading, section.heading.rsplit(" › ", 1)[-1]) if heading)
+        headings = (heading for section in sections for heading in (section.heading, section.heading.rsplit(" / ", 1)[-1]) if heading)
         return Consulted(text="\n\n".join(section.shown for section in sections), headings=tuple(dict.fromkeys(headings)))
 
     def _fresh_notes(self) -> Notes:
@@ -184,7 +184,9 @@ class NotesFolder:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"The folder of notes {folder} is not there; see KNOWLEDGE_DIR.", code="coach.knowledge.unreadable")
-    files = sorted(path for path in folder.glob("*.md") if path.is_file() and not path.name.startswith(".") and not path.stem.endswith(".example"))
+    files = sorted(
+        path for path in folder.glob("*.md") if path.is_file() and not path.name.startswith(".") and not path.stem.endswith(".example")
+    )
     if len(files) > MAX_FILES:
         raise InputError(f"The folder of notes holds more than {MAX_FILES} files; join some.", code="coach.knowledge.unreadable")
     return files

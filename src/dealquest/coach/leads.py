@@ -162,9 +162,9 @@ class LeadPage:
 
 
 def parse_edit(text: str) -> dict[str, str]:
-    """Read lines such as `Name: Ann Lee`; other lines are left out, of a field given twice the last counts.
+    r"""Read lines such as `Name: Ann Lee`; other lines are left out, of a field given twice the last counts.
 
-    >>> parse_edit("Name: Ann Lee\\ncompany = Acme\\nwhatever")
+    >>> parse_edit("Name: Ann Lee\ncompany = Acme\nwhatever")
     {'name': 'Ann Lee', 'company': 'Acme'}
     """
     found: dict[str, str] = {}
@@ -183,7 +183,9 @@ def next_reminder(lead: Lead, now: datetime) -> datetime | None:
 
 def describe_lead(lead: Lead) -> tuple[tuple[str, str], ...]:
     """A lead as named texts for a prompt; all of it was written by others."""
-    steps = "\n".join(f"{place}. [{step.status}] {step.action_type}: {step.description}" for place, step in enumerate(lead.engagement_plan, 1))
+    steps = "\n".join(
+        f"{place}. [{step.status}] {step.action_type}: {step.description}" for place, step in enumerate(lead.engagement_plan, 1)
+    )
     history = "\n".join(f"{item.created_at:%Y-%m-%d} {item.kind}: {shorten(item.content, 400)}" for item in lead.activities)
     analysis = "\n".join(f"{name}: {value}" for name, value in lead.prospect_analysis.items() if isinstance(value, str) and value)
     parts = (
@@ -204,8 +206,8 @@ def plan_prompt(fence: str, language: str) -> str:
     return (
         "You plan how a salesperson wins the attention and trust of one prospect over the next weeks.\n"
         f"{data_rule(fence)}\n"
-        f"Give {MIN_STEPS} to {MAX_STEPS} steps in order, from light to binding, each with an action of the allowed kinds, what to do and why, a text "
-        "that can be used as it is (empty where none is needed), and when. Rest on what is known; invent nothing. "
+        f"Give {MIN_STEPS} to {MAX_STEPS} steps in order, from light to binding, each with an action of the allowed kinds, "
+        "what to do and why, a text that can be used as it is (empty where none is needed), and when. Rest on what is known; invent nothing. "
         f"Write in this language: {language}."
     )
 
@@ -215,8 +217,8 @@ def advice_prompt(fence: str, language: str) -> str:
     return (
         "You advise a salesperson on one prospect, from what is known and what is new.\n"
         f"{data_rule(fence)}\n"
-        "assessment: two or three sentences on where it stands. next_actions: one to four, the most useful first. message: what to send now, "
-        f"ready to use, or empty when waiting is better. Write in this language: {language}."
+        "assessment: two or three sentences on where it stands. next_actions: one to four, the most useful first. "
+        f"message: what to send now, ready to use, or empty when waiting is better. Write in this language: {language}."
     )
 
 
@@ -225,7 +227,8 @@ def draft_prompt(fence: str, language: str) -> str:
     return (
         "You write the next message of a salesperson to one prospect.\n"
         f"{data_rule(fence)}\n"
-        "Follow the next open step of the plan. Under 150 words, one question or one next step, nothing invented. platform: where to send it. "
+        "Follow the next open step of the plan. Under 150 words, one question or one next step, nothing invented. "
+        "platform: where to send it. "
         f"Write in the language in which the prospect is addressed; if unknown, in: {language}."
     )
 
@@ -234,9 +237,9 @@ def comments_prompt(fence: str, language: str) -> str:
     """Standing orders for comments on a post."""
     return (
         "You suggest comments that a salesperson may leave under a post of their prospect, seen on the photo or given as text.\n"
-        f"{data_rule(fence)} The same holds for whatever stands on the photo.\n"
-        "can_read: whether there is a post to comment on. post_summary: one sentence. comments: two or three different ones of one to three "
-        "sentences, each adding a thought or a question, none selling anything. "
+        f"{data_rule(fence)}\n"
+        "can_read: whether there is a post to comment on. post_summary: one sentence. comments: two or three different ones of one to "
+        "three sentences, each adding a thought or a question, none selling anything. "
         f"Write the comments in the language of the post and the summary in: {language}."
     )
 

@@ -18,16 +18,24 @@ from .home import (
     unknown_command,
     unknown_text,
 )
+from .lead_talk import JOBS as LEAD_JOBS
+from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
 from .part import Job, Part, finish
 from .scene import Flow, Scene
+from .support import PART as SUPPORT
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (
+    SUPPORT,
+    LEADS,
+)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {
+    **LEAD_JOBS,
+}
 """What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
