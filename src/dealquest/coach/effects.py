@@ -16,6 +16,8 @@ from .dialogue import (
     Answered,
     AskModel,
     CheckKey,
+    Consult,
+    Consulted,
     Effect,
     EffectResult,
     Failed,
@@ -126,6 +128,18 @@ class Ears(Protocol):
         ...
 
 
+class Knowledge(Protocol):
+    """The team's notes; `coach.knowledge.NotesFolder` is one."""
+
+    async def consult(self, query: str) -> Consulted:
+        """What they say on something.
+
+        Raises:
+            InputError: The notes cannot be read.
+        """
+        ...
+
+
 class Looks(Protocol):
     """Read-only functions of storage."""
 
@@ -144,6 +158,7 @@ class Effects:
         models: Which model answers whom; none at all when left out.
         ears: Speech to text; none when left out.
         media: The channel's files; none when left out.
+        knowledge: The team's notes; none when left out.
         offline_scorer: Scores without a model.
     """
 
@@ -156,6 +171,7 @@ class Effects:
         models: Models | None = None,
         ears: Ears | None = None,
         media: Media | None = None,
+        knowledge: Knowledge | None = None,
         offline_scorer: Scorer | None = None,
     ) -> None:
         self.house = house or House()
@@ -164,6 +180,7 @@ class Effects:
         self._models = models
         self._ears = ears
         self._media = media
+        self._knowledge = knowledge
         self._offline_scorer = offline_scorer or SignalScorer()
 
     async def pack(self, language: str, *, named: Iterable[str] = ()) -> Pack:
@@ -202,6 +219,8 @@ class Effects:
                     raise _missing("No model is set up that searches the web.")
                 async with span("research"):
                     return await self._models.search(effect.prospect, effect.question)
+            case Consult():
+                return Consulted() if self._knowledge is None else await self._knowledge.consult(effect.query)
             case CheckKey():
                 if self._models is None:
                     raise _missing("Keys cannot be stored here.")

@@ -19,17 +19,20 @@ from .home import (
     unknown_command,
     unknown_text,
 )
+from .lead_talk import JOBS as LEAD_JOBS
+from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
 from .part import Job, Part, finish
 from .scene import Flow, Scene
+from .support import PART as SUPPORT
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
 from .writing import write_scenarios
 
-PARTS: tuple[Part, ...] = (roleplay.PART, remembering.PART)
+PARTS: tuple[Part, ...] = (roleplay.PART, remembering.PART, SUPPORT, LEADS)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
-JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios}
+JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
 """What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
@@ -137,7 +140,8 @@ def _press(scene: Scene, data: str) -> Flow:
     for part in PARTS:
         if (word := data.split(":", 1)[0]) in part.buttons:
             pressed = part.buttons[word](scene, data.split(":")[1:])
-            return stale_button(scene) if pressed is None else (yield from finish(pressed))
+            if pressed is not None:
+                return (yield from finish(pressed))
     turn: Turn | None
     match data.split(":", 2):
         case ["go", "learn"]:

@@ -156,6 +156,24 @@ class SearchWeb:
 
 
 @attrs.frozen(kw_only=True)
+class Consulted:
+    """What the team's notes say; `headings` names the sections that are shown."""
+
+    text: str = ""
+    headings: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Consult:
+    """Read the team's notes: whole where they fit, else the sections nearest to the query; brings `Consulted`."""
+
+    result: ClassVar[type] = Consulted
+    paid: ClassVar[bool] = False
+
+    query: str
+
+
+@attrs.frozen(kw_only=True)
 class KeyChecked:
     """What the provider says of a key; `sealed` only when it is good."""
 
@@ -177,5 +195,5 @@ class CheckKey:
     key: str = attrs.field(repr=False)
 
 
-Effect: TypeAlias = ScoreAnswer | Look | AskModel | Hear | SearchWeb | CheckKey
-EffectResult: TypeAlias = ScoreCard | Found | Answered | Heard | Reported | KeyChecked | Failed
+Effect: TypeAlias = ScoreAnswer | Look | AskModel | Hear | SearchWeb | Consult | CheckKey
+EffectResult: TypeAlias = ScoreCard | Found | Answered | Heard | Reported | Consulted | KeyChecked | Failed

@@ -12,7 +12,7 @@ from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, sh
 from .text import Text, join
 from .values import Reply, State, Turn
 
-COMMANDS = ("start", "learn", "train", "roleplay", "stats", "memory", "help", "cancel")
+COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "help", "cancel")
 
 
 def is_expired(scene: Scene) -> bool:
@@ -25,7 +25,7 @@ def is_expired(scene: Scene) -> bool:
 
 def set_aside(state: State) -> State:
     """The same conversation with nothing open; difficulty and the last scenario stay known."""
-    return attrs.evolve(state, at="idle", kept_answer=None, since=None)
+    return attrs.evolve(state, at="idle", kept_answer=None, since=None, lead_id=None)
 
 
 def show_start(scene: Scene) -> Turn:
@@ -72,6 +72,8 @@ def cancel(scene: Scene) -> Turn:
     """Leave the open scenario; it stays unseen."""
     if scene.state.at == "idle":
         return scene.stay(scene.reply(scene.say("cancel.nothing"), buttons=start_buttons(scene)))
+    if scene.state.at != "answering":
+        return Turn(replies=(scene.reply(scene.say("cancel.left"), buttons=start_buttons(scene)),), state=set_aside(scene.state))
     key = "cancel.done" if scene.state.kept_answer is None else "cancel.dropped"
     return Turn(replies=(scene.reply(scene.say(key), buttons=start_buttons(scene)),), state=set_aside(scene.state))
 
