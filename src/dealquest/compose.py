@@ -5,6 +5,8 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -14,7 +16,8 @@ from anyio import to_thread
 from dealquest.auth import AccessPolicy
 from dealquest.coach.admission import Admission, NameRows
 from dealquest.coach.dialogue import House
-from dealquest.coach.effects import Ears, Effects, Media, Models
+from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
+from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import Scorer, SignalScorer
@@ -52,6 +55,7 @@ class Kit:
         models: Which model answers whom; None without any.
         ears: Speech to text; None without a speech service.
         admission: Who may use the coach, and who is an admin.
+        knowledge: The team's notes.
     """
 
     settings: Settings
@@ -65,6 +69,7 @@ class Kit:
     models: Models | None
     ears: Ears | None
     admission: Admission
+    knowledge: Knowledge
 
     def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
         """The durable conversation, for one worker.
@@ -82,6 +87,7 @@ class Kit:
             models=self.models,
             ears=self.ears,
             media=media,
+            knowledge=self.knowledge,
             offline_scorer=self.offline_scorer,
         )
         return Turns(
@@ -135,6 +141,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             models=models,
             ears=ears,
             admission=Admission(policy, NameRows(records, clock)),
+            knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
         )
 
 
@@ -173,6 +180,16 @@ async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None"
     from dealquest.transcription import Transcriber  # noqa: PLC0415  # see above
 
     return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
+
+
+def _notes_folder(settings: Settings) -> Path:
+    """The operator's notes, else the small playbook that ships."""
+    folder = settings.knowledge_dir
+    if folder is None:
+        return Path(str(resources.files("dealquest.coach") / "notes"))
+    if not folder.is_dir():
+        raise SettingsError(f"KNOWLEDGE_DIR names {folder}, which is no folder. Make it, or unset the variable.", code="settings.invalid")
+    return folder
 
 
 def _model_scorer(llm: "Router") -> Scorer:

@@ -249,7 +249,7 @@ async def test_the_language_is_kept_and_changed(chat: Chatter, records: Postgres
 
 
 async def test_a_reset_says_what_goes_and_takes_exactly_that(chat: Chatter, records: Postgrest) -> None:
-    """After a confirmed reset scores, XP and levels are gone; keys and memory stay."""
+    """After a confirmed reset scores, XP, levels and what was learned from them are gone; keys stay."""
     await chat.says("/settings")
     await chat.presses("settings:update_key")
     await chat.presses("provider:openrouter")
@@ -264,7 +264,15 @@ async def test_a_reset_says_what_goes_and_takes_exactly_that(chat: Chatter, reco
     assert "begin anew" in await chat.presses("confirm_reset:yes")
     row = await user(records)
     assert (row["total_xp"], row["streak_days"], row["current_level"]) == (0, 0, 1)
-    for table, left in (("attempts", 0), ("xp_ledger", 0), ("scenarios_seen", 0), ("user_keys", 1), ("user_memory", 1)):
+    for table, left in (
+        ("attempts", 0),
+        ("xp_ledger", 0),
+        ("scenarios_seen", 0),
+        ("badges", 0),
+        ("skill_cards", 0),
+        ("user_memory", 0),
+        ("user_keys", 1),
+    ):
         assert len(await records.table(table).select("*").all()) == left
 
 
@@ -277,15 +285,10 @@ async def test_a_confirmation_that_was_left_does_not_count(chat: Chatter, record
     assert len(await records.table("users").select("*").all()) == 1
 
 
-async def test_memory_is_seen_and_erased(chat: Chatter, records: Postgrest) -> None:
-    """What is remembered is shown in words, and gone after one press."""
+async def test_memory_is_reached_from_the_settings(chat: Chatter) -> None:
+    """What is remembered stands beside the other data of one's own."""
     await chat.says("/settings")
     assert "remember nothing" in await chat.presses("settings:memory")
-    await records.table("user_memory").insert({"user_id": (await user(records))["id"], "memory": {"strengths": ["open questions"]}}).run()
-    await chat.presses("settings:back")
-    assert "strengths: open questions" in await chat.presses("settings:memory")
-    await chat.presses("memory:erase")
-    assert await records.table("user_memory").select("*").all() == []
 
 
 async def test_the_export_holds_all_of_ones_own_and_nothing_of_others(records: Postgrest, models: ScriptedModels) -> None:
