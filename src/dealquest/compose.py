@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from importlib import resources
 from pathlib import Path
@@ -13,7 +13,9 @@ import anyio
 import attrs
 from anyio import to_thread
 
-from dealquest.coach.dialogue import House, Person
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
+from dealquest.coach.dialogue import House
 from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
 from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
@@ -53,6 +55,7 @@ class Kit:
         models: Which model answers whom; None without any.
         ears: Speech to text; None without a speech service.
         knowledge: The team's notes.
+        admission: Who may use the coach, and who is an admin.
     """
 
     settings: Settings
@@ -66,6 +69,7 @@ class Kit:
     models: Models | None
     ears: Ears | None
     knowledge: Knowledge
+    admission: Admission
 
     def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
         """The durable conversation, for one worker.
@@ -89,7 +93,7 @@ class Kit:
         return Turns(
             self.records,
             effects=effects,
-            is_admin=_admins(self.settings),
+            is_admin=self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -119,6 +123,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         llm, models = await _open_models(stack, settings, clock)
         ears = await _open_ears(stack, settings)
         records = Postgrest(transport, dialect=dialect)
+        policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
             clock=clock,
@@ -136,6 +141,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             models=models,
             ears=ears,
             knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
+            admission=Admission(policy, NameRows(records, clock)),
         )
 
 
@@ -190,18 +196,6 @@ def _model_scorer(llm: "Router") -> Scorer:
     from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
 
     return ModelScorer(llm)
-
-
-def _admins(settings: Settings) -> Callable[[Person], Awaitable[bool]]:
-    """Who sees the admin views: by number, or by a listed name that this account shows; the terminal's user owns the machine."""
-    listed = frozenset(settings.admin_usernames)
-
-    async def is_admin(person: Person) -> bool:
-        if person.telegram_id is None:
-            return person.local_name is not None
-        return str(person.telegram_id) in listed or (person.username or "").casefold() in listed
-
-    return is_admin
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
