@@ -44,9 +44,10 @@ def fill(database: Any) -> None:
     """Eight answers over two weeks, a case, a trace with two spans, a dead letter of each kind."""
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
         owner.execute(
-            "insert into attempts (user_id, source, update_id, scenario_id, mode, difficulty, answer, score, scorer, feedback_json, xp_earned, "
-            "created_at) select (select min(id) from users), 'old', n, 'cold-quiet-inbox', 'train', 1, 'secret words', 30 + n * 5, 'model', '{}', "
-            "1, now() - make_interval(days => 12 - n) from generate_series(1, 8) as n"
+            "insert into attempts (user_id, source, update_id, scenario_id, mode, difficulty, answer, score, scorer, feedback_json, "
+            "xp_earned, created_at) "
+            "select (select min(id) from users), 'old', n, 'cold-quiet-inbox', 'train', 1, 'secret words', 30 + n * 5, 'model', '{}', 1, "
+            "now() - make_interval(days => 12 - n) from generate_series(1, 8) as n"
         )
         owner.execute(
             "insert into casebook (persona_type, scenario_type, strategy, quality_score) values ('cfo', 'pricing', 'Anchor on cost', 0.9)"
