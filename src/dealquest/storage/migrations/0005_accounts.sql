@@ -119,14 +119,6 @@ as $$
     update users set time_zone = change ->> 'time_zone' where id = of_user
 $$;
 
--- {}
-create function dealquest_changes.erase_memory(of_user bigint, turn jsonb, change jsonb) returns void
-language sql volatile
-set search_path = public
-as $$
-    delete from user_memory where user_id = of_user
-$$;
-
 -- {}: the game begins anew; keys, memory, deals and settings stay.
 create function dealquest_changes.reset_progress(of_user bigint, turn jsonb, change jsonb) returns void
 language sql volatile
@@ -280,13 +272,6 @@ as $$
     select jsonb_object_agg(relation, jsonb_array_length(contents)) || jsonb_build_object('messages', jsonb_array_length(dealquest.own_messages(of_user)))
     from dealquest.own_rows(of_user)
     where contents <> '[]' and relation <> 'users'
-$$;
-
-create function public.look_my_memory(of_user bigint) returns jsonb
-language sql stable
-set search_path = public
-as $$
-    select coalesce((select memory from user_memory where user_id = of_user), '{}')
 $$;
 
 -- What the operator sees. Only the admin's flows name these; what users wrote to models is in none of them.
