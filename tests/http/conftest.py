@@ -1,13 +1,17 @@
 """A kit over a real database, the application over it, and tokens of every kind."""
 
+import threading
+import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
 import httpx
 import pytest
+import uvicorn
 from starlette.types import ASGIApp
 
 from dealquest.auth import Tokens
@@ -15,6 +19,7 @@ from dealquest.compose import Kit, open_kit
 from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret, SystemClock
 from dealquest_http import create_app
+from dealquest_http.serving import OPTIONS, Serving
 
 SECRET = "0123456789abcdefghijklmnopqrstuv-test"
 
@@ -68,3 +73,28 @@ def bearer() -> Callable[..., dict[str, str]]:
         return {"Authorization": f"Bearer {token}"}
 
     return make
+
+
+@pytest.fixture
+def live(settings: Settings) -> Iterator[str]:
+    """The address of a real server over a real socket, as `dealquest serve` runs it."""
+    with serving(settings) as address:
+        yield address
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """A server in a thread; its address while the context lasts."""
+    server = uvicorn.Server(uvicorn.Config(Serving(settings), host="127.0.0.1", port=0, **OPTIONS))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until = time.monotonic() + 30
+        while not server.started and thread.is_alive() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert server.started
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()

@@ -5,8 +5,11 @@ Every worker opens a kit of its own in its lifespan; the embedded server is shar
 
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -24,6 +27,19 @@ from .protocol import GuardedProtocol
 DRAIN_S = 10
 KEEP_ALIVE_S = 75
 SHOWN_CHARACTERS = 9
+OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "http": GuardedProtocol,
+        "ws": "none",
+        "log_config": None,
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": DRAIN_S,
+    }
+)
+"""How uvicorn is to run the application, wherever it runs: its own log and proxy headers off, guarded heads on."""
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, workers: int = 1, reload: bool = False) -> None:
@@ -53,14 +69,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, work
         workers=None if alone else workers,
         reload=reload,
         reload_dirs=[str(Path(package).parent) for package in (dealquest.__file__, __file__)] if reload else None,
-        http=GuardedProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
+        **OPTIONS,
     )
 
 
