@@ -64,9 +64,10 @@ async def client(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def bearer() -> Callable[..., dict[str, str]]:
+def bearer(settings: Settings) -> Callable[..., dict[str, str]]:
     """The header of a caller: `bearer("authenticated", "1")`."""
-    tokens = Tokens([Secret(SECRET)])
+    assert settings.jwt_secret is not None
+    tokens = Tokens([settings.jwt_secret])
 
     def make(role: str = "authenticated", subject: str = "1", **claims: object) -> dict[str, str]:
         token = tokens.mint_session(subject, now=SystemClock().now(), token_id=uuid.uuid4().hex, role=role, claims=claims)  # type: ignore[arg-type]

@@ -20,9 +20,11 @@ from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings, load_settings
 
 from .app import create_app
-from .first_start import prepare, with_signing_secret
+from .first_start import audit_rights, prepare, with_signing_secret
 from .keys import anon_key
 from .protocol import GuardedProtocol
+
+LOG = logging.getLogger(__name__)
 
 DRAIN_S = 10
 KEEP_ALIVE_S = 75
@@ -123,6 +125,7 @@ class Serving:
                 kit = await stack.enter_async_context(open_kit(self._settings))
                 self._app = create_app(kit)
                 made = await prepare(kit)
+                findings = await audit_rights(kit)
             except DealQuestError as exc:
                 await send({"type": "lifespan.startup.failed", "message": f"{exc.message} ({exc.code})"})
                 return
@@ -134,6 +137,8 @@ class Serving:
                     f"anon key      {anon_key(self._settings.jwt_secret)}",
                 ]
                 print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  # for people, once; never through the log
+            for finding in findings:
+                LOG.warning("open to callers beyond their rows: %s", finding)
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
