@@ -32,6 +32,8 @@ BY_STATUS: Mapping[int, str] = MappingProxyType(
 # Our codes whose status or name is not what their class says.
 SHOWN: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
+        "http.ai.key": (502, "AI_INVALID_API_KEY"),
+        "http.ai.off": (503, "AI_INVALID_API_KEY"),
         "http.body.slow": (408, "INVALID_INPUT"),
         "http.body.too_large": (413, "INVALID_INPUT"),
         "http.busy": (503, "TOO_MANY_REQUESTS"),
