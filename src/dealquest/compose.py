@@ -62,7 +62,15 @@ class Kit:
     models: Models | None
     ears: Ears | None
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
+    def turns(
+        self,
+        *,
+        worker: str = "",
+        lease_s: float = LEASE_S,
+        hold_s: float = 0.0,
+        media: Media | None = None,
+        is_admin: Callable[[Person], Awaitable[bool]] | None = None,
+    ) -> Turns:
         """The durable conversation, for one worker.
 
         Args:
@@ -70,6 +78,7 @@ class Kit:
             lease_s: Seconds after which a silent worker's turn may be taken over.
             hold_s: Seconds for which committed replies are held for this worker.
             media: The channel's files; without them voice and photos are declined.
+            is_admin: Who sees the admin views; when left out those whom the settings list, and the terminal's user.
         """
         effects = Effects(
             packs=pack_for,
@@ -83,7 +92,7 @@ class Kit:
         return Turns(
             self.records,
             effects=effects,
-            is_admin=_admins(self.settings),
+            is_admin=is_admin or _admins(self.settings),
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,

@@ -4,16 +4,19 @@ A server tells that a caller left only to whoever waits for it, so both helpers 
 Source: ASGI 3.0, "HTTP disconnect"; HTML standard, "Server-sent events", read 2026-11-22.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
+Push: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
+"""Sends one event."""
 
 EVENT_STREAM = "text/event-stream"
 PING_S = 15.0
@@ -48,56 +51,80 @@ async def unless_gone(request: Request, call: Callable[[], Awaitable[T]]) -> T:
 
 
 class EventStream(Response):
-    """Server-sent events. The source is cancelled when the caller leaves, and closed in any case.
+    """Server-sent events.
 
     Args:
-        frames: What to send, piece by piece; it mends its own errors, because the status is out.
+        produce: Makes the events and pushes them; it mends its own errors, because the status is out.
         resources: What was opened for it; closed when the answer ends in whatever way, or was never begun.
+        ends_with_caller: Whether `produce` is cancelled when the caller leaves; otherwise it goes on unheard.
         ping_s: Seconds of silence after which a comment keeps the connection open.
     """
 
     media_type = EVENT_STREAM
 
-    def __init__(self, frames: AsyncGenerator[bytes, None], *, resources: AsyncExitStack | None = None, ping_s: float = PING_S) -> None:
+    def __init__(
+        self,
+        produce: Callable[[Push], Awaitable[None]],
+        *,
+        resources: AsyncExitStack | None = None,
+        ends_with_caller: bool = True,
+        ping_s: float = PING_S,
+    ) -> None:
         super().__init__(headers={"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"})
         del self.headers["content-length"]
-        self._frames = frames
+        self._produce = produce
         self._resources = resources or AsyncExitStack()
+        self._ends_with_caller = ends_with_caller
         self._ping_s = ping_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the interface has it
-        """Send head and frames until the source ends or the caller leaves."""
-        async with self._resources, aclosing(self._frames):
+        """Send the head and every event until the source ends or the caller leaves."""
+        async with self._resources:
             await self._send_all(receive, send)
 
     async def _send_all(self, receive: Receive, send: Send) -> None:
         lock = anyio.Lock()
-        last = anyio.current_time()
+        last, is_gone = anyio.current_time(), False
 
-        async def push(content: bytes, *, more: bool = True) -> None:
+        async def write(content: bytes, *, more: bool = True) -> None:
             nonlocal last
             async with lock:
                 last = anyio.current_time()
-                await send({"type": "http.response.body", "body": content, "more_body": more})
+                if not is_gone:
+                    await send({"type": "http.response.body", "body": content, "more_body": more})
+
+        async def push(content: Mapping[str, Any]) -> None:
+            await write(encode_event(content))
 
         async def ping() -> None:
             while True:
                 await anyio.sleep(max(0.01, last + self._ping_s - anyio.current_time()))
                 if anyio.current_time() - last >= self._ping_s:
-                    await push(_PING)
+                    await write(_PING)
 
         async def watch(cancelled: anyio.CancelScope) -> None:
+            nonlocal is_gone
             await _leaving(receive)
-            cancelled.cancel()
+            is_gone = True
+            if self._ends_with_caller:
+                cancelled.cancel()
 
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with anyio.create_task_group() as group:
             group.start_soon(watch, group.cancel_scope)
             group.start_soon(ping)
-            async for content in self._frames:
-                await push(content)
-            await push(b"", more=False)
+            await self._produce(push)
+            await write(b"", more=False)
             group.cancel_scope.cancel()
+
+
+def encode_event(content: Mapping[str, Any]) -> bytes:
+    r"""One server-sent event.
+
+    >>> encode_event({"chunk": "a\nb"})
+    b'data: {"chunk":"a\\nb"}\n\n'
+    """
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
 
 
 async def _leaving(receive: Receive) -> None:

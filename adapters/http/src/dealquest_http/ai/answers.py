@@ -6,8 +6,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from dealquest.llm import Citation, Completion, Embeddings
 from dealquest.values import Usage
 
@@ -48,12 +46,3 @@ def show_embeddings(embeddings: Embeddings) -> dict[str, Any]:
     usage = {"promptTokens": embeddings.usage.input_tokens, "totalTokens": embeddings.usage.total_tokens}
     usage |= {"prompt_tokens": embeddings.usage.input_tokens, "total_tokens": embeddings.usage.total_tokens}
     return {"object": "list", "data": vectors, "metadata": {"model": embeddings.model, "usage": usage}}
-
-
-def frame(content: dict[str, Any]) -> bytes:
-    r"""One server-sent event.
-
-    >>> frame({"chunk": "a\nb"})
-    b'data: {"chunk":"a\\nb"}\n\n'
-    """
-    return b"data: " + msgspec.json.encode(content) + b"\n\n"

@@ -5,9 +5,10 @@ Source: the InsForge API (`/api/ai`), as its JavaScript clients 1.1.3 and 1.5.2 
 
 import base64
 import struct
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from msgspec import Struct, convert
@@ -31,10 +32,10 @@ from dealquest.llm import (
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
-from dealquest_http.event_stream import EventStream, unless_gone
+from dealquest_http.event_stream import EventStream, Push, unless_gone
 from dealquest_http.service import Service, service_of
 
-from .answers import frame, show_citations, show_completion, show_embeddings, show_usage
+from .answers import show_citations, show_completion, show_embeddings, show_usage
 from .requests import ChatRequest, EmbeddingsRequest, read_messages, read_search
 from .spending import Call, Spending
 
@@ -93,7 +94,7 @@ class Ai:
             if asked.stream:
                 stream = await stack.enter_async_context(llm.stream(messages, **options))
                 first = await unless_gone(request, lambda: _begin(stream, call))
-                return EventStream(_frames(first, stream, call), resources=stack.pop_all())
+                return EventStream(partial(_pass_on, first, stream, call), resources=stack.pop_all())
             completion = await unless_gone(request, lambda: _complete(llm, messages, options, call))
             return answer_json(show_completion(completion))
 
@@ -195,31 +196,30 @@ async def _begin(stream: AnswerStream, call: Call) -> Event:
         raise _fault(exc, call) from exc
 
 
-async def _frames(first: Event, stream: AnswerStream, call: Call) -> AsyncGenerator[bytes, None]:
+async def _pass_on(first: Event, stream: AnswerStream, call: Call, push: Push) -> None:
+    """The answer in the clients' frames; from the first word on a failure is one of them."""
     try:
-        for frames in _show(first, call):
-            yield frames
+        await _show(first, call, push)
         async for event in stream:
-            for frames in _show(event, call):
-                yield frames
+            await _show(event, call, push)
     except DealQuestError as exc:
         call.failed()
-        yield frame({"error": True, "message": exc.message})
+        await push({"error": True, "message": exc.message})
 
 
-def _show(event: Event, call: Call) -> list[bytes]:
+async def _show(event: Event, call: Call, push: Push) -> None:
     match event:
         case TextDelta(text):
-            return [frame({"chunk": text})]
+            await push({"chunk": text})
         case Done(completion):
             call.answered(model=completion.model, usage=completion.usage, cost_usd=completion.cost_usd)
             if completion.finish == "refusal":
-                return [frame({"error": True, "message": "The model declined to answer."})]
-            shown = [frame({"tokenUsage": show_usage(completion.usage)})]
+                await push({"error": True, "message": "The model declined to answer."})
+                return
+            await push({"tokenUsage": show_usage(completion.usage)})
             if completion.citations:
-                shown.append(frame({"annotations": show_citations(completion.citations)}))
-            return [*shown, frame({"done": True})]
-    return []
+                await push({"annotations": show_citations(completion.citations)})
+            await push({"done": True})
 
 
 def _fault(error: DealQuestError, call: Call) -> DealQuestError:

@@ -1,4 +1,4 @@
--- Model calls over HTTP: one row for each, from which a caller's budget is counted too.
+-- What the HTTP adapter needs beside accounts: model calls with their callers' budgets, and names of events that callers choose.
 -- Only the service role reads and writes here; callers see what the adapter shows them.
 
 create schema ai;
@@ -106,6 +106,68 @@ as $$
         'records', coalesce((select jsonb_agg(to_jsonb(page) order by created_at desc, id) from page), '[]'))
 $$;
 
+-- The conversation over HTTP: a caller names its events, so that it may send one again. The name is known for a month.
+create table public.http_events (
+    chat text not null,
+    name text not null check (length(name) between 1 and 64),
+    update_id bigint not null,
+    digest text not null,
+    created_at timestamptz not null default now(),
+    primary key (chat, name)
+);
+comment on table public.http_events is 'Which event of the inbox a caller''s own name stands for.';
+alter table public.http_events enable row level security;
+revoke all on public.http_events from public, anon, authenticated;
+grant select, insert, delete on public.http_events to project_admin;
+create policy service on public.http_events to project_admin using (true) with check (true);
+
+-- Store an event under its caller's name, once. Tells which event the name stands for, the digest of what was sent with it first,
+-- and whether the event is still kept.
+create function public.receive_named_event(event_name text, event jsonb, event_digest text) returns jsonb
+language plpgsql volatile
+set search_path = public
+as $$
+declare
+    of_chat constant text := event ->> 'chat';
+    known http_events;
+begin
+    delete from http_events where chat = of_chat and created_at < now() - interval '30 days';
+    insert into http_events (chat, name, update_id, digest)
+    values (of_chat, event_name, (event ->> 'update_id')::bigint, event_digest)
+    on conflict do nothing
+    returning * into known;
+    if found then
+        perform receive_updates(jsonb_build_array(event));
+    else
+        select * into strict known from http_events where chat = of_chat and name = event_name;
+    end if;
+    return jsonb_build_object('update_id', known.update_id, 'digest', known.digest,
+        'kept', exists (select from inbox i where i.source = event ->> 'source' and i.update_id = known.update_id));
+end
+$$;
+
+-- Replies that were not acknowledged yet, oldest first.
+create function public.waiting_replies(for_source text, for_chat text, most integer) returns jsonb
+language sql stable
+set search_path = public
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object('id', id, 'update_id', update_id, 'seq', seq, 'chat', chat, 'reply', payload) order by id), '[]')
+    from (select * from outbox where source = for_source and chat = for_chat and status = 'pending' order by id limit most) as waiting
+$$;
+
+-- The person has seen every reply up to this one. Returns how many that were new.
+create function public.acknowledge_replies(for_source text, for_chat text, through bigint) returns integer
+language sql volatile
+set search_path = public
+as $$
+    with seen as (
+        update outbox set status = 'sent', sent_at = clock_timestamp(), error = null
+        where source = for_source and chat = for_chat and status = 'pending' and id <= through
+        returning 1
+    )
+    select count(*)::integer from seen
+$$;
+
 do $$
 declare
     signature regprocedure;
@@ -114,7 +176,8 @@ begin
         select p.oid::regprocedure
         from pg_proc p
         where p.pronamespace = 'public'::regnamespace
-            and p.proname in ('reserve_ai_call', 'settle_ai_call', 'sum_ai_usage', 'list_ai_usage')
+            and p.proname in ('reserve_ai_call', 'settle_ai_call', 'sum_ai_usage', 'list_ai_usage',
+                'receive_named_event', 'waiting_replies', 'acknowledge_replies')
     loop
         execute format('revoke all on function %s from public, anon, authenticated', signature);
         execute format('grant execute on function %s to project_admin', signature);
