@@ -104,6 +104,12 @@ def _origins(raw: str) -> tuple[str, ...]:
     return origins
 
 
+def _password(raw: str) -> Secret:
+    if len(raw) < 8 or raw in {"change-this-password", "password"}:
+        raise ValueError("is too weak: at least 8 characters, and none that an example file shows")
+    return Secret(raw)
+
+
 def _email(raw: str) -> str:
     if re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,190}", raw) is None:
         raise ValueError("is not an e-mail address")
@@ -245,7 +251,7 @@ class Settings:
     admin_email: str = _variable("ADMIN_EMAIL", _email, default="admin@example.com", purpose="who signs in as project_admin over HTTP")
     admin_password: Secret | None = _variable(
         "ADMIN_PASSWORD",
-        _secret,
+        _password,
         default=None,
         secret=True,
         purpose="its password",

@@ -32,6 +32,9 @@ BY_STATUS: Mapping[int, str] = MappingProxyType(
 # Our codes whose status or name is not what their class says.
 SHOWN: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
+        "http.account.email": (400, "AUTH_INVALID_EMAIL"),
+        "http.account.gone": (401, "AUTH_INVALID_CREDENTIALS"),
+        "http.account.password": (400, "AUTH_WEAK_PASSWORD"),
         "http.ai.key": (502, "AI_INVALID_API_KEY"),
         "http.ai.off": (503, "AI_INVALID_API_KEY"),
         "http.body.slow": (408, "INVALID_INPUT"),

@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from dealquest.compose import Kit
 from dealquest.errors import DealQuestError
 
-from . import ai, coach, health, records
+from . import accounts, ai, coach, health, records
 from .answers import BY_STATUS, answer_error, refuse
 from .guards import AccessLog, BodyLimit, Cors, RateLimit
 from .service import Service, open_service
@@ -36,6 +36,7 @@ Room: TypeAlias = Callable[[Service], list[BaseRoute]]
 
 ROOMS: Sequence[Room] = (
     health.routes,
+    accounts.routes,
     records.routes,
     ai.routes,
     coach.routes,
