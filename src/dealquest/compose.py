@@ -21,7 +21,7 @@ from dealquest.errors import SettingsError
 from dealquest.settings import Settings
 from dealquest.storage import DIALECTS, DialectName, Postgrest, RevivingTransport
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
-from dealquest.values import SERVICE, Clock, Secret, SystemClock
+from dealquest.values import SERVICE, Clock, Principal, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Kit:
         clock: Where time comes from.
         records: Storage with the rights of the service role.
         engine: PostgREST in process; None when the records are remote.
+        transport_of: The engine with the rights of somebody; brings an embedded server back that died. None as above.
+        remote: The remote records without a credential, for requests that bring their own; None when they are here.
         llm: The model router; None without any model.
         scorer: Scores answers, with the team's model where there is one.
         offline_scorer: Scores answers by signals.
@@ -55,6 +57,8 @@ class Kit:
     clock: Clock
     records: Postgrest
     engine: "Engine | None"
+    transport_of: Callable[[Principal], Transport] | None
+    remote: Transport | None
     llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
@@ -115,8 +119,8 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        engine, transport, dialect = await _open_records(stack, settings)
-        await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
+        found = await _open_records(stack, settings)
+        await _open_tracing(stack, settings, PostgrestSink(found.transport, prefix=DIALECTS[found.dialect].tables))
         offline = SignalScorer()
         clock = clock or SystemClock()
         llm, models = await _open_models(stack, settings, clock)
@@ -124,8 +128,10 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         yield Kit(
             settings=settings,
             clock=clock,
-            records=Postgrest(transport, dialect=dialect),
-            engine=engine,
+            records=Postgrest(found.transport, dialect=found.dialect),
+            engine=found.engine,
+            transport_of=found.transport_of,
+            remote=found.remote,
             llm=llm,
             scorer=offline if llm is None else _model_scorer(llm),
             offline_scorer=offline,
@@ -149,8 +155,8 @@ async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Tran
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        _, transport, dialect = await _open_records(stack, settings)
-        yield transport, dialect
+        found = await _open_records(stack, settings)
+        yield found.transport, found.dialect
 
 
 async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "tuple[Router | None, Models | None]":
@@ -210,7 +216,16 @@ async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: Postgre
     stack.enter_context(installed_tracer(Tracer(collector)))
 
 
-async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine | None, Transport, DialectName]":
+@attrs.frozen(kw_only=True)
+class _Records:
+    transport: Transport
+    dialect: DialectName
+    engine: "Engine | None" = None
+    transport_of: Callable[[Principal], Transport] | None = None
+    remote: Transport | None = None
+
+
+async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
     if settings.insforge_base_url is not None:
         key = settings.access_api_key
         if key is None:
@@ -218,11 +233,16 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Eng
                 "INSFORGE_BASE_URL is set, but ACCESS_API_KEY is not: the coach needs the key that acts as project_admin.",
                 code="settings.invalid",
             )
-        remote = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
-        return None, remote, "insforge"
+        service = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
+        remote = await stack.enter_async_context(open_transport(settings.insforge_base_url))
+        return _Records(transport=service, dialect="insforge", remote=remote)
     engine, database = await _open_engine(stack, settings)
-    transport = engine.bind(SERVICE)
-    return engine, RevivingTransport(transport, database.revive, SystemClock()) if database.is_embedded else transport, "postgrest16"
+
+    def transport_of(principal: Principal) -> Transport:
+        bound = engine.bind(principal)
+        return RevivingTransport(bound, database.revive, SystemClock()) if database.is_embedded else bound
+
+    return _Records(transport=transport_of(SERVICE), dialect="postgrest16", engine=engine, transport_of=transport_of)
 
 
 async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine, Database]":

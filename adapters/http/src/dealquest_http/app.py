@@ -27,9 +27,9 @@ from starlette.types import ASGIApp
 from dealquest.compose import Kit
 from dealquest.errors import DealQuestError
 
-from . import accounts, ai, coach, health, records
+from . import accounts, ai, coach, functions, health, mini_app, records
 from .answers import BY_STATUS, answer_error, refuse
-from .guards import AccessLog, BodyLimit, Cors, RateLimit
+from .guards import AccessLog, BodyLimit, Cors, HeadCheck, RateLimit
 from .service import Service, open_service
 
 Room: TypeAlias = Callable[[Service], list[BaseRoute]]
@@ -38,8 +38,10 @@ ROOMS: Sequence[Room] = (
     health.routes,
     accounts.routes,
     records.routes,
+    functions.routes,
     ai.routes,
     coach.routes,
+    mini_app.routes,
 )
 
 
@@ -61,7 +63,7 @@ def create_app(kit: Kit) -> ASGIApp:
     app: ASGIApp = BodyLimit(routed, max_bytes=settings.http_max_body_bytes)
     app = RateLimit(app, clock=kit.clock, limit=settings.http_request_limit)
     app = Cors(app, origins=settings.http_cors_origins)
-    return AccessLog(app, clock=kit.clock, trusted_hops=settings.http_trusted_hops)
+    return AccessLog(HeadCheck(app), clock=kit.clock, trusted_hops=settings.http_trusted_hops)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

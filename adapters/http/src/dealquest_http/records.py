@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from dealquest.errors import NotFoundError
 from dealquest.wire import HttpRequest
 
 from .callers import require
+from .remote import pass_on, target_of
 from .service import Service, service_of
 
 RECORDS = "/api/database/records"
@@ -23,12 +23,11 @@ TIMEOUT_S = 60.0
 _NOT_FORWARDED = frozenset({"authorization", "connection", "content-length", "cookie", "host", "transfer-encoding", "x-api-key"})
 
 
-def routes(_: Service) -> list[BaseRoute]:
-    """The routes of this room."""
-    return [
-        Route(RECORDS + "/{rest:path}", records, methods=METHODS),
-        Route(FUNCTIONS + "/{rest:path}", functions, methods=METHODS),
-    ]
+def routes(service: Service) -> list[BaseRoute]:
+    """The routes of this room: the engine's, or a proxy where the records are remote."""
+    paths = (RECORDS + "/{rest:path}", FUNCTIONS + "/{rest:path}")
+    answers = (pass_on, pass_on) if service.kit.remote is not None else (records, functions)
+    return [Route(path, answer, methods=METHODS) for path, answer in zip(paths, answers, strict=True)]
 
 
 async def records(request: Request) -> Response:
@@ -46,13 +45,12 @@ async def functions(request: Request) -> Response:
 
 async def _ask(request: Request, prefix: str) -> Response:
     caller = await require(request, "anon")
-    engine = service_of(request).kit.engine
-    if engine is None:
-        raise NotFoundError("Records are elsewhere.", code="http.records.remote")
-    answer = await engine.bind(caller.principal).send(
+    transport_of = service_of(request).kit.transport_of
+    assert transport_of is not None
+    answer = await transport_of(caller.principal).send(
         HttpRequest(
             method=request.method,
-            url=_target(request, prefix),
+            url=target_of(request, without=prefix),
             headers=tuple((name, value) for name, value in request.headers.items() if name not in _NOT_FORWARDED),
             body=await request.body(),
             timeout_s=TIMEOUT_S,
@@ -64,11 +62,3 @@ async def _ask(request: Request, prefix: str) -> Response:
     if answer.status not in {204, 304} and request.method != "HEAD":
         shown.raw_headers.append((b"content-length", b"%d" % len(answer.body)))
     return shown
-
-
-def _target(request: Request, prefix: str) -> str:
-    """Path and query as they were sent: encoding and repeated keys are the engine's to read."""
-    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
-    path = raw.partition(b"?")[0].decode("latin-1").removeprefix(prefix)
-    query = request.scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query else path

@@ -369,6 +369,14 @@ as $$
         where k.key_hash = account_knows_api_key.key_hash and (k.expires_at is null or k.expires_at > now()))
 $$;
 
+create function public.account_state() returns jsonb
+language sql stable
+set search_path = ''
+as $$
+    select jsonb_build_object(
+        'has_admin', exists (select from accounts.users where is_project_admin), 'has_key', exists (select from accounts.api_keys))
+$$;
+
 -- Makes the admin, and the first API key where there is none. Says what is new, so that it can be shown once.
 create function public.account_prepare(admin_email text, admin_password text, first_key_hash text) returns jsonb
 language plpgsql volatile

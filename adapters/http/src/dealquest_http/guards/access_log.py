@@ -25,7 +25,7 @@ class AccessLog:
 
     Args:
         app: What is guarded.
-        clock: For durations.
+        clock: For instants and durations.
         trusted_hops: Proxies whose X-Forwarded-For entry is believed.
     """
 
@@ -65,6 +65,7 @@ class AccessLog:
         finally:
             if LOG.isEnabledFor(logging.INFO):
                 line = {
+                    "time": self._clock.now(),
                     "id": state["request_id"],
                     "method": scope["method"],
                     "path": _shown(scope["path"]),
