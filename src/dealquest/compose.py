@@ -3,7 +3,7 @@
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from importlib import resources
 from pathlib import Path
@@ -75,7 +75,15 @@ class Kit:
     knowledge: Knowledge
     admission: Admission
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
+    def turns(
+        self,
+        *,
+        worker: str = "",
+        lease_s: float = LEASE_S,
+        hold_s: float = 0.0,
+        media: Media | None = None,
+        is_admin: Callable[[Person], Awaitable[bool]] | None = None,
+    ) -> Turns:
         """The durable conversation, for one worker.
 
         Args:
@@ -83,6 +91,7 @@ class Kit:
             lease_s: Seconds after which a silent worker's turn may be taken over.
             hold_s: Seconds for which committed replies are held for this worker.
             media: The channel's files; without them voice and photos are declined.
+            is_admin: Who sees the admin views; when left out those whom the settings list, and the terminal's user.
         """
         effects = Effects(
             packs=pack_for,
@@ -97,7 +106,7 @@ class Kit:
         return Turns(
             self.records,
             effects=effects,
-            is_admin=self.admission.is_admin,
+            is_admin=is_admin or self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -126,21 +135,15 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         clock = clock or SystemClock()
         llm, models = await _open_models(stack, settings, clock)
         ears = await _open_ears(stack, settings)
-        records = Postgrest(transport, dialect=dialect)
+        records = Postgrest(found.transport, dialect=found.dialect)
         policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
-<<<<<<< HEAD
             clock=clock,
             records=records,
-            engine=engine,
-=======
-            clock=clock or SystemClock(),
-            records=Postgrest(found.transport, dialect=found.dialect),
             engine=found.engine,
             transport_of=found.transport_of,
             remote=found.remote,
->>>>>>> http
             llm=llm,
             scorer=offline if llm is None else _model_scorer(llm),
             offline_scorer=offline,

@@ -7,6 +7,7 @@ Each field names its variable, what it is for and what its absence switches off;
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -76,6 +77,22 @@ def _whole(raw: str) -> int:
     if re.fullmatch(r"[0-9]{1,12}", raw) is None:
         raise ValueError("is not a whole number of digits")
     return int(raw)
+
+
+def _usd(raw: str) -> Decimal:
+    try:
+        amount = Decimal(raw)
+    except InvalidOperation as exc:
+        raise ValueError("is not an amount of USD, such as 2.50") from exc
+    if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+        raise ValueError("is not an amount of USD from 0 to 1,000,000")
+    return amount
+
+
+def _switch(raw: str) -> bool:
+    if raw.casefold() not in {"on", "off"}:
+        raise ValueError("is neither on nor off")
+    return raw.casefold() == "on"
 
 
 def _origins(raw: str) -> tuple[str, ...]:
@@ -257,6 +274,22 @@ class Settings:
     )
     db_proxy_tables: tuple[str, ...] = _variable(
         "DB_PROXY_TABLES", _names, default=DB_PROXY_TABLES, purpose="tables that POST /functions/db-proxy answers for"
+    )
+    ai_caller_budget_usd: Decimal = _variable(
+        "AI_CALLER_BUDGET_USD", _usd, default=Decimal(1), purpose="USD that one signed-in caller may spend on models in 24 hours over HTTP"
+    )
+    ai_anon_budget_usd: Decimal = _variable(
+        "AI_ANON_BUDGET_USD",
+        _usd,
+        default=Decimal(0),
+        purpose="the same for all callers with the public key together",
+        without="models answer signed-in callers only",
+    )
+    dev_sign_in: bool = _variable(
+        "DEV_SIGN_IN",
+        _switch,
+        default=False,
+        purpose="on: the Mini App signs anybody in without Telegram, for development on one's own machine",
     )
 
     given: frozenset[str] = attrs.field(default=frozenset(), metadata={})

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
+    from .model_server import ModelServer
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
     from .traces import CapturedTraces, Tree, build_trees, capture_traces
@@ -33,6 +34,7 @@ __all__ = [
     "JobScript",
     "JudgeCall",
     "LoopbackServer",
+    "ModelServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
@@ -76,6 +78,7 @@ _HOMES = {
         "LoopbackServer",
         "Reply",
     ),
+    "model_server": ("ModelServer",),
     "recording": (
         "Exchange",
         "RecordingTransport",

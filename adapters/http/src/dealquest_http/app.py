@@ -27,7 +27,7 @@ from starlette.types import ASGIApp
 from dealquest.compose import Kit
 from dealquest.errors import DealQuestError
 
-from . import accounts, functions, health, records
+from . import accounts, ai, coach, functions, health, mini_app, records
 from .answers import BY_STATUS, answer_error, refuse
 from .guards import AccessLog, BodyLimit, Cors, HeadCheck, RateLimit
 from .service import Service, open_service
@@ -39,6 +39,9 @@ ROOMS: Sequence[Room] = (
     accounts.routes,
     records.routes,
     functions.routes,
+    ai.routes,
+    coach.routes,
+    mini_app.routes,
 )
 
 
