@@ -47,8 +47,8 @@ class TelegramMedia:
         """A sound in chunks as they arrive.
 
         Raises:
-            LimitError: `telegram.file_too_large`, `telegram.sound_too_long`.
-            InputError: `telegram.sound_empty`.
+            LimitError: `telegram.sound_too_long`.
+            InputError: `telegram.sound_empty`; `telegram.file_too_large`.
         """
         seconds = media.get("duration_s")
         if isinstance(seconds, int | float) and seconds > MAX_SOUND_S:
@@ -57,9 +57,13 @@ class TelegramMedia:
             )
         if seconds == 0 and media.get("size_bytes") == 0:
             raise InputError("The recording is empty.", code="telegram.sound_empty")
-        async with aclosing(self._chunks(media, MAX_DOWNLOAD_BYTES)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        try:
+            async with aclosing(self._chunks(media, MAX_DOWNLOAD_BYTES)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except LimitError as exc:
+            # It is the body of an upload by now. Of what a body raises, the transcriber tells only faults of the input to the user.
+            raise InputError(exc.message, code=exc.code) from exc
 
     async def _chunks(self, media: Mapping[str, Any], max_bytes: int) -> AsyncGenerator[bytes]:
         file_id, size = media.get("file_id"), media.get("size_bytes")

@@ -19,6 +19,7 @@ from .home import (
     unknown_text,
 )
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .links import follow_link
 from .part import Job, Part, finish
 from .scene import Flow, Scene
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
@@ -111,7 +112,7 @@ def _command(scene: Scene, text: str) -> Flow:
     argument = (match.group(2) or "").strip().casefold() if match else ""
     match command:
         case "start":
-            return show_start(scene)
+            return (follow_link(scene, argument) if argument else None) or show_start(scene)
         case "learn":
             return show_learning(scene)
         case "train":
