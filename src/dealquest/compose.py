@@ -5,6 +5,8 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -12,7 +14,8 @@ import attrs
 from anyio import to_thread
 
 from dealquest.coach.dialogue import House, Person
-from dealquest.coach.effects import Ears, Effects, Media, Models
+from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
+from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import Scorer, SignalScorer
@@ -49,6 +52,7 @@ class Kit:
         house: What the settings offer to every user.
         models: Which model answers whom; None without any.
         ears: Speech to text; None without a speech service.
+        knowledge: The team's notes.
     """
 
     settings: Settings
@@ -61,6 +65,7 @@ class Kit:
     house: House
     models: Models | None
     ears: Ears | None
+    knowledge: Knowledge
 
     def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
         """The durable conversation, for one worker.
@@ -78,6 +83,7 @@ class Kit:
             models=self.models,
             ears=self.ears,
             media=media,
+            knowledge=self.knowledge,
             offline_scorer=self.offline_scorer,
         )
         return Turns(
@@ -112,10 +118,11 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         clock = clock or SystemClock()
         llm, models = await _open_models(stack, settings, clock)
         ears = await _open_ears(stack, settings)
+        records = Postgrest(transport, dialect=dialect)
         yield Kit(
             settings=settings,
             clock=clock,
-            records=Postgrest(transport, dialect=dialect),
+            records=records,
             engine=engine,
             llm=llm,
             scorer=offline if llm is None else _model_scorer(llm),
@@ -128,6 +135,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             ),
             models=models,
             ears=ears,
+            knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
         )
 
 
@@ -166,6 +174,16 @@ async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None"
     from dealquest.transcription import Transcriber  # noqa: PLC0415  # see above
 
     return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
+
+
+def _notes_folder(settings: Settings) -> Path:
+    """The operator's notes, else the small playbook that ships."""
+    folder = settings.knowledge_dir
+    if folder is None:
+        return Path(str(resources.files("dealquest.coach") / "notes"))
+    if not folder.is_dir():
+        raise SettingsError(f"KNOWLEDGE_DIR names {folder}, which is no folder. Make it, or unset the variable.", code="settings.invalid")
+    return folder
 
 
 def _model_scorer(llm: "Router") -> Scorer:

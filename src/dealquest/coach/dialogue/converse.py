@@ -4,6 +4,7 @@ import re
 
 import attrs
 
+from . import remembering, roleplay
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
 from .effects import Failed, Hear, Heard
 from .home import (
@@ -18,17 +19,21 @@ from .home import (
     unknown_command,
     unknown_text,
 )
+from .lead_talk import JOBS as LEAD_JOBS
+from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
 from .links import follow_link
 from .part import Job, Part, finish
 from .scene import Flow, Scene
+from .support import PART as SUPPORT
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
+from .writing import write_scenarios
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (roleplay.PART, remembering.PART, SUPPORT, LEADS)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
 """What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
@@ -118,9 +123,9 @@ def _command(scene: Scene, text: str) -> Flow:
         case "train":
             if argument not in DIFFICULTIES:
                 return show_training(scene)
-            return ask_about_kept(scene) if _has_kept(scene) else next_scenario(scene, DIFFICULTIES[argument])
+            return ask_about_kept(scene) if _has_kept(scene) else (yield from next_scenario(scene, DIFFICULTIES[argument]))
         case "stats":
-            return show_stats(scene)
+            return (yield from show_stats(scene))
         case "help":
             return show_help(scene)
         case "cancel":
@@ -136,7 +141,8 @@ def _press(scene: Scene, data: str) -> Flow:
     for part in PARTS:
         if (word := data.split(":", 1)[0]) in part.buttons:
             pressed = part.buttons[word](scene, data.split(":")[1:])
-            return stale_button(scene) if pressed is None else (yield from finish(pressed))
+            if pressed is not None:
+                return (yield from finish(pressed))
     turn: Turn | None
     match data.split(":", 2):
         case ["go", "learn"]:
@@ -144,7 +150,7 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["go", "train"]:
             turn = show_training(scene)
         case ["go", "stats"]:
-            turn = show_stats(scene)
+            turn = yield from show_stats(scene)
         case ["learn", "track", track_id]:
             turn = show_track(scene, track_id)
         case ["learn", "level", level_id]:
@@ -156,9 +162,9 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["learn", "scenario", level_id]:
             turn = begin_level(scene, level_id)
         case ["train", "diff", ("0" | "1" | "2" | "3") as difficulty]:
-            turn = next_scenario(scene, int(difficulty))
+            turn = yield from next_scenario(scene, int(difficulty))
         case ["train", "next"]:
-            turn = next_scenario(scene, scene.state.difficulty)
+            turn = yield from next_scenario(scene, scene.state.difficulty)
         case ["again", scenario_id]:
             turn = take_up(scene, scenario_id) or _level_of_scenario(scene, scenario_id)
         case ["ideal", scenario_id]:

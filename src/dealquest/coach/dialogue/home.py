@@ -1,20 +1,18 @@
 """The plain commands: start, help, stats, cancel, and what to say to words that fit nowhere."""
 
 import difflib
-from datetime import timedelta
 
 import attrs
 
-from dealquest.coach.progress import level_of, rank_of, xp_at_level
+from dealquest.coach.progress import BADGES, PASS_MARK, level_of, local_day, rank_of, xp_at_level
 
 from .answering import kept_buttons, start_buttons
-from .scene import Scene, bar, level_status, next_open_level, show_scenario
+from .rewards import Skills, look_at_skills
+from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, show_scenario
 from .text import Text, join
 from .values import Reply, State, Turn
 
-COMMANDS = ("start", "learn", "train", "stats", "help", "cancel")
-OPEN_FOR = timedelta(days=1)
-"""A scenario that waited longer is set aside, with a button to take it up again."""
+COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "help", "cancel")
 
 
 def is_expired(scene: Scene) -> bool:
@@ -27,7 +25,7 @@ def is_expired(scene: Scene) -> bool:
 
 def set_aside(state: State) -> State:
     """The same conversation with nothing open; difficulty and the last scenario stay known."""
-    return attrs.evolve(state, at="idle", kept_answer=None, since=None)
+    return attrs.evolve(state, at="idle", kept_answer=None, since=None, lead_id=None)
 
 
 def show_start(scene: Scene) -> Turn:
@@ -74,12 +72,15 @@ def cancel(scene: Scene) -> Turn:
     """Leave the open scenario; it stays unseen."""
     if scene.state.at == "idle":
         return scene.stay(scene.reply(scene.say("cancel.nothing"), buttons=start_buttons(scene)))
+    if scene.state.at != "answering":
+        return Turn(replies=(scene.reply(scene.say("cancel.left"), buttons=start_buttons(scene)),), state=set_aside(scene.state))
     key = "cancel.done" if scene.state.kept_answer is None else "cancel.dropped"
     return Turn(replies=(scene.reply(scene.say(key), buttons=start_buttons(scene)),), state=set_aside(scene.state))
 
 
-def show_stats(scene: Scene) -> Turn:
-    """XP, level, streak, lessons, practice and the last scores."""
+def show_stats(scene: Scene) -> Flow:
+    """XP, level, streak, lessons, practice, the last scores and the badges."""
+    skills = yield from look_at_skills()
     view, user = scene.view, scene.view.user
     level = level_of(user.total_xp)
     floor, ceiling = xp_at_level(level), xp_at_level(level + 1)
@@ -98,9 +99,30 @@ def show_stats(scene: Scene) -> Turn:
         scene.say("stats.total", xp=user.total_xp, streak=streak),
         scene.say("stats.levels", done=statuses.count("completed"), all=len(statuses)),
         scene.say("stats.practice", seen=sum(scenario.id in view.seen for scenario in pool), pool=len(pool)),
+        scene.say("stats.completed", completed=sum(best.best_score >= PASS_MARK for best in view.bests), tried=len(view.bests)),
         recent,
+        *_badge_lines(scene, skills),
     )
     return scene.stay(scene.reply(join(lines), buttons=start_buttons(scene)))
+
+
+def _badge_lines(scene: Scene, skills: Skills | None) -> list[Text]:
+    if skills is None or not skills.badges:
+        return []
+    days = {earned.badge: local_day(earned.earned_at, scene.view.user.time_zone) for earned in skills.badges}
+    return [
+        scene.say("badge.title", earned=len(days), all=len(BADGES)),
+        *(
+            scene.say(
+                "badge.line",
+                name=scene.texts.label(f"badge.name.{badge.id}"),
+                rarity=scene.texts.label(f"badge.rarity.{badge.rarity}"),
+                day=days[badge.id].isoformat(),
+            )
+            for badge in BADGES
+            if badge.id in days
+        ),
+    ]
 
 
 def unknown_command(scene: Scene, command: str) -> Turn:

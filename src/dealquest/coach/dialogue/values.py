@@ -14,7 +14,7 @@ from dealquest.coach.scorecard import ScoreCard
 from .text import Text
 
 EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other", "job"]
-Mode: TypeAlias = Literal["learn", "train"]
+Mode: TypeAlias = Literal["learn", "train", "roleplay"]
 LevelStatus: TypeAlias = Literal["locked", "unlocked", "in_progress", "completed"]
 
 MAX_BUTTON_DATA_BYTES = 64
@@ -184,14 +184,18 @@ class State:
     """Where a conversation stands; small, and ids only.
 
     Attributes:
-        at: `idle`, or `answering` while a scenario is open.
+        at: `idle`, `answering` while a scenario is open, `roleplay` while a conversation with its persona goes on, or the flow
+            that waits for words or a photo.
         scenario_id, mode, track_id, level_id: The open scenario, or the last one.
         difficulty: The difficulty last chosen for training; 0 is any.
         kept_answer: An answer that could not be scored yet.
-        since: When the scenario was opened.
+        since: When the scenario, or the flow, was opened.
+        lead_id: The lead that the next words or photo belong to.
     """
 
-    at: Literal["idle", "answering"] = "idle"
+    at: Literal[
+        "idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"
+    ] = "idle"
     mode: Mode | None = None
     scenario_id: str | None = None
     track_id: str | None = None
@@ -199,6 +203,7 @@ class State:
     difficulty: int = 0
     kept_answer: str | None = None
     since: datetime | None = None
+    lead_id: int | None = None
 
 
 @attrs.frozen(kw_only=True)
