@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from dealquest.auth import AccessPolicy
 from dealquest.coach.admission import Admission, NameRows
-from dealquest.coach.dialogue import House
+from dealquest.coach.dialogue import House, Person
 from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
 from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
