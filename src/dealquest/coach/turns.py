@@ -266,9 +266,7 @@ class Turns:
             return result
         # A model may say what no database stores; the flow goes on with what was stored, as a repeat would.
         kept = _storable(msgspec.to_builtins(result))
-        await self._call(
-            "save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=kept
-        )
+        await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=kept)
         return restore(effect, kept)
 
     async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:

@@ -26,6 +26,7 @@ from .home import (
 from .lead_talk import JOBS as LEAD_JOBS
 from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .links import follow_link
 from .my_data import MY_DATA
 from .onboarding import ONBOARDING
 from .part import Job, Part, finish
@@ -36,7 +37,7 @@ from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
 from .writing import write_scenarios
 
-PARTS: tuple[Part, ...] = (roleplay.PART, remembering.PART, SUPPORT, LEADS, ONBOARDING, SETTINGS, MY_DATA, ADMIN)
+PARTS: tuple[Part, ...] = (ONBOARDING, SETTINGS, MY_DATA, roleplay.PART, remembering.PART, SUPPORT, LEADS, ADMIN)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
 JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
@@ -140,7 +141,7 @@ def _command(scene: Scene, text: str) -> Flow:
     argument = (match.group(2) or "").strip().casefold() if match else ""
     match command:
         case "start":
-            return show_start(scene)
+            return (follow_link(scene, argument) if argument else None) or show_start(scene)
         case "learn":
             return show_learning(scene)
         case "train":

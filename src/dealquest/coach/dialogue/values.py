@@ -209,9 +209,7 @@ class State:
         entering: What the user was asked to type or to confirm, if anything.
     """
 
-    at: Literal[
-        "idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"
-    ] = "idle"
+    at: Literal["idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"] = "idle"
     mode: Mode | None = None
     scenario_id: str | None = None
     track_id: str | None = None

@@ -73,7 +73,7 @@ $$;
 grant usage on sequence public.generated_versions, public.generator_runs_id_seq to project_admin;
 
 -- Memory is computed from what is stored, so forgetting must last: nothing before this moment is looked at again.
-alter table public.users add column remembered_from timestamptz not null default '-infinity';
+alter table public.users add column remembered_from timestamptz not null default 'epoch';
 alter table public.user_memory add constraint user_memory_is_small check (octet_length(memory::text) <= 16384);
 
 -- Owner's rights: a person may delete their memory through the API, and may not change this column in any other way.
@@ -141,7 +141,7 @@ set search_path = public
 as $$
     select jsonb_build_object(
         'memory', (select memory from user_memory m where m.user_id = of_user),
-        'areas', dealquest.areas_of(of_user, '-infinity', 30),
+        'areas', dealquest.areas_of(of_user, 'epoch', 30),
         'attempts', coalesce((
             select jsonb_agg(jsonb_build_object('at', created_at, 'mode', mode, 'what', scenario_id, 'score', score, 'difficulty', difficulty,
                 'words', array_length(regexp_split_to_array(trim(answer), '\s+'), 1),
