@@ -332,6 +332,8 @@ async def test_deleting_takes_every_row_and_leaves_others_alone(records: Postgre
             "insert into pipeline_traces (trace_id, pipeline_name, user_id, start_time) values (gen_random_uuid(), 'train', %s, now())",
             (str(row["id"]),),
         )
+    await records.table("user_memory").insert({"user_id": row["id"], "memory": {"seen": "annabel"}}).run()
+    await records.table("http_events").insert({"chat": "annabel", "name": "n", "update_id": 1, "digest": "annabel"}).run()
     await chat.says("/settings")
     asked = await chat.presses("settings:delete")
     assert "scored answers: 1" in asked

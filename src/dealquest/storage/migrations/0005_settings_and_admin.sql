@@ -175,6 +175,12 @@ begin
             or i.payload -> 'user' ->> 'telegram_id' = leaving.telegram_id::text
             or (i.payload -> 'user' ->> 'telegram_id' is null and i.payload -> 'user' ->> 'local_name' = leaving.local_name));
 
+    -- What could not be made an event of is told by the number inside it.
+    delete from updates_set_aside s where s.raw ~ ('"id"\s*:\s*' || leaving.telegram_id || '\M');
+    delete from http_events e
+    where exists (select from dialogue_states d where d.chat = e.chat and d.user_id = of_user)
+        and not exists (select from dialogue_states d where d.chat = e.chat and d.user_id <> of_user);
+
     update inbox set payload = jsonb_build_object('kind', payload ->> 'kind') where source = this_source and update_id = this_update;
 
     insert into forgotten_users (id) values (of_user) on conflict do nothing;
