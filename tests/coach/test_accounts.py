@@ -9,8 +9,11 @@ import pytest
 
 from dealquest.coach.dialogue import House, KeyChecked, Person
 from dealquest.coach.effects import Effects
+from dealquest.coach.pack import Scenario
 from dealquest.coach.scenarios import load_pack
+from dealquest.coach.scorecard import ScoreCard
 from dealquest.coach.turns import Turns
+from dealquest.errors import PeerRefusedError
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.testing import Chatter, ScriptedModels
@@ -346,3 +349,16 @@ async def test_deleting_takes_every_row_and_leaves_others_alone(records: Postgre
     assert left.count("bob") == theirs
     assert await records.table("pipeline_traces").select("*").all() == []
     assert "Welcome to dealquest" in await chat.says("/start")
+
+
+async def test_a_key_that_stopped_working_leads_to_the_settings(records: Postgrest) -> None:
+    """When the provider refuses the key, the answer is kept and a button leads to where it is mended."""
+
+    class Refusing:
+        async def score(self, scenario: Scenario, answer: str) -> ScoreCard:
+            raise PeerRefusedError("The provider does not accept the key.", code="llm.refused.key")
+
+    chat = chatter(records, ScriptedModels(scorer=Refusing(), keys=KEYS))
+    await chat.says("/train easy")
+    assert "It is kept" in await chat.says(ANSWER)
+    assert "Scored by" in await chat.presses("settings:back")

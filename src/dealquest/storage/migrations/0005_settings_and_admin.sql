@@ -393,12 +393,21 @@ as $$
 $$;
 
 create function public.look_admin_scenarios(of_user bigint) returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = public
 as $$
-    select coalesce(jsonb_agg(s order by s.tries desc, s.scenario_id), '[]')
-    from (select scenario_id, max(difficulty) as difficulty, count(*) as tries, avg(score) as mean
-          from attempts group by scenario_id order by count(*) desc, scenario_id limit 20) as s
+begin
+    return jsonb_build_object(
+        'answered', coalesce((
+            select jsonb_agg(s order by s.tries desc, s.scenario_id)
+            from (select scenario_id, max(difficulty) as difficulty, count(*) as tries, avg(score) as mean
+                  from attempts group by scenario_id order by count(*) desc, scenario_id limit 20) as s), '[]'),
+        'written', (select jsonb_build_object('count', count(*), 'used', coalesce(sum(times_used), 0), 'mean', avg(mean_score)) from generated_scenarios),
+        'newest', coalesce((
+            select jsonb_agg(g order by g.created_at desc)
+            from (select id, times_used, mean_score, created_at from generated_scenarios order by created_at desc limit 10) as g), '[]'),
+        'run', (select to_jsonb(r) from (select kept, refused, created_at from generator_runs order by id desc limit 1) as r));
+end
 $$;
 
 create function public.look_admin_casebook(of_user bigint) returns jsonb
