@@ -1,6 +1,7 @@
 """Onboarding, keys, settings and one's own data, played through the dialogue on the real engine."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -347,6 +348,10 @@ async def test_deleting_takes_every_row_and_leaves_others_alone(records: Postgre
     # The answered press stays as a number in its chat, without words, so that it is not handled twice; and the goodbye with it.
     assert left.count("annabel") == 2
     assert left.count("bob") == theirs
+    assert await records.table("pipeline_traces").select("*").all() == []
+    late = {"trace_id": str(uuid.uuid4()), "pipeline_name": "conversation", "user_id": str(row["id"]), "start_time": "2026-11-22T12:00:00Z"}
+    await records.table("pipeline_traces").insert(late).run()
+    await chat.turns.sweep()
     assert await records.table("pipeline_traces").select("*").all() == []
     assert "Welcome to dealquest" in await chat.says("/start")
 

@@ -202,6 +202,7 @@ begin
     where i.status = 'done' and i.done_at < now() - keep
         and not exists (select from outbox o where o.source = i.source and o.update_id = i.update_id and o.status = 'pending');
     get diagnostics gone = row_count;
+    delete from forgotten_users where forgotten_at < now() - interval '90 days';
     if exists (select from forgotten_users) then
         perform dealquest.forget_traces(array(select id from forgotten_users));
     end if;
