@@ -26,6 +26,12 @@ COMMENTS = PostComments(can_read=True, post_summary="A post on budgets.", commen
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """Flows have no loop of their own; the conversation under them is proved on both elsewhere."""
+    return "asyncio"
+
+
+@pytest.fixture
 async def records(database: Any, anyio_backend: str) -> AsyncIterator[Postgrest]:
     async with await Engine.open(database.login_dsn, EngineConfig(db_pool=4)) as engine:
         yield Postgrest(engine.bind(SERVICE))
@@ -126,7 +132,9 @@ async def test_a_job_researches_and_plans_and_steps_are_marked(records: Postgres
     done = next(button.data for button in chat.buttons if button.label == "✓ step 2")
     for _ in range(3):
         await chat.presses(f"data:{done}")
-    assert rows(database, "select engagement_plan -> 1 ->> 'status', engagement_plan -> 0 ->> 'status' from lead_registry") == [("done", "pending")]
+    assert rows(database, "select engagement_plan -> 1 ->> 'status', engagement_plan -> 0 ->> 'status' from lead_registry") == [
+        ("done", "pending")
+    ]
     assert rows(database, "select content from lead_activity_log where kind = 'step_done'") == [("Do thing 2",)]
     assert "✓ 2." in await chat.presses("data:lead:plan:1")
     await chat.presses("↺ step 2")
@@ -148,6 +156,24 @@ async def test_a_plan_that_fails_is_tried_again_later_and_on_request(records: Po
 
 async def all_jobs_now_for(database: Any, kind: str) -> None:
     rows(database, "update inbox set not_before = '-infinity' where payload ->> 'text' = %s and status = 'open'", kind)
+
+
+async def test_a_job_that_is_done_again_pays_once(records: Postgrest, database: Any) -> None:
+    """A worker dies between research and plan; the next one plans with the research that was paid for."""
+
+    class Dies(ScriptedModels):
+        async def ask(self, question: Any, photo: Any, on_partial: Any) -> Any:
+            raise KeyboardInterrupt
+
+    await with_lead(records)
+    dying = chatter(records, models=Dies(research=Reported(text="Acme grows.", fenced="-")), searches=True)
+    with pytest.raises(BaseException):  # noqa: B017, PT011  # a kill, bare or in a group
+        await dying.works_off_jobs()
+    rows(database, "update inbox set lease_until = null")
+    models = ScriptedModels(PLAN)  # it has no research: asking for it again would fail
+    assert await chatter(records, models=models, searches=True).works_off_jobs() == ""
+    assert "Acme grows." in models.questions[0].lines[0].text
+    assert rows(database, "select web_research, jsonb_array_length(engagement_plan) from lead_registry") == [("Acme grows.", 5)]
 
 
 async def test_a_reminder_comes_when_it_is_due_and_plans_the_next(records: Postgrest, database: Any) -> None:
@@ -261,7 +287,9 @@ async def test_deleting_asks_says_what_goes_and_does_it_once(records: Postgrest,
     assert "with its plan, notes" in await chat.presses("data:lead:delete:1")
     assert "is deleted" in await chat.presses("Yes, delete it")
     assert "no such lead" in await chat.presses("data:lead:confirm_delete:1")
-    counts = "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
+    counts = (
+        "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
+    )
     assert rows(database, counts) == [(0, 0, 1)]
     assert rows(database, "select count(*) from inbox where is_job and status = 'open'") == [(0,)]
 
@@ -283,7 +311,16 @@ async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgr
         assert "Ann" not in replied
     assert "no leads yet" in await bob.presses("data:lead:page:0")
     assert "no leads yet" in await bob.presses("data:lead:back")
-    for junk in ("lead:view:-1", "lead:view:01", "lead:view:1:2", "lead:status:1:owned", "lead:step:1:x:done", "lead:view:" + "9" * 30, "lead:", "lead:x:1"):
+    for junk in (
+        "lead:view:-1",
+        "lead:view:01",
+        "lead:view:1:2",
+        "lead:status:1:owned",
+        "lead:step:1:x:done",
+        "lead:view:" + "9" * 30,
+        "lead:",
+        "lead:x:1",
+    ):
         assert "earlier step" in await bob.presses(f"data:{junk}")
     for at in ("lead_context", "lead_screenshot", "lead_edit", "lead_note"):
         state = f'{{"at": "{at}", "lead_id": 1, "since": "2999-01-01T00:00:00Z"}}'
@@ -311,7 +348,7 @@ def test_b2_every_change_is_bound_to_its_user(database: Any, change: tuple[str, 
         owner.execute("insert into users (local_name) values ('ann'), ('bob')")
         owner.execute("""insert into lead_registry (user_id, name, engagement_plan) values (1, 'Ann', '[{"status": "pending"}]')""")
         before = owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall()
-        call = f"select dealquest_changes.{change[0]}(2, '{{\"source\": \"test\", \"chat\": \"c\", \"update_id\": 1}}', %s)"
+        call = f'select dealquest_changes.{change[0]}(2, \'{{"source": "test", "chat": "c", "update_id": 1}}\', %s)'
         owner.execute(call, (change[1],))  # type: ignore[call-overload]  # a name of ours
         assert owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall() == before
         owner.execute(call.replace("(2,", "(1,"), (change[1],))  # type: ignore[call-overload]  # see above
@@ -327,9 +364,9 @@ async def test_p21_rows_of_leads_are_read_by_their_owner_alone(records: Postgres
             mine = Postgrest(engine.bind(Principal(role="authenticated", subject=subject)))
             for table in ("lead_registry", "lead_activity_log", "support_sessions"):
                 assert len(await mine.table(table).select("id").all()) == count
-            with pytest.raises(Exception, match="permission|denied"):
+            with pytest.raises(Exception, match=r"permission|denied"):
                 await mine.table("knowledge_sections").select("*").all()
-            with pytest.raises(Exception, match="permission|denied"):
+            with pytest.raises(Exception, match=r"permission|denied"):
                 await mine.rpc("look_lead", of_user=1, lead=1)
 
 

@@ -180,7 +180,8 @@ def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
     short: dict[str, Any] = {
         name: " ".join(getattr(tidied, name).split())[:100] for name in ("name", "title", "company", "industry", "seniority")
     }
-    return attrs.evolve(tidied, search_words=[word[:60] for word in tidied.search_words[:8]], photo_text=tidied.photo_text[:2000], **short)
+    words, others = [word[:60] for word in tidied.search_words[:8]], [name[:100] for name in tidied.other_names[:20]]
+    return attrs.evolve(tidied, search_words=words, other_names=others, photo_text=tidied.photo_text[:2000], **short)
 
 
 def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, str]]:
