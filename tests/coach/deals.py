@@ -85,5 +85,5 @@ def chatter(
 def rows(database: Any, query: str, *values: Any) -> list[Any]:
     """What the owner of the database sees."""
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        found = owner.execute(query, values)  # type: ignore[call-overload]  # queries of ours
+        found = owner.execute(query, values or None)  # type: ignore[call-overload]  # queries of ours
         return list(found.fetchall()) if found.description else []

@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import attrs
-import psycopg
 import pytest
 
 from dealquest.coach.dialogue import Reported
@@ -85,26 +84,25 @@ async def test_no_leads_is_said_with_the_way_to_the_first(records: Postgrest) ->
     assert "live deal" in await chat.presses("I have a deal")
 
 
-@pytest.mark.parametrize(
-    ("name", "company", "merges"),
-    [
-        ("ann lee", "", True),
-        ("Ann", "Acme Corporation", True),
-        ("Dr. Ann Lee", "ACME", True),
-        ("", "acme", True),
-        ("Ann Lee", "Globex", False),
-        ("Joann Leeds", "Acme", False),
-        ("Bob", "Acme", False),
-        ("", "Globex", False),
-    ],
-)
-async def test_merging_follows_names_and_companies(records: Postgrest, database: Any, name: str, company: str, merges: bool) -> None:
+async def test_what_was_extracted_anew_is_merged_into_the_lead_it_speaks_of(records: Postgrest, database: Any) -> None:
+    """A fuller name fills the known lead, whose known fields stay; somebody else at the same company is a new lead."""
+    fuller, other = attrs.evolve(FACTS, name="Dr. Ann Lee", title="Boss"), attrs.evolve(FACTS, name="Bob")
+    chat = await with_lead(records, fuller, ADVICE, other, ADVICE)
+    for _ in range(2):
+        await chat.says("Something new about this deal happened today.")
+    found = rows(database, "select name, title, company, original_context from lead_registry order by id")
+    news = "Something new about this deal happened today."
+    assert found == [("Dr. Ann Lee", "CFO", "Acme", news), ("Bob", "CFO", "Acme", news)]
+
+
+def test_merging_follows_names_and_companies(database: Any) -> None:
     """The same person is one lead however shortly named; colleagues and namesakes elsewhere are others."""
-    chat = await with_lead(records, attrs.evolve(FACTS, name=name, company=company, title=""), ADVICE)
-    await chat.says("Something new about this deal happened today.")
-    leads = rows(database, "select name, title, company from lead_registry order by id")
-    assert len(leads) == (1 if merges else 2)
-    assert leads[0] == (max("Ann Lee", name, key=len) if merges else "Ann Lee", "CFO", "Acme")
+    same = [("ann lee", ""), ("Ann", "Acme Corporation"), ("Dr. Ann Lee", "ACME"), ("", "acme")]
+    others = [("Ann Lee", "Globex"), ("Joann Leeds", "Acme"), ("Bob", "Acme"), ("", "Globex"), ("An", ""), ("", "")]
+    for pairs, expected in ((same, True), (others, False)):
+        for name, company in pairs:
+            found = rows(database, "select dealquest.is_same_lead('Ann Lee', 'Acme', %s, %s)", name, company)
+            assert found == [(expected,)], (name, company)
 
 
 async def test_two_channels_at_once_make_one_lead(records: Postgrest, database: Any) -> None:
@@ -329,30 +327,34 @@ async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgr
     assert rows(database, everything) == before
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        ("enrich_lead", '{"lead": 1, "research": "x", "sources": [], "plan": []}'),
-        ("set_lead_status", '{"lead": 1, "status": "closed_won", "at": "2026-01-01", "next_at": null}'),
-        ("mark_lead_step", '{"lead": 1, "step": 0, "done": true, "at": "2026-01-01"}'),
-        ("edit_lead", '{"lead": 1, "name": "x"}'),
-        ("note_lead", '{"lead": 1, "text": "x"}'),
-        ("log_lead", '{"lead": 1, "kind": "note", "content": "x", "draft": {"message": "x"}}'),
-        ("remind_lead", '{"lead": 1, "next_at": "2026-01-01"}'),
-        ("delete_lead", '{"lead": 1}'),
-    ],
-)
-def test_b2_every_change_is_bound_to_its_user(database: Any, change: tuple[str, str]) -> None:
-    """The SQL functions themselves find a lead by its number and its owner."""
-    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        owner.execute("insert into users (local_name) values ('ann'), ('bob')")
-        owner.execute("""insert into lead_registry (user_id, name, engagement_plan) values (1, 'Ann', '[{"status": "pending"}]')""")
-        before = owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall()
-        call = f'select dealquest_changes.{change[0]}(2, \'{{"source": "test", "chat": "c", "update_id": 1}}\', %s)'
-        owner.execute(call, (change[1],))  # type: ignore[call-overload]  # a name of ours
-        assert owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall() == before
-        owner.execute(call.replace("(2,", "(1,"), (change[1],))  # type: ignore[call-overload]  # see above
-        assert owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall() != before
+CHANGES = {
+    "enrich_lead": '{"lead": 1, "research": "x", "sources": [], "plan": [{"status": "pending"}]}',
+    "set_lead_status": '{"lead": 1, "status": "closed_won", "at": "2026-01-01", "next_at": null}',
+    "mark_lead_step": '{"lead": 1, "step": 0, "done": true, "at": "2026-01-01"}',
+    "edit_lead": '{"lead": 1, "name": "x"}',
+    "note_lead": '{"lead": 1, "text": "x"}',
+    "log_lead": '{"lead": 1, "kind": "note", "content": "x", "draft": {"message": "x"}}',
+    "remind_lead": '{"lead": 1, "next_at": "2026-01-01"}',
+    "delete_lead": '{"lead": 1}',
+}
+
+
+def test_b2_every_change_is_bound_to_its_user(database: Any) -> None:
+    """The SQL functions themselves find a lead by its number and its owner: all that take one are tried."""
+    turn = '{"source": "test", "chat": "c", "update_id": 1}'
+    everything = "select l, (select count(*) from lead_activity_log) from lead_registry l"
+    rows(database, "insert into users (local_name) values ('ann'), ('bob')")
+    rows(database, """insert into lead_registry (user_id, name, engagement_plan) values (1, 'Ann', '[{"status": "pending"}]')""")
+    takers = rows(
+        database,
+        "select proname from pg_proc where pronamespace = 'dealquest_changes'::regnamespace and prosrc like '%change ->> ''lead''%'",
+    )
+    assert {name for (name,) in takers} == CHANGES.keys()
+    for kind, change in CHANGES.items():
+        before = rows(database, everything)
+        for user, is_owner in ((2, False), (1, True)):
+            rows(database, f"select dealquest_changes.{kind}(%s, %s, %s)", user, turn, change)
+            assert (rows(database, everything) != before) is is_owner, kind
 
 
 async def test_p21_rows_of_leads_are_read_by_their_owner_alone(records: Postgrest, database: Any) -> None:
