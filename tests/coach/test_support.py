@@ -331,6 +331,26 @@ async def test_a_turn_that_is_done_again_pays_once(records: Postgrest, database:
     assert rows(database, "select count(*) from support_sessions") == [(1,)]
 
 
+async def test_b4_characters_that_no_database_holds_cost_no_answer(records: Postgrest, database: Any) -> None:
+    """NUL and broken characters from a model or the web are dropped before anything is stored; the turn is paid once."""
+    report = Reported(text="web\x00text\ud800", fenced="-", sources=(Source(title="T\x00itle", url="https://t.example/\ud800"),))
+    facts = attrs.evolve(FACTS, wants_research=True, photo_text="a\x00b\ud800")
+    chat = chatter(
+        records, models=ScriptedModels(facts, written("What would a month\x00 of waiting cost?\ud800"), research=report), searches=True
+    )
+    await chat.says("/support")
+    assert "What would a month of waiting cost?" in await chat.says(DEAL)
+    assert rows(database, "select status, research from support_sessions") == [("answered", "webtext?")]
+
+
+async def test_words_that_hold_no_words_find_no_case(records: Postgrest) -> None:
+    """Stop words and punctuation alone are a search for nothing, not an error."""
+    chat = chatter(records)
+    await chat.says("/support")
+    for text in ("the of and is was", "!!! ??? ... ,,, ;;;"):
+        assert "No case is near" in await chat.says(text)
+
+
 def test_names_are_taken_out_in_every_spelling() -> None:
     """Full names, parts, possessives, addresses and numbers go; words that only contain a name stay."""
     text = (

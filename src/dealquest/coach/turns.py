@@ -20,7 +20,7 @@ from dealquest.errors import ConflictError, DealQuestError, InputError, PeerErro
 from dealquest.tracing import trace
 from dealquest.values import Clock, Principal, SystemClock
 
-from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse
+from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse, storable
 from .effects import Caller, Effects, OnPartial, restore
 
 LEASE_S = 15.0
@@ -262,15 +262,12 @@ class Turns:
         if step in claim.steps:
             return restore(effect, claim.steps[step])
         result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
-        if effect.paid and not isinstance(result, Failed):
-            await self._call(
-                "save_step",
-                for_source=claim.event.source,
-                for_update_id=claim.event.update_id,
-                for_step=step,
-                step_result=msgspec.to_builtins(result),
-            )
-        return result
+        if not effect.paid or isinstance(result, Failed):
+            return result
+        # A model or the web may send NUL: what was paid for must be storable, and the flow sees what a repeat would see.
+        stored = _storable(msgspec.to_builtins(result))
+        await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=stored)
+        return restore(effect, stored)
 
     async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
         """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
@@ -352,6 +349,17 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
     view = msgspec.convert({**known, "state": answer["state"] or {}}, View)
     event = msgspec.convert(answer["event"], Event)
     return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view, sealed_keys=answer["sealed_keys"])
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value)
+        case list() | tuple():
+            return [_storable(part) for part in value]
+        case dict():
+            return {name: _storable(part) for name, part in value.items()}
+    return value
 
 
 def _pipeline(claim: _Claim) -> str:
