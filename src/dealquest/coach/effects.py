@@ -3,7 +3,7 @@
 Decides nothing and keeps nothing; `coach.turns` stores what was paid for. A part that is missing is a `Failed`, not an error.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -32,6 +32,7 @@ from .dialogue import (
     SearchWeb,
     User,
 )
+from .library import Library
 from .pack import Pack
 from .scoring import Scorer, SignalScorer
 
@@ -151,7 +152,7 @@ class Effects:
     """Performs effects.
 
     Args:
-        packs: The scenario pack for a language tag.
+        packs: The scenario pack for a language tag, before what a model wrote.
         looks: Storage with the rights of the service role.
         house: What the operator's settings offer.
         models: Which model answers whom; none at all when left out.
@@ -174,7 +175,7 @@ class Effects:
         offline_scorer: Scorer | None = None,
     ) -> None:
         self.house = house or House()
-        self._packs = packs
+        self._library = Library(packs, looks)
         self._looks = looks
         self._models = models
         self._ears = ears
@@ -182,13 +183,15 @@ class Effects:
         self._knowledge = knowledge
         self._offline_scorer = offline_scorer or SignalScorer()
 
-    def pack(self, language: str) -> Pack:
-        """The scenarios in a language."""
-        return self._packs(language)
+    async def pack(self, language: str, *, named: Iterable[str] = ()) -> Pack:
+        """The scenarios in a language, those that a model wrote among them; `named` are texts that may name one of these."""
+        return await self._library.pack(language, named=named)
 
     def has_model(self, caller: Caller) -> bool:
         """Whether a model answers this user; a key that cannot be opened counts, so that its owner is told."""
-        return self._models is not None and (bool(caller.sealed_keys) or self._models.choose(caller) is not None)
+        user = caller.user
+        has_own = not user.uses_shared_key and user.provider in caller.sealed_keys
+        return self._models is not None and (has_own or self._models.choose(caller) is not None)
 
     async def perform(self, effect: Effect, caller: Caller) -> EffectResult:
         """Perform one effect.
@@ -229,7 +232,9 @@ class Effects:
         model = None if effect.offline or self._models is None else self._models.choose(caller)
         scorer = self._offline_scorer if model is None else model.scorer
         async with span("score", scenario=effect.scenario_id) as scoring:
-            card = await scorer.score(self._packs(caller.user.language).scenario(effect.scenario_id), effect.answer)
+            pack = await self.pack(caller.user.language, named=[effect.scenario_id])
+            scenario = pack.scenario(effect.scenario_id)
+            card = await scorer.score(scenario if effect.turns == 1 else scenario.for_turns(effect.turns), effect.answer)
             scoring.set("score", card.total)
             scoring.set("scorer", card.scorer)
             return card

@@ -237,7 +237,7 @@ class Turns:
         scene = Scene(
             view=claim.view,
             event=claim.event,
-            pack=self._effects.pack(language),
+            pack=await self._effects.pack(language, named=[claim.view.state.scenario_id or "", claim.event.text]),
             texts=catalogue(language),
             now=self._clock.now(),
             rng=random.Random(f"{claim.event.source}:{claim.event.update_id}"),  # noqa: S311  # a choice of scenario, not a secret
@@ -264,10 +264,10 @@ class Turns:
         result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
         if not effect.paid or isinstance(result, Failed):
             return result
-        # A model or the web may send NUL: what was paid for must be storable, and the flow sees what a repeat would see.
-        stored = _storable(msgspec.to_builtins(result))
-        await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=stored)
-        return restore(effect, stored)
+        # A model may say what no database stores; the flow goes on with what was stored, as a repeat would.
+        kept = _storable(msgspec.to_builtins(result))
+        await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=kept)
+        return restore(effect, kept)
 
     async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
         """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
@@ -352,14 +352,11 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
 
 
 def _storable(value: Any) -> Any:
-    match value:
-        case str():
-            return storable(value)
-        case list() | tuple():
-            return [_storable(part) for part in value]
-        case dict():
-            return {name: _storable(part) for name, part in value.items()}
-    return value
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _pipeline(claim: _Claim) -> str:
@@ -367,6 +364,8 @@ def _pipeline(claim: _Claim) -> str:
     state = claim.view.state
     if claim.event.kind == "job":
         return f"job.{claim.event.text}"
+    if state.at == "roleplay":
+        return state.at
     return state.mode if state.at == "answering" and state.mode is not None else "conversation"
 
 

@@ -20,10 +20,11 @@ from dealquest.values import Clock
 
 from .boundary import Conversation
 from .calls import BotCalls
-from .intake import Admit, Intake, SetAside
+from .intake import Admit, Intake
 from .outlet import Outlet
 from .pace import Pace
 from .progress import Progress
+from .setaside import SetAside
 
 logger = logging.getLogger("dealquest.telegram")
 
@@ -102,6 +103,7 @@ class TelegramBot:
             receiving, working = anyio.CancelScope(), anyio.CancelScope()
             received, worked = anyio.Event(), anyio.Event()
             group.start_soon(outlet.run)
+            group.start_soon(progress.run)
             group.start_soon(self._run_workers, working, worked, outlet, progress)
             group.start_soon(self._run_intake, receiving, received, receive, intake, stop)
             logger.info("The bot %s is ready.", self.source)
@@ -200,7 +202,7 @@ class TelegramBot:
     async def _worker(self, watchful: bool, outlet: Outlet, progress: Progress) -> None:  # one call, above
         while not self._stopping:
             try:
-                done = await self._turns.work(self.source)
+                done = await self._turns.work(self.source, on_partial=progress.show)
             except DealQuestError as exc:
                 logger.warning("A turn failed and will be tried again: %s", exc.message)
                 await anyio.sleep(FAILURE_PAUSE_S)
@@ -217,7 +219,8 @@ class TelegramBot:
                 await self._settle(done, progress)
             except DealQuestError as exc:
                 logger.warning("The target of an answer could not be noted: %s", exc.message)
-            outlet.wake(done.event.chat)
+            if done.deliveries:
+                outlet.wake(done.deliveries[0].chat)
             if not more:
                 await self._wait_for_work(watchful=watchful)
 

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 
 import anyio
 import anyio.abc
-from aiogram.types import InlineKeyboardMarkup
 
-from dealquest.coach.dialogue import Event, Person
+from dealquest.coach.dialogue import Erase, Event, Person, join
 from dealquest.coach.turns import Delivery
 from dealquest.errors import DealQuestError, NotFoundError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
 from dealquest.values import Clock
 
 from .boundary import Conversation
-from .calls import BotCalls
+from .calls import BotCalls, Keyboard
 from .pace import Pace
 from .render import Part, render
+from .rich import Page, rich_pages
 from .translate import encode_keyboard
 
 logger = logging.getLogger("dealquest.telegram")
@@ -55,6 +55,7 @@ class Outlet:
         self._pace = pace
         self._clock = clock
         self._careful = careful
+        self._has_rich = True
         self._group: anyio.abc.TaskGroup | None = None
         self._serving: set[str] = set()
         self._again: set[str] = set()
@@ -160,40 +161,77 @@ class Outlet:
         return True
 
     async def _show(self, row: Delivery) -> list[int]:
-        parts = render(row.reply.text)
-        keyboard = encode_keyboard(row.reply.buttons)
+        reply = row.reply
+        text = reply.text
+        if reply.erase is not None and not await self._erase(row.chat, reply.erase):
+            text = join((reply.erase.otherwise, text), "\n\n")
+        keyboard = encode_keyboard(reply.buttons)
         target = row.placeholder if row.seq == 0 and isinstance(row.placeholder, int) else None
+        parts = render(text)
+        pages = rich_pages(text) if len(parts) > 1 and self._has_rich else []
+        try:
+            shown = await self._show_pieces(row, pages or parts, keyboard, target)
+        except (NotFoundError, PeerRefusedError) as exc:
+            if not pages or exc.code not in {"telegram.unknown_method", "telegram.refused", "telegram.entities_refused"}:
+                raise
+            self._has_rich = exc.code != "telegram.unknown_method"
+            logger.info("A long answer goes out in parts, since it was refused as a rich message: %s", exc.message)
+            shown = await self._show_pieces(row, parts, keyboard, target)
+        if reply.document is not None:
+            await self._wait_turn(row.chat)
+            shown.append(await self._calls.send_document(row.chat, reply.document, None if parts else keyboard))
+        return shown
+
+    async def _show_pieces(self, row: Delivery, pieces: Sequence[Part | Page], keyboard: Keyboard | None, target: int | None) -> list[int]:
         shown: list[int] = []
-        for index, part in enumerate(parts):
-            below = keyboard if index == len(parts) - 1 else None
+        for index, piece in enumerate(pieces):
+            below = keyboard if index == len(pieces) - 1 else None
             await self._wait_turn(row.chat)
             if index == 0 and row.seq == 0 and target is None and self._careful:
                 target = await self._calls.send(row.chat, PLACEHOLDER)
                 await self._turns.note_placeholder(_event_of(row, self._source), target)
             if index == 0 and target is not None:
-                shown.append(await self._edit(row.chat, target, part, below))
+                shown.append(await self._edit(row.chat, target, piece, below))
             else:
-                shown.append(await self._send(row.chat, part, below))
+                shown.append(await self._send(row.chat, piece, below))
         return shown
 
-    async def _edit(self, chat: str, target: int, part: Part, keyboard: InlineKeyboardMarkup | None) -> int:
+    async def _erase(self, chat: str, erase: Erase) -> bool:
+        """Delete a message of the user's; False when Telegram keeps it."""
         try:
-            await self._calls.edit(chat, target, part, keyboard)
+            await self._calls.delete(chat, erase.message_id)
         except NotFoundError:
-            return await self._send(chat, part, keyboard)
+            return True
         except PeerRefusedError as exc:
-            if exc.code != "telegram.entities_refused":
+            logger.warning("A message that was to vanish stays: %s", exc.message)
+            return False
+        return True
+
+    async def _edit(self, chat: str, target: int, piece: Part | Page, keyboard: Keyboard | None) -> int:
+        try:
+            if isinstance(piece, Page):
+                await self._calls.edit_rich(chat, target, piece.blocks, keyboard)
+            else:
+                await self._calls.edit(chat, target, piece, keyboard)
+        except NotFoundError as exc:
+            if exc.code != "telegram.message_gone":
                 raise
-            await self._calls.edit(chat, target, part, keyboard, plain=True)
+            return await self._send(chat, piece, keyboard)
+        except PeerRefusedError as exc:
+            if exc.code != "telegram.entities_refused" or isinstance(piece, Page):
+                raise
+            await self._calls.edit(chat, target, piece, keyboard, plain=True)
         return target
 
-    async def _send(self, chat: str, part: Part, keyboard: InlineKeyboardMarkup | None) -> int:
+    async def _send(self, chat: str, piece: Part | Page, keyboard: Keyboard | None) -> int:
+        if isinstance(piece, Page):
+            return await self._calls.send_rich(chat, piece.blocks, keyboard)
         try:
-            return await self._calls.send(chat, part, keyboard)
+            return await self._calls.send(chat, piece, keyboard)
         except PeerRefusedError as exc:
             if exc.code != "telegram.entities_refused":
                 raise
-            return await self._calls.send(chat, part, keyboard, plain=True)
+            return await self._calls.send(chat, piece, keyboard, plain=True)
 
     async def _wait_turn(self, chat: str) -> None:
         wait_s = self._pace.wait_s(chat, now=self._clock.monotonic())

@@ -31,7 +31,7 @@ class Failed:
 
 @attrs.frozen(kw_only=True)
 class ScoreAnswer:
-    """Score this answer; brings a `ScoreCard`."""
+    """Score this answer; brings a `ScoreCard`. `turns` is how often the seller spoke, in a role-play."""
 
     result: ClassVar[type] = ScoreCard
     paid: ClassVar[bool] = True
@@ -39,6 +39,7 @@ class ScoreAnswer:
     scenario_id: str
     answer: str
     offline: bool = False
+    turns: int = 1
 
 
 @attrs.frozen

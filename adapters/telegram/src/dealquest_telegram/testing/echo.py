@@ -5,14 +5,14 @@ writes every effect into a ledger without a uniqueness rule, so that a doubled e
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from dealquest.coach.dialogue import Button, Event, Reply, Text
+from dealquest.coach.dialogue import Button, Document, Erase, Event, Reply, Text
 from dealquest.coach.turns import Delivery, Done
 from dealquest.values import Clock, SystemClock
 
@@ -27,11 +27,15 @@ create table if not exists leases (name text primary key, holder text, held_unti
 """
 
 
+STREAMED_WORDS = 8
+
+
 class EchoConversation:
     """Answers `echo: …`; words in the text choose what kind of answer it is.
 
     `/buttons` offers a button, a pressed one edits its message, `slow` takes `slow_s`, `long` needs several messages,
-    `boom` fails with an error of our own, `silent` has no reply.
+    `stream` writes its answer word by word, `my key` erases the message, `export` sends a file, `boom` fails with an
+    error of our own, `silent` has no reply.
     """
 
     def __init__(self, path: Path | str, *, worker: str = "echo", slow_s: float = 0.5, clock: Clock | None = None) -> None:
@@ -56,7 +60,15 @@ class EchoConversation:
             )
             return self._database.total_changes - before
 
-    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:  # noqa: ARG002  # the bot takes any chat's
+    async def work(
+        self,
+        source: str,
+        *,
+        chat: str | None = None,  # noqa: ARG002  # the bot takes any chat's
+        update_id: int | None = None,  # noqa: ARG002  # see above
+        only_jobs: bool = False,  # noqa: ARG002  # there are none
+        on_partial: Callable[[Event, str], Awaitable[None]] | None = None,
+    ) -> Done | None:
         """Finish one turn."""
         now = self._now()
         with self._transaction():
@@ -72,7 +84,7 @@ class EchoConversation:
                 "update inbox set worker = ?, lease_until = ? where source = ? and update_id = ?", (self._worker, now + 3, source, row[0])
             )
         event = msgspec.json.decode(row[1], type=Event)
-        replies = await self._decide(event)
+        replies = await self._decide(event, on_partial)
         with self._transaction():
             done = self._database.execute(
                 "update inbox set status = 'done' where source = ? and update_id = ? and status = 'open' and worker = ?",
@@ -97,7 +109,17 @@ class EchoConversation:
             ),
         )
 
-    async def _decide(self, event: Event) -> list[Reply]:
+    async def _decide(self, event: Event, on_partial: Callable[[Event, str], Awaitable[None]] | None) -> list[Reply]:
+        if event.text.startswith("stream"):
+            for words in range(1, 1 + STREAMED_WORDS):
+                if on_partial is not None:
+                    await on_partial(event, "word " * words)
+                await anyio.sleep(self._slow_s)
+            return [Reply(text=Text("word " * STREAMED_WORDS + "end"))]
+        if event.text == "my key" and event.message_id is not None:
+            return [Reply(text=Text("stored"), erase=Erase(message_id=event.message_id, otherwise=Text("delete it yourself")))]
+        if event.text == "export":
+            return [Reply(text=Text("your data"), document=Document(name="data.json", content="{}"))]
         if "slow" in event.text:
             await anyio.sleep(self._slow_s)
         if "boom" in event.text:
