@@ -5,12 +5,19 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
 from anyio import to_thread
 
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
+from dealquest.coach.dialogue import House
+from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
+from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import Scorer, SignalScorer
@@ -44,8 +51,13 @@ class Kit:
         transport_of: The engine with the rights of somebody; brings an embedded server back that died. None as above.
         remote: The remote records without a credential, for requests that bring their own; None when they are here.
         llm: The model router; None without any model.
-        scorer: Scores answers, with a model where there is one.
+        scorer: Scores answers, with the team's model where there is one.
         offline_scorer: Scores answers by signals.
+        house: What the settings offer to every user.
+        models: Which model answers whom; None without any.
+        ears: Speech to text; None without a speech service.
+        knowledge: The team's notes.
+        admission: Who may use the coach, and who is an admin.
     """
 
     settings: Settings
@@ -57,14 +69,35 @@ class Kit:
     llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
+    house: House
+    models: Models | None
+    ears: Ears | None
+    knowledge: Knowledge
+    admission: Admission
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0) -> Turns:
-        """The durable conversation, for one worker."""
+    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
+        """The durable conversation, for one worker.
+
+        Args:
+            worker: This process's name in leases.
+            lease_s: Seconds after which a silent worker's turn may be taken over.
+            hold_s: Seconds for which committed replies are held for this worker.
+            media: The channel's files; without them voice and photos are declined.
+        """
+        effects = Effects(
+            packs=pack_for,
+            looks=self.records,
+            house=self.house if media is not None else attrs.evolve(self.house, hears=False),
+            models=self.models,
+            ears=self.ears,
+            media=media,
+            knowledge=self.knowledge,
+            offline_scorer=self.offline_scorer,
+        )
         return Turns(
             self.records,
-            packs=pack_for,
-            scorer=self.scorer,
-            offline_scorer=self.offline_scorer,
+            effects=effects,
+            is_admin=self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -90,17 +123,31 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         found = await _open_records(stack, settings)
         await _open_tracing(stack, settings, PostgrestSink(found.transport, prefix=DIALECTS[found.dialect].tables))
         offline = SignalScorer()
-        llm, scorer = await _open_model(stack, settings)
+        clock = clock or SystemClock()
+        llm, models = await _open_models(stack, settings, clock)
+        ears = await _open_ears(stack, settings)
+        records = Postgrest(found.transport, dialect=found.dialect)
+        policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
-            clock=clock or SystemClock(),
-            records=Postgrest(found.transport, dialect=found.dialect),
+            clock=clock,
+            records=records,
             engine=found.engine,
             transport_of=found.transport_of,
             remote=found.remote,
             llm=llm,
-            scorer=scorer or offline,
+            scorer=offline if llm is None else _model_scorer(llm),
             offline_scorer=offline,
+            house=House(
+                shared_model="" if llm is None else llm.routes[0].model,
+                stores_keys=bool(settings.encryption_keys),
+                hears=ears is not None,
+                searches=settings.openrouter_api_key is not None,
+            ),
+            models=models,
+            ears=ears,
+            knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
+            admission=Admission(policy, NameRows(records, clock)),
         )
 
 
@@ -117,14 +164,44 @@ async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Tran
         yield found.transport, found.dialect
 
 
-async def _open_model(stack: AsyncExitStack, settings: Settings) -> "tuple[Router | None, Scorer | None]":
-    if not settings.has_model:
+async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "tuple[Router | None, Models | None]":
+    if not settings.has_model and not settings.encryption_keys:
         return None, None
-    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+    from dealquest.coach.models import RouterModels  # noqa: PLC0415  # whoever plays offline does not wait for it
     from dealquest.llm import Router  # noqa: PLC0415  # see above
+    from dealquest.vault import Vault  # noqa: PLC0415  # see above
 
-    llm = await stack.enter_async_context(Router.from_settings(settings))
-    return llm, ModelScorer(llm)
+    wire = await stack.enter_async_context(open_transport())
+    llm = await stack.enter_async_context(Router.from_settings(settings, transport=wire)) if settings.has_model else None
+    vault = None
+    if settings.encryption_keys:
+        vault = Vault(settings.encryption_keys, other_secrets=[settings.jwt_secret] if settings.jwt_secret else [])
+    return llm, RouterModels(llm, vault=vault, settings=settings, transport=wire, clock=clock)
+
+
+async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None":
+    if settings.whisper_base_url is None and settings.assemblyai_api_key is None:
+        return None
+    from dealquest.coach.ears import TranscriberEars  # noqa: PLC0415  # whoever only types does not wait for it
+    from dealquest.transcription import Transcriber  # noqa: PLC0415  # see above
+
+    return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
+
+
+def _notes_folder(settings: Settings) -> Path:
+    """The operator's notes, else the small playbook that ships."""
+    folder = settings.knowledge_dir
+    if folder is None:
+        return Path(str(resources.files("dealquest.coach") / "notes"))
+    if not folder.is_dir():
+        raise SettingsError(f"KNOWLEDGE_DIR names {folder}, which is no folder. Make it, or unset the variable.", code="settings.invalid")
+    return folder
+
+
+def _model_scorer(llm: "Router") -> Scorer:
+    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+
+    return ModelScorer(llm)
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:

@@ -7,7 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .books import find_disagreements
     from .clock import FrozenClock
+    from .coaching import Chatter, HeldMedia, ScriptedEars, ScriptedModels
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
@@ -20,19 +22,23 @@ __all__ = [
     "Arrival",
     "AssemblyAIServer",
     "CapturedTraces",
+    "Chatter",
     "Cut",
     "Delay",
     "Exchange",
     "Fault",
     "FrozenClock",
     "Hang",
+    "HeldMedia",
     "JobScript",
     "JudgeCall",
     "LoopbackServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
+    "ScriptedEars",
     "ScriptedJudge",
+    "ScriptedModels",
     "ScriptedTransport",
     "Step",
     "Tree",
@@ -43,6 +49,7 @@ __all__ = [
     "build_trees",
     "capture_traces",
     "fail",
+    "find_disagreements",
     "load_exchanges",
     "save_exchanges",
     "sign_init_data",
@@ -51,7 +58,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "books": ("find_disagreements",),
     "clock": ("FrozenClock",),
+    "coaching": ("Chatter", "HeldMedia", "ScriptedEars", "ScriptedModels"),
     "init_data": (
         "sign_init_data",
         "sign_init_data_ed25519",
