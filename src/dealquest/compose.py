@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -114,6 +115,7 @@ class Kit:
         )
 
 
+@lru_cache(maxsize=64)
 def pack_for(language: str) -> Pack:
     """The built-in pack of a language; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()
