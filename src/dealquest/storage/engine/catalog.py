@@ -181,7 +181,7 @@ class Catalog:
         functions: By name, overloads together.
         representations: (source type, target type) to the cast's function, with one side a domain.
         role_settings: Settings of each role that a transaction under it applies.
-        isolation: Isolation level of a role or function, where it is not the default.
+        geojson: PostGIS's function from a row to GeoJSON, where PostGIS is installed.
     """
 
     server_version: int
@@ -193,6 +193,7 @@ class Catalog:
     role_settings: Mapping[str, tuple[tuple[str, str], ...]] = attrs.field(factory=dict)
     roles: frozenset[str] = frozenset()
     schema_descriptions: Mapping[str, str | None] = attrs.field(factory=dict)
+    geojson: Name | None = None
 
 
 def invert(links: Iterable[Relationship]) -> list[Relationship]:

@@ -31,6 +31,9 @@ from .view_keys import extend_through_views, find_view_keys, trace_origins
 _VOLATILITY: dict[str, Volatility] = {"v": "volatile", "s": "stable", "i": "immutable"}
 _CAN_UPDATE, _CAN_INSERT, _CAN_DELETE = 4, 8, 16
 
+# A parameter has no length, and these types without one have the length 1.
+_LONGEST = {"bit": "bit varying", "bit[]": "bit varying[]", "character": "character varying", "character[]": "character varying[]"}
+
 Row = Sequence[str | None]
 
 
@@ -63,6 +66,7 @@ async def load_catalog(
         (catalog_sql.SCHEMAS, exposed),
         (catalog_sql.VIEWS, []),
         (catalog_sql.ATTRIBUTES, []),
+        (catalog_sql.GEOJSON, []),
     ]
     # A function of a user's may have left its session another role.
     batch = [Query(sql=b"BEGIN READ ONLY"), Query(sql=b"SET LOCAL ROLE NONE"), Query(sql=b"SET LOCAL search_path = ''")]
@@ -71,7 +75,7 @@ async def load_catalog(
     if outcome.error is not None:
         await connection.run([Query(sql=b"ROLLBACK")])
         raise PeerRefusedError(f"PostgreSQL did not show its catalog: {outcome.error.message}", code="engine.catalog")
-    tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes = (
+    tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes, geojson = (
         read_rows(result) for result in outcome.results[3:-1]
     )
     relations = {int(_some(oid)): (Name(_some(schema), _some(name)), _numbers(columns)) for oid, schema, name, _, columns in attributes}
@@ -108,6 +112,7 @@ async def load_catalog(
         role_settings={_some(role): tuple((name, value) for name, value in _json(settings)) for role, settings in roles if settings},
         roles=frozenset(_some(role) for role, _ in roles),
         schema_descriptions={_some(schema): text for schema, text in described},
+        geojson=Name(_some(geojson[0][0]), _some(geojson[0][1])) if geojson else None,
     )
 
 
@@ -198,7 +203,7 @@ def _read_routine(row: Row, hoisted: frozenset[str]) -> Routine:
     return Routine(
         id=Name(_some(schema), _some(name)),
         parameters=tuple(
-            Parameter(name=label, type=type_, required=required, variadic=variadic)
+            Parameter(name=label, type=_LONGEST.get(type_, type_), required=required, variadic=variadic)
             for label, type_, required, variadic in _json(parameters)
         ),
         returns=Name(_some(return_schema), _some(returns)),

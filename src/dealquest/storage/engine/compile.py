@@ -9,9 +9,9 @@ from typing import Literal
 
 import attrs
 
-from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Delete, Insert, Put, Read, Shape, Update, Upsert
+from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Column, Delete, Embed, Insert, Put, Read, Shape, Update, Upsert
 
-from .body import NO_BODY, read_arguments, read_rows
+from .body import NO_BODY, OTHER_MEDIA, read_arguments, read_rows
 from .call_sql import find_routine, write_call
 from .catalog import Catalog, Name, Routine, Table
 from .config import EngineConfig
@@ -20,7 +20,7 @@ from .fragments import Params, Value, quote
 from .fuzzy import find_nearest
 from .media import Format, pick_format, write_body
 from .negotiate import pick_schema
-from .plan import Node, Rules, plan_read
+from .plan import Node, Rules, filters_of, plan_read
 from .read_sql import ReadWriter
 from .write_sql import INSERTED, ChangeWriter, check_put, write_returning
 
@@ -123,7 +123,7 @@ class _Compiler:
             request.accept,
             self._catalog,
             table,
-            whole=request.select == ALL_COLUMNS,
+            whole=request.select in {(), ALL_COLUMNS},
             plan_enabled=self._config.db_plan_enabled,
             routine=routine,
         )
@@ -178,7 +178,7 @@ class _Compiler:
         body = read_arguments(request.payload) if posted else NO_BODY
         if posted:
             keys: Sequence[str] = request.columns if request.columns is not None else body.keys
-            media = body.raw or "application/json"
+            media = body.raw or (body.media if body.media in OTHER_MEDIA else "application/json")
         else:
             keys, media = [name for name, _ in request.arguments], ""
         routine = find_routine(self._catalog, Name(self._schema, request.function), keys, media=media or None)
@@ -189,7 +189,7 @@ class _Compiler:
                 "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
             )
         found = self._format(request, routine.returns if routine.returns in self._catalog.tables else None, routine)
-        called = write_call(routine, request, body, self._params)
+        called = write_call(routine, request, body, self._params, computed=self._computed(request, routine))
         limit, offset = _window(request, self._rules.max_rows)
         total, ctes = "NULL", ""
         if routine.returns_composite or request.where or request.order:
@@ -223,6 +223,17 @@ class _Compiler:
             routine=routine,
             empty=empty,
         )
+
+    def _computed(self, request: Call, routine: Routine) -> list[str]:
+        """Columns asked of a function's rows that their table does not have itself."""
+        table = self._catalog.tables.get(routine.returns)
+        columns = [item for item in request.select if isinstance(item, Column)]
+        if table is None or not request.select or any(item.field.name == "*" for item in columns):
+            return []
+        fields = [item.field for item in columns]
+        fields += [term.field for term in request.order if term.relation is None] + [item.field for item in filters_of(request.where)]
+        embeds = {name for item in request.select if isinstance(item, Embed) for name in (item.name, item.relation)}
+        return [name for name in dict.fromkeys(field.name for field in fields) if name not in table.columns and name not in embeds]
 
     def _insert(self, request: Insert, table: Table) -> Compiled:
         found = self._format(request, table.id)
@@ -302,7 +313,7 @@ class _Compiler:
             rows, body = "SELECT * FROM pgrst_source", "''"
             if kind == "insert" and request.prefer.returning == "headers-only" and table.key:
                 keys = ", ".join(quote(name) for name in table.key)
-                location = f"(SELECT row_to_json(k) FROM (SELECT {keys} FROM pgrst_source LIMIT 1) AS k)"
+                location = f"(SELECT row_to_json(pgrst_key) FROM (SELECT {keys} FROM pgrst_source LIMIT 1) AS pgrst_key)"
         else:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node, conditions=False)
             body = write_body(found, scalar=None)

@@ -13,6 +13,7 @@ from .catalog import Catalog, Handler, Name, Routine
 from .errors import refuse
 from .fragments import quote_name
 
+_GEOJSON = "application/geo+json"
 _ANY_TYPE = "application/octet-stream"
 _WITH_CHARSET = frozenset({"application/json", "application/geo+json", "text/csv", "text/plain", "text/xml"})
 _PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
@@ -28,6 +29,7 @@ class Format:
         stripped: Whether nulls are left out.
         csv: Whether it is CSV.
         handler: The database's own renderer.
+        geojson: PostGIS's function that shows a row as GeoJSON.
         explain: The EXPLAIN options, None for the rows themselves.
     """
 
@@ -36,6 +38,7 @@ class Format:
     stripped: bool = False
     csv: bool = False
     handler: Handler | None = None
+    geojson: Name | None = None
     explain: str | None = None
 
 
@@ -80,6 +83,8 @@ def _make(media: Media, catalog: Catalog, table: Name | None, *, whole: bool, pl
         return Format(content_type=_with_charset(own), handler=handler)
     if name in {JSON_MEDIA.name, "*/*", "application/*"}:
         return JSON_FORMAT
+    if name == _GEOJSON and catalog.geojson is not None and (routine is None or routine.returns_composite):
+        return Format(content_type=_with_charset(name), geojson=catalog.geojson)
     stripped = media.params == NULLS_STRIPPED
     if name in {OBJECT_MEDIA.name, "application/vnd.pgrst.object"}:
         return Format(content_type=_pgrst("object", stripped=stripped), singular=True, stripped=stripped)
@@ -144,6 +149,9 @@ def write_body(found: Format, *, scalar: Routine | None, columns: str = "_postgr
         return f"{quote_name(found.handler.function)}({_typed(subject, found.handler)})"
     if found.csv:
         return _write_csv(rows)
+    if found.geojson is not None:
+        features = f"COALESCE(json_agg({quote_name(found.geojson)}({rows})::json), '[]')"
+        return f"json_build_object('type', 'FeatureCollection', 'features', {features})"
     if scalar is not None and not scalar.returns_composite:
         rows = f"{rows}.pgrst_scalar"
     value = f"json_strip_nulls(json_agg({rows}))" if found.stripped else f"json_agg({rows})"

@@ -3,11 +3,13 @@
 Opens connections when they are needed, drops broken ones, and never queues without end.
 """
 
+import math
 from collections import deque
 
 import anyio
 
 from dealquest.errors import LimitError
+from dealquest.values import Clock, SystemClock
 
 from .driver import Connection
 
@@ -21,14 +23,31 @@ class Pool:
         wait_s: Seconds a caller waits for one.
         max_waiting: Callers that may wait at once; the next is turned away at once.
         max_prepared: Statements each connection keeps prepared.
+        max_age_s: Seconds after which a connection is not lent again; None for no limit.
+        max_idle_s: Seconds that a connection may lie idle; None for no limit.
+        clock: Where time comes from.
     """
 
-    def __init__(self, dsn: str, *, size: int, wait_s: float, max_waiting: int, max_prepared: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size: int,
+        wait_s: float,
+        max_waiting: int,
+        max_prepared: int,
+        max_age_s: float | None = None,
+        max_idle_s: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._dsn = dsn
         self._size = size
         self._wait_s = wait_s
         self._max_waiting = max_waiting
         self._max_prepared = max_prepared
+        self._max_age_s = math.inf if max_age_s is None else max_age_s
+        self._max_idle_s = math.inf if max_idle_s is None else max_idle_s
+        self._clock = clock or SystemClock()
         self._idle: list[Connection] = []
         self._open = 0
         self._waiting: deque[_Turn] = deque()
@@ -57,10 +76,12 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back; a broken one leaves its place to a new one."""
-        if connection.broken or self._closed:
+        now = self._clock.monotonic()
+        if connection.broken or self._closed or now - connection.opened_at > self._max_age_s:
             connection.close()
             self._hand_on(None)
         else:
+            connection.idle_since = now
             self._hand_on(connection)
 
     def close(self) -> None:
@@ -73,7 +94,7 @@ class Pool:
     def _pick(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_alive():
+            if self._clock.monotonic() - connection.idle_since <= self._max_idle_s and connection.is_alive():
                 return connection
             connection.close()
             self._open -= 1
@@ -82,10 +103,12 @@ class Pool:
     async def _make(self) -> Connection:
         """Fill the place that is already counted."""
         try:
-            return await Connection.open(self._dsn, max_prepared=self._max_prepared)
+            connection = await Connection.open(self._dsn, max_prepared=self._max_prepared)
         except BaseException:
             self._hand_on(None)
             raise
+        connection.opened_at = self._clock.monotonic()
+        return connection
 
     def _hand_on(self, connection: Connection | None) -> None:
         """Pass a connection, or the bare place for one, to whoever waits longest."""
