@@ -121,7 +121,7 @@ def write_call(routine: Routine, request: Call, body: Body, params: Params, *, c
         used = [item for item in routine.parameters if item.name in keys]
         arguments = ", ".join(f"{_mode(item)}{quote(item.name)} := pgrst_args.{quote(item.name)}" for item in used)
         if used:
-            types = ", ".join(f"{quote(item.name)} {item.type}" for item in used)
+            types = ", ".join(f"{quote(item.name)} {item.cast}" for item in used)
             reader = "json_to_recordset" if body.is_list else "json_to_record"
             tail = " LIMIT 1" if body.is_list else ""
             source = f"(SELECT * FROM {reader}({params.bind(body.content)}::json) AS _({types}){tail}) AS pgrst_args"
@@ -144,7 +144,7 @@ def _write_given(routine: Routine, given: Sequence[tuple[str, str]], params: Par
             continue
         texts = values[item.name]
         value = array_literal(tuple(texts)) if item.variadic else texts[-1]
-        parts.append(f"{_mode(item)}{quote(item.name)} := {params.bind(value)}::{item.type}")
+        parts.append(f"{_mode(item)}{quote(item.name)} := {params.bind(value)}::{item.cast}")
     return ", ".join(parts)
 
 

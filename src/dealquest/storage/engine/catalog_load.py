@@ -31,9 +31,6 @@ from .view_keys import extend_through_views, find_view_keys, trace_origins
 _VOLATILITY: dict[str, Volatility] = {"v": "volatile", "s": "stable", "i": "immutable"}
 _CAN_UPDATE, _CAN_INSERT, _CAN_DELETE = 4, 8, 16
 
-# A parameter has no length, and these types without one have the length 1.
-_LONGEST = {"bit": "bit varying", "bit[]": "bit varying[]", "character": "character varying", "character[]": "character varying[]"}
-
 Row = Sequence[str | None]
 
 
@@ -203,7 +200,7 @@ def _read_routine(row: Row, hoisted: frozenset[str]) -> Routine:
     return Routine(
         id=Name(_some(schema), _some(name)),
         parameters=tuple(
-            Parameter(name=label, type=_LONGEST.get(type_, type_), required=required, variadic=variadic)
+            Parameter(name=label, type=type_, required=required, variadic=variadic)
             for label, type_, required, variadic in _json(parameters)
         ),
         returns=Name(_some(return_schema), _some(returns)),

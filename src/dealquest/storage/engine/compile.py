@@ -27,6 +27,7 @@ from .write_sql import INSERTED, ChangeWriter, check_put, write_returning
 Kind = Literal["read", "insert", "update", "delete", "put", "call"]
 DataRequest = Read | Insert | Upsert | Put | Update | Delete | Call
 
+_LEAST = 0.75
 _GUCS = "NULLIF(current_setting('response.headers', true), ''), NULLIF(current_setting('response.status', true), '')"
 
 
@@ -86,7 +87,7 @@ def find_table(catalog: Catalog, name: Name) -> Table:
     """
     table = catalog.tables.get(name)
     if table is None:
-        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema))
+        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema), least=_LEAST)
         raise refuse(
             "PGRST205",
             f"Could not find the table '{name.schema}.{name.name}' in the schema cache",
@@ -161,6 +162,8 @@ class _Compiler:
         wanted = request.prefer.count
         if wanted is None:
             return "NULL", "", b"", ()
+        if wanted == "exact" and node.limit is None and not node.offset:
+            return "count(_postgrest_t)", "", b"", ()
         if wanted == "exact" or rows_of is not None:
             counted = ReadWriter(self._catalog, self._params, rows_of=rows_of).count(node)
             return "(SELECT count(*) FROM pgrst_count)", f", pgrst_count AS ({counted})", b"", ()
@@ -198,17 +201,19 @@ class _Compiler:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node)
             total, ctes, _, _ = self._count(request, node, "pgrst_source")
         else:
-            rows = "SELECT * FROM pgrst_source"
+            rows = f"SELECT * FROM pgrst_source AS {quote(request.function)}"
             if limit is not None:
                 rows += f" LIMIT {self._params.bind(limit)}"
             if offset:
                 rows += f" OFFSET {self._params.bind(offset)}"
             if request.prefer.count is not None:
                 total, ctes = "(SELECT count(*) FROM pgrst_source)", ""
-        empty = request.method == "HEAD" or routine.returns_void
+        empty = request.method == "HEAD" or (routine.returns_void and found.explain is None)
         rendered = "''" if empty else write_body(found, scalar=routine)
+        # A value that is its own answer needs no aggregate, and is one row.
+        page = "1" if found.handler is not None and not found.handler.is_aggregate and not empty else "count(_postgrest_t)"
         sql = (
-            f"WITH pgrst_source AS ({called}){ctes}, pgrst_rows AS ({rows}) SELECT {total} AS total, count(_postgrest_t) AS page,"
+            f"WITH pgrst_source AS ({called}){ctes}, pgrst_rows AS ({rows}) SELECT {total} AS total, {page} AS page,"
             f" {rendered} AS body, {_GUCS}, NULL, NULL FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
@@ -330,7 +335,7 @@ class _Compiler:
             format=found,
             table=request.relation,
             conflict_known=conflict_known,
-            empty=node is None,
+            empty=node is None and found.explain is None,
         )
 
     def _finish(self, sql: str, found: Format) -> bytes:

@@ -91,7 +91,7 @@ class EngineConfig:
     jwt_secret: Secret | None = None
     jwt_secret_is_base64: bool = False
     jwt_aud: str | None = None
-    jwt_role_claim_key: str = ".role"
+    jwt_role_claim_key: str = "$.role"
     jwt_cache_max_entries: int = 1000
     client_error_verbosity: ErrorVerbosity = "verbose"
     url_use_legacy_target_names: bool = True

@@ -76,7 +76,12 @@ def _make(media: Media, catalog: Catalog, table: Name | None, *, whole: bool, pl
         own = _ANY_TYPE if routine.media == "*/*" else name
         return Format(content_type=_with_charset(own), handler=Handler(media=own, function=routine.id, table=None, is_aggregate=False))
     if name.startswith(PLAN_MEDIA) and name in {PLAN_MEDIA, f"{PLAN_MEDIA}+json", f"{PLAN_MEDIA}+text"}:
-        return _make_plan(media) if plan_enabled else None
+        if not plan_enabled:
+            return None
+        name, *params = dict(media.params).get("for", JSON_MEDIA.name).split(";")
+        inner = Media(name.strip(), tuple(_pair(param) for param in params))
+        found = _make(inner, catalog, table, whole=whole, plan_enabled=False, routine=routine)
+        return None if found is None else _explain(found, media)
     handler = _find_handler(catalog, table, name, whole=whole)
     if handler is not None:
         own = _ANY_TYPE if handler.media == "*/*" else handler.media
@@ -104,19 +109,19 @@ def _find_handler(catalog: Catalog, table: Name | None, name: str, *, whole: boo
     return next((handlers[key] for key in (*keys[:1], (None, name), *keys[1:], (None, "*/*")) if key in handlers), None)
 
 
-def _make_plan(media: Media) -> Format:
-    params = dict(media.params)
-    options = [option for option in _PLAN_OPTIONS if option in params.get("options", "").split("|")]
+def _pair(param: str) -> tuple[str, str]:
+    name, _, value = param.partition("=")
+    return name.strip(), value.strip()
+
+
+def _explain(found: Format, media: Media) -> Format:
+    """A format's plan in place of its rows."""
+    options = [option for option in _PLAN_OPTIONS if option in dict(media.params).get("options", "").split("|")]
     kind = "json" if media.name.endswith("+json") else "text"
-    inner = params.get("for", "application/json")
+    inner = found.content_type.removesuffix("; charset=utf-8")
     shown = f'{PLAN_MEDIA}+{kind}; for="{inner}"' + (f"; options={'|'.join(options)}" if options else "") + "; charset=utf-8"
     flags = ", ".join([f"FORMAT {kind.upper()}", *(option.upper() for option in options)])
-    return Format(
-        content_type=shown,
-        explain=f"EXPLAIN ({flags}) ",
-        singular=inner.startswith("application/vnd.pgrst.object"),
-        csv=inner == "text/csv",
-    )
+    return attrs.evolve(found, content_type=shown, explain=f"EXPLAIN ({flags}) ")
 
 
 def _pgrst(kind: str, *, stripped: bool) -> str:
@@ -144,7 +149,7 @@ def write_body(found: Format, *, scalar: Routine | None, columns: str = "_postgr
     one = scalar is not None and not scalar.returns_set
     if found.handler is not None:
         if not found.handler.is_aggregate:
-            return f"(array_agg({rows}.pgrst_scalar))[1]"
+            return f"{rows}.pgrst_scalar"
         subject = f"{rows}.pgrst_scalar" if scalar is not None and not scalar.returns_composite else rows
         return f"{quote_name(found.handler.function)}({_typed(subject, found.handler)})"
     if found.csv:
