@@ -217,7 +217,9 @@ def _read_path(text: str) -> tuple[re.Match[str], ...]:
     while at < len(text):
         step = _STEP.match(text, at)
         if step is None:
-            raise SettingsError(f"jwt-role-claim-key {text!r} is no path such as $.role or $.app.roles[0].", code="engine.jwt.role_claim_key")
+            raise SettingsError(
+                f"jwt-role-claim-key {text!r} is no path such as $.role or $.app.roles[0].", code="engine.jwt.role_claim_key"
+            )
         steps.append(step)
         at = step.end()
     return tuple(steps)

@@ -15,7 +15,7 @@ from .fragments import quote_name
 
 _GEOJSON = "application/geo+json"
 _ANY_TYPE = "application/octet-stream"
-_WITH_CHARSET = frozenset({"application/json", "application/geo+json", "text/csv", "text/plain", "text/xml"})
+_WITH_CHARSET = frozenset({"application/json", "application/geo+json", "application/openapi+json", "text/csv", "text/plain", "text/xml"})
 _PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
