@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
+    from .models import ChatAnswer, ChatModels, ChatQuestion, judge_by
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
     from .traces import CapturedTraces, Tree, build_trees, capture_traces
@@ -20,6 +21,9 @@ __all__ = [
     "Arrival",
     "AssemblyAIServer",
     "CapturedTraces",
+    "ChatAnswer",
+    "ChatModels",
+    "ChatQuestion",
     "Cut",
     "Delay",
     "Exchange",
@@ -43,6 +47,7 @@ __all__ = [
     "build_trees",
     "capture_traces",
     "fail",
+    "judge_by",
     "load_exchanges",
     "save_exchanges",
     "sign_init_data",
@@ -66,6 +71,12 @@ _HOMES = {
         "Fault",
         "LoopbackServer",
         "Reply",
+    ),
+    "models": (
+        "ChatAnswer",
+        "ChatModels",
+        "ChatQuestion",
+        "judge_by",
     ),
     "recording": (
         "Exchange",
