@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .caching import CachedTransport
     from .casebook import CaseResult, CaseTrace
     from .cases import Case, Suite
+    from .coaching import card, closeness, coach
     from .loading import anchors, load
     from .metering import Meter, ModelLimit
     from .pairs import pairwise
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .planning import Plan, plan
     from .progress import Progress, Standing
     from .results import Gate, Run, SubjectRow
+    from .role_plays import buyer_persona, role_play
     from .running import last, read, resume, resume_sync, run, run_sync
     from .scorers import exact, panel, regex, rubric, schema, signals
     from .scores import Score, Scorer, scorer
@@ -30,6 +32,7 @@ _HOMES = {
     "caching": ("CachedTransport",),
     "casebook": ("CaseResult", "CaseTrace"),
     "cases": ("Case", "Suite"),
+    "coaching": ("card", "closeness", "coach"),
     "loading": ("anchors", "load"),
     "metering": ("Meter", "ModelLimit"),
     "pairs": ("pairwise",),
@@ -37,6 +40,7 @@ _HOMES = {
     "planning": ("Plan", "plan"),
     "progress": ("Progress", "Standing"),
     "results": ("Gate", "Run", "SubjectRow"),
+    "role_plays": ("buyer_persona", "role_play"),
     "running": ("last", "read", "resume", "resume_sync", "run", "run_sync"),
     "scorers": ("exact", "panel", "regex", "rubric", "schema", "signals"),
     "scores": ("Score", "Scorer", "scorer"),
@@ -68,6 +72,10 @@ __all__ = [
     "SubjectRow",
     "Suite",
     "anchors",
+    "buyer_persona",
+    "card",
+    "closeness",
+    "coach",
     "exact",
     "last",
     "load",
@@ -79,6 +87,7 @@ __all__ = [
     "regex",
     "resume",
     "resume_sync",
+    "role_play",
     "rubric",
     "run",
     "run_sync",

@@ -27,6 +27,9 @@ from .subjects import Answer, Subject
 
 STOPS = frozenset({"llm.budget.exceeded", "evals.journal.full"})
 MAX_MESSAGE_CHARS = 400
+RAMP_S = 0.0015
+"""Between the starts of two lanes. Lanes that start together stay together: their answers arrive at once, and each waits for the
+work on all the others, wave after wave."""
 
 Emit: TypeAlias = Callable[[Line], None]
 
@@ -95,8 +98,10 @@ class LocalExecutor:
         stops: list[DealQuestError] = []
         running = min(work.concurrency, len(tasks))
 
-        async def run_lane(scope: anyio.CancelScope) -> None:
+        async def run_lane(place: int, scope: anyio.CancelScope) -> None:
             nonlocal running
+            if place:
+                await self._timer.sleep(place * RAMP_S)
             while left and not stops:
                 task = left.popleft()
                 try:
@@ -115,8 +120,8 @@ class LocalExecutor:
             running -= 1
 
         async with anyio.create_task_group() as group:
-            for _ in range(running):
-                group.start_soon(run_lane, group.cancel_scope)
+            for place in range(running):
+                group.start_soon(run_lane, place, group.cancel_scope)
         if stops:
             raise stops[0]
 

@@ -8,11 +8,13 @@ from dealquest.coach import Scenario, load_pack
 from dealquest.errors import ConflictError, DealQuestError, InputError
 
 from .cases import Case, Suite
+from .coaching import CardScorer, ClosenessScorer, CoachSubject
 from .journal_lines import CaseLine, ManifestLine
 from .ledger import Ledger
 from .loading import Source
 from .pairs import PairwiseScorer
 from .planning import Plan, _as_subject, plan
+from .role_plays import BuyerPersona, RolePlay
 from .scorers import ExactScorer, PanelOfJudges, RegexScorer, RubricScorer, SignalsScorer
 from .scores import Scorer
 from .subjects import AsyncAnswer, ModelSubject, RecordedSubject, Subject
@@ -24,8 +26,16 @@ _SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "exact": ExactScorer,
     "regex": RegexScorer,
     "pairwise": PairwiseScorer,
+    "buyer_persona": BuyerPersona,
+    "card": CardScorer,
+    "closeness": ClosenessScorer,
 }
-_SUBJECTS: Mapping[str, Callable[..., Subject]] = {"model": ModelSubject, "recorded": RecordedSubject}
+_SUBJECTS: Mapping[str, Callable[..., Subject]] = {
+    "model": ModelSubject,
+    "recorded": RecordedSubject,
+    "role_play": RolePlay,
+    "coach": CoachSubject,
+}
 
 
 def rebuild_plan(ledger: Ledger, *, suite: Source | None, subjects: Sequence[Subject | AsyncAnswer], scorers: Sequence[Scorer]) -> Plan:
@@ -75,8 +85,8 @@ def check_same(ledger: Ledger, planned: Plan) -> None:
 
 def _rebuild(name: str, facts: Mapping[str, Any], kinds: Mapping[str, Callable[..., Any]], what: str) -> Any:
     make = kinds.get(str(facts.get("kind")))
-    # Answers to look up or to compare with are named by their digest only.
-    if make is None or {"answers", "against"} & set(facts):
+    # Answers to look up or to compare with, and functions, are named by their digest only.
+    if make is None or {"answers", "against", "function"} & set(facts):
         raise InputError(
             f"the {what} {name!r} cannot be rebuilt from the journal: give it again with {what}s=[...]", code="evals.resume.missing"
         )

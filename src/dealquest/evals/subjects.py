@@ -1,6 +1,6 @@
 """What is under test: a model with a prompt, recorded answers, or any async function.
 
-A subject is whatever has a name, a declaration and an `answer`. Role-play is `role_play`, the whole coach `coaching`.
+A subject is whatever has a name, a declaration and an `answer`. Role-play is `role_plays`, the whole coach `coaching`.
 """
 
 import inspect
