@@ -294,7 +294,7 @@ class Run:
             reached = row.points.low if surely else row.points.value
             if reached is None:
                 reasons.append(f"{row.subject}: {row.points}")
-            elif min_score is not None and reached < min_score:
+            elif min_score is not None and reached < min_score - 1e-9:  # a mean of floats is not exact
                 reasons.append(f"{row.subject}: {'surely ' if surely else ''}{reached:.1f} points, {min_score:g} are wanted")
         if max_drop is not None:
             if baseline is None:

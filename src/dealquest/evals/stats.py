@@ -92,7 +92,7 @@ def estimate_mean(
     fit = OLS(data, np.ones((n, 1))).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     low, high = np.clip(fit.conf_int(alpha=1 - level)[0], *scale)
     return Estimate(
-        value=float(fit.params[0]),
+        value=float(data.mean()),
         low=float(low),
         high=float(high),
         se=float(fit.bse[0]),
