@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .casebook import CaseResult, CaseTrace
     from .cases import Case, Suite
     from .coaching import card, closeness, coach
+    from .dask_executor import DaskExecutor
     from .loading import anchors, load
     from .metering import Meter, ModelLimit
     from .pairs import pairwise
@@ -33,6 +34,7 @@ _HOMES = {
     "casebook": ("CaseResult", "CaseTrace"),
     "cases": ("Case", "Suite"),
     "coaching": ("card", "closeness", "coach"),
+    "dask_executor": ("DaskExecutor",),
     "loading": ("anchors", "load"),
     "metering": ("Meter", "ModelLimit"),
     "pairs": ("pairwise",),
@@ -55,6 +57,7 @@ __all__ = [
     "CaseResult",
     "CaseTrace",
     "Comparison",
+    "DaskExecutor",
     "Estimate",
     "Executor",
     "Gate",

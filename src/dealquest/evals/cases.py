@@ -4,9 +4,8 @@ import hashlib
 import html
 import operator
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import attrs
@@ -18,7 +17,6 @@ from dealquest.values import Json, JsonObject
 
 Condition: TypeAlias = str | int | float | Collection[object] | Callable[[Any], bool]
 
-_NOTHING: Mapping[str, Json] = MappingProxyType({})
 _COMPARISONS: tuple[tuple[str, Callable[[Any, Any], bool]], ...] = (
     (">=", operator.ge),
     ("<=", operator.le),
@@ -63,7 +61,7 @@ class Case:
     cluster: str = attrs.Factory(lambda self: self.id, takes_self=True)
     scenario: Scenario | None = attrs.field(default=None, repr=False)
     answer: str = ""
-    tags: JsonObject = attrs.field(default=_NOTHING, hash=False)
+    tags: JsonObject = attrs.field(factory=dict, hash=False)
 
     @property
     def digest(self) -> str:

@@ -6,6 +6,7 @@ exhausted budget, a full disk.
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol, TypeAlias
 
 import anyio
@@ -16,6 +17,7 @@ from dealquest.errors import DealQuestError, LimitError
 from dealquest.tracing import span
 from dealquest.wire import SystemTimer, Timer
 
+from .access import Access
 from .caching import repetition
 from .cases import Case
 from .journal_lines import AnswerLine, Call, CheckLine, Failure, Line, ScoreLine
@@ -61,19 +63,27 @@ class Work:
         scorers: Who gives points.
         concurrency: Tasks under way at one time.
         limits: Model → what it may be asked.
+        access: The way to the models.
     """
 
     subjects: tuple[Subject, ...]
     scorers: tuple[Scorer, ...]
     concurrency: int
     limits: Mapping[str, ModelLimit]
+    access: Access
 
 
 class Executor(Protocol):
     """Where tasks are done."""
 
-    async def execute(self, work: Work, tasks: Sequence[Task], emit: Emit, models: Models | None) -> None:
+    async def execute(self, work: Work, tasks: Sequence[Task], emit: Emit, *, budget_usd: Decimal | None) -> None:
         """Do all tasks and emit their lines.
+
+        Args:
+            work: What they share.
+            tasks: What is to be done.
+            emit: Takes each line as soon as it is there.
+            budget_usd: What may be spent; None for no limit.
 
         Raises:
             LimitError: One of `STOPS`: what is left stays undone.
@@ -91,39 +101,52 @@ class LocalExecutor:
     def __init__(self, timer: Timer | None = None) -> None:
         self._timer = timer or SystemTimer()
 
-    async def execute(self, work: Work, tasks: Sequence[Task], emit: Emit, models: Models | None) -> None:
+    async def execute(self, work: Work, tasks: Sequence[Task], emit: Emit, *, budget_usd: Decimal | None) -> None:
         """See `Executor`."""
-        lane = _Lane(work, models, Gates(work.limits, self._timer), emit, self._timer)
-        left = deque(tasks)
-        stops: list[DealQuestError] = []
-        running = min(work.concurrency, len(tasks))
+        async with work.access.open(budget_usd) as models:
+            stop, _ = await work_off(work, tasks, emit, models, self._timer)
+        if stop is not None:
+            raise stop
 
-        async def run_lane(place: int, scope: anyio.CancelScope) -> None:
-            nonlocal running
-            if place:
-                await self._timer.sleep(place * RAMP_S)
-            while left and not stops:
-                task = left.popleft()
-                try:
-                    await lane.do(task)
-                except _Unfinished as exc:
-                    left.appendleft(exc.task)
-                    running -= 1
-                    # Money that others hold back may come free when they are done: only the last lane gives up for all.
-                    if exc.error.code != "llm.budget.exceeded" or not running:
-                        stops.append(exc.error)
-                    if exc.error.code == "evals.journal.full":
-                        scope.cancel()  # nothing that is still under way could be kept
-                    return
-                # A subject that never waits must not keep the others, or the user's interrupt, waiting.
-                await anyio.lowlevel.checkpoint()
-            running -= 1
 
-        async with anyio.create_task_group() as group:
-            for place in range(running):
-                group.start_soon(run_lane, place, group.cancel_scope)
-        if stops:
-            raise stops[0]
+async def work_off(
+    work: Work, tasks: Sequence[Task], emit: Emit, models: Models | None, timer: Timer
+) -> tuple[DealQuestError | None, list[Task]]:
+    """Do tasks in lanes.
+
+    Returns:
+        Why the work ended early, and what was left then.
+    """
+    lane = _Lane(work, models, Gates(work.limits, timer), emit, timer)
+    left = deque(tasks)
+    stops: list[DealQuestError] = []
+    running = min(work.concurrency, len(tasks))
+
+    async def run_lane(place: int, scope: anyio.CancelScope) -> None:
+        nonlocal running
+        if place:
+            await timer.sleep(place * RAMP_S)
+        while left and not stops:
+            task = left.popleft()
+            try:
+                await lane.do(task)
+            except _Unfinished as exc:
+                left.appendleft(exc.task)
+                running -= 1
+                # Money that others hold back may come free when they are done: only the last lane gives up for all.
+                if exc.error.code != "llm.budget.exceeded" or not running:
+                    stops.append(exc.error)
+                if exc.error.code == "evals.journal.full":
+                    scope.cancel()  # nothing that is still under way could be kept
+                return
+            # A subject that never waits must not keep the others, or the user's interrupt, waiting.
+            await anyio.lowlevel.checkpoint()
+        running -= 1
+
+    async with anyio.create_task_group() as group:
+        for place in range(running):
+            group.start_soon(run_lane, place, group.cancel_scope)
+    return (stops[0] if stops else None), list(left)
 
 
 class _Unfinished(Exception):  # noqa: N818  # no error of anybody's: it carries a task back

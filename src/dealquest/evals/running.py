@@ -3,28 +3,27 @@
 The budget is the router's own: the worst case of each request is reserved before it is sent, the judges' included.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import attrs
 from anyio.from_thread import start_blocking_portal
 
 from dealquest.errors import DealQuestError, InputError
-from dealquest.llm import Limits, Router, SpendBudget
+from dealquest.llm import Router
 from dealquest.values import Clock, SystemClock
-from dealquest.wire import Transport, open_transport
+from dealquest.wire import Transport
 
-from .caching import CachedTransport
+from .access import Access, MakeRouter
 from .journal import SYNC_S, Journal
 from .journal_lines import EndLine, Failure, Line
 from .ledger import Ledger
 from .loading import Source
 from .manifest import case_lines, make_manifest
-from .metering import ModelLimit, Models
+from .metering import ModelLimit
 from .performing import Executor, Job, LocalExecutor, Task, Work
 from .planning import JUDGE_CHECK, Plan, plan
 from .progress import Progress, Standing, Where, choose_progress
@@ -33,10 +32,7 @@ from .results import Run
 from .scores import Scorer
 from .subjects import AsyncAnswer, FunctionSubject, Subject
 
-MakeRouter: TypeAlias = Callable[..., Router]
-
 CONCURRENCY = 16
-CALL_DEADLINE_S = 120.0
 RUNS_FOLDER = "runs"
 
 _latest: list[Run] = []
@@ -241,13 +237,18 @@ class _Session:
         for line in head:
             self._ledger.take(line)
         work = Work(
-            subjects=self._plan.subjects, scorers=self._plan.scorers, concurrency=self._means.concurrency, limits=self._means.limits
+            subjects=self._plan.subjects,
+            scorers=self._plan.scorers,
+            concurrency=self._means.concurrency,
+            limits=dict(self._means.limits),
+            access=_access(self._plan, self._means),
         )
+        limit = self._means.budget_usd
+        budget_usd = None if limit is None else limit - self._ledger.spent_usd
         executor = self._means.executor or LocalExecutor()
         stopped: Failure | None = None
         try:
-            async with open_models(self._plan, self._means, spent_usd=self._ledger.spent_usd) as models:
-                await executor.execute(work, tasks, self._emit, models)
+            await executor.execute(work, tasks, self._emit, budget_usd=budget_usd)
         except DealQuestError as exc:
             if exc.code not in {"llm.budget.exceeded", "evals.journal.full"}:
                 raise
@@ -311,30 +312,18 @@ def _tasks(planned: Plan, ledger: Ledger, *, retry_failed: bool) -> list[Task]:
     return tasks
 
 
-@asynccontextmanager
-async def open_models(planned: Plan, means: Means, *, spent_usd: Decimal = Decimal(0)) -> AsyncIterator[Models | None]:
-    """The router of a run, where anything in it asks a model; made and closed here unless the caller brought one."""
-    if isinstance(means.llm, Router):
-        yield means.llm
-        return
+def _access(planned: Plan, means: Means) -> Access:
     widest = max([1, *(len(scorer.judges) for scorer in planned.scorers)])
-    asks = any(found.models or isinstance(found, FunctionSubject) for found in planned.subjects)
-    if not planned.calls and not (asks and means.llm is not None):
-        yield None
-        return
-    options: dict[str, Any] = {"limits": Limits(max_concurrent=means.concurrency * widest, deadline_s=CALL_DEADLINE_S)}
-    if means.budget_usd is not None:
-        options["budget"] = SpendBudget(max(Decimal(0), means.budget_usd - spent_usd))
-    async with AsyncExitStack() as stack:
-        if means.transport is not None:
-            options["transport"] = means.transport
-        if means.replay and means.cache is not None:
-            options["transport"] = CachedTransport(None, means.cache, mode="replay")
-        elif means.cache is not None:
-            inner = means.transport or await stack.enter_async_context(open_transport())
-            options["transport"] = CachedTransport(inner, means.cache)
-        make: MakeRouter = means.llm or Router.from_env
-        yield await stack.enter_async_context(make(**options))
+    # A function may ask models that nobody told of; it gets them where the caller said how to reach them.
+    may_ask = any(isinstance(found, FunctionSubject) for found in planned.subjects) and means.llm is not None
+    return Access(
+        is_needed=bool(planned.calls) or may_ask,
+        calls_at_once=means.concurrency * widest,
+        llm=means.llm,
+        transport=means.transport,
+        cache=means.cache,
+        replay=means.replay,
+    )
 
 
 def _means(options: Mapping[str, Any]) -> Means:
