@@ -132,6 +132,7 @@ def test_weighted_kappa_equals_its_definition() -> None:
     a, b = agreement.levels(one).astype(float), agreement.levels(other).astype(float)
     expected = np.mean((a[:, None] - b[None, :]) ** 2)
     assert agreement.weighted_kappa(one, other) == pytest.approx(1 - np.mean((a - b) ** 2) / expected, abs=1e-9)
+    assert agreement.drawn_kappa(one, other) == pytest.approx(agreement.weighted_kappa(one, other), abs=1e-9)
 
 
 def test_krippendorffs_alpha_equals_his_worked_example() -> None:

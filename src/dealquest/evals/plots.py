@@ -5,6 +5,7 @@ cell returns, a script saves it.
 Source: Okabe and Ito, Color Universal Design (2008), read 2026-11-22.
 """
 
+import io
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _HEIGHT = 0.45
+_SCREEN_DPI = 100
+
+
+class Picture(Figure):
+    """A figure that a notebook shows by itself, whatever backend is set."""
+
+    def _repr_png_(self) -> bytes:
+        drawn = io.BytesIO()
+        self.savefig(drawn, format="png", dpi=_SCREEN_DPI)
+        return drawn.getvalue()
 
 
 class Plots:
@@ -38,9 +49,9 @@ class Plots:
     def __init__(self, run: "Run") -> None:
         self._run = run
 
-    def __call__(self, *, scorer: str | None = None) -> Figure:
+    def __call__(self, *, scorer: str | None = None) -> Picture:
         """Points by subject, cost against points, latency, and points by scenario, on one sheet."""
-        figure = Figure(figsize=(11, 8), layout="constrained")
+        figure = Picture(figsize=(11, 8), layout="constrained")
         axes = figure.subplots(2, 2)
         self._draw_scores(axes[0][0], scorer)
         self._draw_cost(axes[0][1], scorer)
@@ -48,29 +59,29 @@ class Plots:
         self._draw_heat(axes[1][1], scorer)
         return figure
 
-    def scores(self, *, scorer: str | None = None) -> Figure:
+    def scores(self, *, scorer: str | None = None) -> Picture:
         """Mean points by subject with 95 % intervals."""
         return self._single(lambda axes: self._draw_scores(axes, scorer), height=1.6 + _HEIGHT * len(self._run.subjects))
 
-    def cost_quality(self, *, scorer: str | None = None) -> Figure:
+    def cost_quality(self, *, scorer: str | None = None) -> Picture:
         """Cost of an answer against points, with the line of those that nobody beats in both."""
         return self._single(lambda axes: self._draw_cost(axes, scorer))
 
-    def heat(self, *, scorer: str | None = None) -> Figure:
+    def heat(self, *, scorer: str | None = None) -> Picture:
         """Points by scenario and subject."""
         clusters = len({case.cluster for case in self._run.ledger.cases.values()})
         return self._single(lambda axes: self._draw_heat(axes, scorer), height=2.0 + 0.28 * clusters)
 
-    def latency(self) -> Figure:
+    def latency(self) -> Picture:
         """How many answers took at most how long."""
         return self._single(self._draw_latency)
 
-    def agreement(self, *, scorer: str | None = None) -> Figure:
+    def agreement(self, *, scorer: str | None = None) -> Picture:
         """A judge's points against the agreed points of anchors, and against people's labels."""
         return self._single(lambda axes: self._draw_agreement(axes, scorer or self._run.scorers[0]), height=5.0)
 
-    def _single(self, draw: Callable[[Axes], None], *, height: float = 4.0) -> Figure:
-        figure = Figure(figsize=(7, height), layout="constrained")
+    def _single(self, draw: Callable[[Axes], None], *, height: float = 4.0) -> Picture:
+        figure = Picture(figsize=(7, height), layout="constrained")
         draw(figure.subplots())
         return figure
 
