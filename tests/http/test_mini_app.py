@@ -3,23 +3,23 @@
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import anyio
 import attrs
 import httpx
 import pytest
-import uvicorn
 from playwright.async_api import Browser, BrowserContext, Page, Request, Route, async_playwright, expect
 from starlette.types import ASGIApp
 
 from dealquest.compose import Kit
 from dealquest.testing import sign_init_data
 from dealquest.values import Secret, SystemClock
+
+Serving = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 BOT = "123456:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 MARA = {"id": 77, "first_name": "Mara <b>", "username": "mara"}
@@ -54,19 +54,6 @@ def variables() -> dict[str, str]:
     return {"TELEGRAM_BOT_TOKEN": BOT}
 
 
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """A real server on loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
-    async with anyio.create_task_group() as group:
-        group.start_soon(server.serve)
-        while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
-            await anyio.sleep(0.01)
-        host, port = server.servers[0].sockets[0].getsockname()[:2]
-        yield f"http://{host}:{port}"
-        server.should_exit = True
-
-
 @attrs.frozen
 class Visit:
     """One browser window, and what went wrong in it."""
@@ -87,7 +74,13 @@ class Visit:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for all tests here, so that one browser serves them."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
     """Chromium, without a window."""
     async with async_playwright() as playwright:
@@ -125,7 +118,7 @@ def launch(base: str, *, token: str = BOT, theme: dict[str, str] | None = None, 
     return f"{base}/app/#" + "&".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
 
 
-async def test_a_rep_signs_in_learns_and_sees_the_progress(app: ASGIApp, kit: Kit, browser: Browser) -> None:
+async def test_a_rep_signs_in_learns_and_sees_the_progress(app: ASGIApp, serving: Serving, kit: Kit, browser: Browser) -> None:
     """From Telegram's signature to a scored answer and its progress; only Telegram's script comes from elsewhere, nothing goes wrong."""
     async with serving(app) as base, visiting(browser, base) as visit:
         page = visit.page
@@ -162,7 +155,7 @@ async def test_a_rep_signs_in_learns_and_sees_the_progress(app: ASGIApp, kit: Ki
     assert rows == [{"source": "http"}]
 
 
-async def test_a_forged_signature_is_told_and_opens_nothing(app: ASGIApp, kit: Kit, browser: Browser) -> None:
+async def test_a_forged_signature_is_told_and_opens_nothing(app: ASGIApp, serving: Serving, kit: Kit, browser: Browser) -> None:
     """initData of another bot: the page says that nobody is signed in, and no user is made."""
     async with serving(app) as base, visiting(browser, base) as visit:
         await visit.page.goto(launch(base, token="999:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"))
@@ -170,7 +163,7 @@ async def test_a_forged_signature_is_told_and_opens_nothing(app: ASGIApp, kit: K
     assert await kit.records.table("users").select("id").all() == []
 
 
-async def test_dark_themes_and_old_clients_work(app: ASGIApp, browser: Browser) -> None:
+async def test_dark_themes_and_old_clients_work(app: ASGIApp, serving: Serving, browser: Browser) -> None:
     """Telegram's colours are used and can be read; a client without a secondary or back button gets the page's own."""
     theme = {
         "bg_color": "#17212b",
@@ -191,7 +184,7 @@ async def test_dark_themes_and_old_clients_work(app: ASGIApp, browser: Browser) 
         assert visit.problems == []
 
 
-async def test_an_answer_survives_a_broken_connection(app: ASGIApp, kit: Kit, browser: Browser) -> None:
+async def test_an_answer_survives_a_broken_connection(app: ASGIApp, serving: Serving, kit: Kit, browser: Browser) -> None:
     """The answer is kept and sent again under the same id: scored once, however often it was sent."""
     async with serving(app) as base, visiting(browser, base) as visit:
         page, sent = visit.page, []
@@ -227,7 +220,7 @@ class TestPlainBrowser:
     def variables(self) -> dict[str, str]:
         return {"DEV_SIGN_IN": "on"}
 
-    async def test_keys_alone_lead_to_a_score(self, app: ASGIApp, browser: Browser) -> None:
+    async def test_keys_alone_lead_to_a_score(self, app: ASGIApp, serving: Serving, browser: Browser) -> None:
         """Sign-in, lesson, scenario, answer and score without a pointer; nothing at all is loaded from elsewhere."""
         async with serving(app) as base, visiting(browser, base, reduced_motion="reduce") as visit:
             page = visit.page
@@ -253,22 +246,22 @@ class TestPlainBrowser:
             assert visit.foreign == []
             assert visit.problems == []
 
-    async def test_an_unsent_answer_is_still_there_after_a_reload(self, app: ASGIApp, browser: Browser) -> None:
+    async def test_an_unsent_answer_is_still_there_after_a_reload(self, app: ASGIApp, serving: Serving, browser: Browser) -> None:
         """What was typed and not sent is found again."""
         async with serving(app) as base, visiting(browser, base) as visit:
             page = visit.page
-            for _ in range(2):
-                await page.goto("about:blank")
-                await page.goto(f"{base}/app/")
-                await page.get_by_role("button", name="Sign in").click()
-                await expect(page.get_by_role("navigation")).to_be_visible()
-                field = page.get_by_label("Your answer")
-                if not await field.is_visible():
-                    await page.get_by_role("button", name="Start the lesson").click()
-                    await page.get_by_role("button", name="Start the scenario").click()
-                    await field.fill("Half a thought")
-                    await page.evaluate("window.onbeforeunload = null")
+            field = page.get_by_label("Your answer")
+            await page.goto(f"{base}/app/")
+            await page.get_by_role("button", name="Sign in").click()
+            await page.get_by_role("button", name="Start the lesson").click()
+            await page.get_by_role("button", name="Start the scenario").click()
+            await field.fill("Half a thought")
+            assert await page.evaluate("typeof window.onbeforeunload") == "function"
+            await page.evaluate("window.onbeforeunload = null")
+            await page.reload()
+            await page.get_by_role("button", name="Sign in").click()
             await expect(field).to_have_value("Half a thought")
+            await expect(page.get_by_role("log")).to_contain_text("left a scenario open")
 
     async def test_it_is_for_this_machine_alone(self, app: ASGIApp) -> None:
         """A caller from elsewhere, or through a proxy, is refused."""
@@ -306,7 +299,7 @@ async def test_the_files_are_a_closed_list_under_a_strict_policy(client: httpx.A
         assert (await client.get(path)).status_code == 404
 
 
-async def test_a_plain_browser_without_development_sign_in_is_sent_to_telegram(app: ASGIApp, browser: Browser) -> None:
+async def test_a_plain_browser_without_development_sign_in_is_sent_to_telegram(app: ASGIApp, serving: Serving, browser: Browser) -> None:
     """The page says where to open it, and asks nobody else anything."""
     async with serving(app) as base, visiting(browser, base) as visit:
         await visit.page.goto(f"{base}/app/")
