@@ -5,14 +5,19 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
 from anyio import to_thread
 
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
 from dealquest.coach.dialogue import House, Person
-from dealquest.coach.effects import Ears, Effects, Media, Models
+from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
+from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import Scorer, SignalScorer
@@ -51,6 +56,8 @@ class Kit:
         house: What the settings offer to every user.
         models: Which model answers whom; None without any.
         ears: Speech to text; None without a speech service.
+        knowledge: The team's notes.
+        admission: Who may use the coach, and who is an admin.
     """
 
     settings: Settings
@@ -65,6 +72,8 @@ class Kit:
     house: House
     models: Models | None
     ears: Ears | None
+    knowledge: Knowledge
+    admission: Admission
 
     def turns(
         self,
@@ -91,12 +100,13 @@ class Kit:
             models=self.models,
             ears=self.ears,
             media=media,
+            knowledge=self.knowledge,
             offline_scorer=self.offline_scorer,
         )
         return Turns(
             self.records,
             effects=effects,
-            is_admin=is_admin or _admins(self.settings),
+            is_admin=is_admin or self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -125,10 +135,12 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         clock = clock or SystemClock()
         llm, models = await _open_models(stack, settings, clock)
         ears = await _open_ears(stack, settings)
+        records = Postgrest(found.transport, dialect=found.dialect)
+        policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
             clock=clock,
-            records=Postgrest(found.transport, dialect=found.dialect),
+            records=records,
             engine=found.engine,
             transport_of=found.transport_of,
             remote=found.remote,
@@ -143,6 +155,8 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             ),
             models=models,
             ears=ears,
+            knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
+            admission=Admission(policy, NameRows(records, clock)),
         )
 
 
@@ -183,22 +197,20 @@ async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None"
     return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
 
 
+def _notes_folder(settings: Settings) -> Path:
+    """The operator's notes, else the small playbook that ships."""
+    folder = settings.knowledge_dir
+    if folder is None:
+        return Path(str(resources.files("dealquest.coach") / "notes"))
+    if not folder.is_dir():
+        raise SettingsError(f"KNOWLEDGE_DIR names {folder}, which is no folder. Make it, or unset the variable.", code="settings.invalid")
+    return folder
+
+
 def _model_scorer(llm: "Router") -> Scorer:
     from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
 
     return ModelScorer(llm)
-
-
-def _admins(settings: Settings) -> Callable[[Person], Awaitable[bool]]:
-    """Who sees the admin views: by number, or by a listed name that this account shows; the terminal's user owns the machine."""
-    listed = frozenset(settings.admin_usernames)
-
-    async def is_admin(person: Person) -> bool:
-        if person.telegram_id is None:
-            return person.local_name is not None
-        return str(person.telegram_id) in listed or (person.username or "").casefold() in listed
-
-    return is_admin
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:

@@ -123,6 +123,12 @@ def _folder(raw: str) -> Path:
         raise ValueError("names the home of a user who is not known here") from exc
 
 
+def _tokens(raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or not 500 <= int(raw) <= 200_000:
+        raise ValueError("is not a whole number from 500 to 200000")
+    return int(raw)
+
+
 def _level(raw: str) -> str:
     if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         raise ValueError("is none of DEBUG, INFO, WARNING, ERROR, CRITICAL")
@@ -209,6 +215,15 @@ class Settings:
     )
     whisper_api_key: Secret | None = _variable("WHISPER_API_KEY", _secret, default=None, secret=True, purpose="its key, if it wants one")
     whisper_model: str = _variable("WHISPER_MODEL", _text, default="whisper-1", purpose="its model")
+
+    knowledge_dir: Path | None = _variable(
+        "KNOWLEDGE_DIR",
+        _folder,
+        default=None,
+        purpose="folder of Markdown files on how you sell and what, shown to the model",
+        without="the small playbook that ships is used",
+    )
+    knowledge_tokens: int = _variable("KNOWLEDGE_TOKENS", _tokens, default=6_000, purpose="most tokens of them that one question shows")
 
     telegram_bot_token: Secret | None = _variable(
         "TELEGRAM_BOT_TOKEN", _bot_token, default=None, secret=True, purpose="the bot's token", without="no Telegram, the terminal works"

@@ -14,6 +14,7 @@ from dealquest.coach.dialogue import (
     Event,
     EventKind,
     Failed,
+    Look,
     Person,
     Progress,
     Reply,
@@ -72,6 +73,9 @@ class Player:
         try:
             effect = next(flow)
             while True:
+                if isinstance(effect, Look):
+                    effect = flow.send(Failed(reason="There is no storage here."))
+                    continue
                 assert isinstance(effect, ScoreAnswer)
                 if self.failing is not None and not effect.offline:
                     effect = flow.send(self.failing)

@@ -1,8 +1,10 @@
 """A kit over a real database, the application over it, and tokens of every kind."""
 
+import threading
+import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,8 +20,9 @@ from dealquest.compose import Kit, open_kit
 from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret, SystemClock
 from dealquest_http import create_app
+from dealquest_http.serving import OPTIONS, Serving
 
-Serving: TypeAlias = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
+Loopback: TypeAlias = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 SECRET = "0123456789abcdefghijklmnopqrstuv-test"
 
@@ -57,13 +60,13 @@ def app(kit: Kit) -> ASGIApp:
 
 
 @pytest.fixture
-def serving() -> Serving:
-    """A real server on loopback: `async with serving(app) as base`."""
-    return _serving
+def loopback() -> Loopback:
+    """One application behind a real socket, in the test's own loop: `async with loopback(app) as base`."""
+    return _listen
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp) -> AsyncIterator[str]:
+async def _listen(app: ASGIApp) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
     stopped = anyio.Event()
 
@@ -92,12 +95,38 @@ async def client(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def bearer() -> Callable[..., dict[str, str]]:
+def bearer(settings: Settings) -> Callable[..., dict[str, str]]:
     """The header of a caller: `bearer("authenticated", "1")`."""
-    tokens = Tokens([Secret(SECRET)])
+    assert settings.jwt_secret is not None
+    tokens = Tokens([settings.jwt_secret])
 
     def make(role: str = "authenticated", subject: str = "1", **claims: object) -> dict[str, str]:
         token = tokens.mint_session(subject, now=SystemClock().now(), token_id=uuid.uuid4().hex, role=role, claims=claims)  # type: ignore[arg-type]
         return {"Authorization": f"Bearer {token}"}
 
     return make
+
+
+@pytest.fixture
+def live(settings: Settings) -> Iterator[str]:
+    """The address of a real server over a real socket, as `dealquest serve` runs it."""
+    with serving(settings) as address:
+        yield address
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """A server in a thread; its address while the context lasts."""
+    server = uvicorn.Server(uvicorn.Config(Serving(settings), host="127.0.0.1", port=0, **OPTIONS))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until = time.monotonic() + 30
+        while not server.started and thread.is_alive() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert server.started
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()

@@ -22,7 +22,7 @@ from dealquest_http import create_app
 CHAT = "/api/ai/chat/completion"
 ASK = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}]}
 Bearer = Callable[..., dict[str, str]]
-Serving = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
+Loopback = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ async def test_a_stream_that_breaks_says_so_inside(client: httpx.AsyncClient, be
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_caller_who_leaves_cancels_the_model(
-    app: ASGIApp, serving: Serving, bearer: Bearer, model: ModelServer, database: Any, *, stream: bool
+    app: ASGIApp, loopback: Loopback, bearer: Bearer, model: ModelServer, database: Any, *, stream: bool
 ) -> None:
     """The model sees the hang-up within moments, and the call is written down as left, at its worst case."""
     model.pause_s, model.words = 0.3, ("word ",) * 100
-    async with serving(app) as base, httpx.AsyncClient(base_url=base) as client:
+    async with loopback(app) as base, httpx.AsyncClient(base_url=base) as client:
         with anyio.move_on_after(1.0):
             async with client.stream("POST", CHAT, json={**ASK, "stream": stream}, headers=bearer()) as answer:
                 async for _ in answer.aiter_lines():

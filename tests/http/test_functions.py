@@ -70,12 +70,13 @@ class TestVerifyTelegram:
         def variables(self) -> dict[str, str]:
             return {"TELEGRAM_BOT_TOKEN": BOT, "ALLOWED_USERNAMES": "ann,78"}
 
-        async def test_b1_a_name_alone_admits_nobody_here(self, client: httpx.AsyncClient, kit: Kit) -> None:
-            """A listed id may; a listed name only after its owner claimed it from the bot."""
-            assert (await client.post("/functions/verify-telegram", json=init_data())).status_code == 403
-            assert (await client.post("/functions/verify-telegram", json=init_data(user={**ANN, "id": 78}))).status_code == 200
-            (kit.settings.home / "telegram-names.json").write_text('{"ann": 77}')
-            assert (await client.post("/functions/verify-telegram", json=init_data())).status_code == 200
+        async def test_b1_a_name_admits_the_first_who_shows_it(self, client: httpx.AsyncClient) -> None:
+            """Signed initData proves a name as a message does: it belongs to the first id, and to nobody after."""
+            url = "/functions/verify-telegram"
+            assert (await client.post(url, json=init_data(user={**ANN, "id": 80, "username": "bob"}))).status_code == 403
+            assert (await client.post(url, json=init_data(user={**ANN, "id": 78, "username": "bob"}))).status_code == 200
+            assert (await client.post(url, json=init_data())).status_code == 200
+            assert (await client.post(url, json=init_data(user={**ANN, "id": 79}))).status_code == 403
 
 
 async def test_without_a_bot_token_verify_telegram_is_off(client: httpx.AsyncClient) -> None:

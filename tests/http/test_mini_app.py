@@ -19,7 +19,7 @@ from dealquest.compose import Kit
 from dealquest.testing import sign_init_data
 from dealquest.values import Secret, SystemClock
 
-Serving = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
+Loopback = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 BOT = "123456:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 MARA = {"id": 77, "first_name": "Mara <b>", "username": "mara"}
@@ -118,9 +118,9 @@ def launch(base: str, *, token: str = BOT, theme: dict[str, str] | None = None, 
     return f"{base}/app/#" + "&".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
 
 
-async def test_a_rep_signs_in_learns_and_sees_the_progress(app: ASGIApp, serving: Serving, kit: Kit, browser: Browser) -> None:
+async def test_a_rep_signs_in_learns_and_sees_the_progress(app: ASGIApp, loopback: Loopback, kit: Kit, browser: Browser) -> None:
     """From Telegram's signature to a scored answer and its progress; only Telegram's script comes from elsewhere, nothing goes wrong."""
-    async with serving(app) as base, visiting(browser, base) as visit:
+    async with loopback(app) as base, visiting(browser, base) as visit:
         page = visit.page
         await page.goto(launch(base))
         await expect(page.locator("h1")).to_have_text("Welcome, Mara <b>.")
@@ -155,15 +155,15 @@ async def test_a_rep_signs_in_learns_and_sees_the_progress(app: ASGIApp, serving
     assert rows == [{"source": "http"}]
 
 
-async def test_a_forged_signature_is_told_and_opens_nothing(app: ASGIApp, serving: Serving, kit: Kit, browser: Browser) -> None:
+async def test_a_forged_signature_is_told_and_opens_nothing(app: ASGIApp, loopback: Loopback, kit: Kit, browser: Browser) -> None:
     """initData of another bot: the page says that nobody is signed in, and no user is made."""
-    async with serving(app) as base, visiting(browser, base) as visit:
+    async with loopback(app) as base, visiting(browser, base) as visit:
         await visit.page.goto(launch(base, token="999:BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"))
         await expect(visit.page.get_by_role("alert")).to_contain_text("You are not signed in")
     assert await kit.records.table("users").select("id").all() == []
 
 
-async def test_dark_themes_and_old_clients_work(app: ASGIApp, serving: Serving, browser: Browser) -> None:
+async def test_dark_themes_and_old_clients_work(app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
     """Telegram's colours are used and can be read; a client without a secondary or back button gets the page's own."""
     theme = {
         "bg_color": "#17212b",
@@ -172,7 +172,7 @@ async def test_dark_themes_and_old_clients_work(app: ASGIApp, serving: Serving, 
         "button_color": "#5288c1",
         "button_text_color": "#ffffff",
     }
-    async with serving(app) as base, visiting(browser, base) as visit:
+    async with loopback(app) as base, visiting(browser, base) as visit:
         page = visit.page
         await page.goto(launch(base, theme=theme, dark="1", tgWebAppVersion="6.0"))
         await visit.main_button("Start the lesson")
@@ -184,9 +184,9 @@ async def test_dark_themes_and_old_clients_work(app: ASGIApp, serving: Serving, 
         assert visit.problems == []
 
 
-async def test_an_answer_survives_a_broken_connection(app: ASGIApp, serving: Serving, kit: Kit, browser: Browser) -> None:
+async def test_an_answer_survives_a_broken_connection(app: ASGIApp, loopback: Loopback, kit: Kit, browser: Browser) -> None:
     """The answer is kept and sent again under the same id: scored once, however often it was sent."""
-    async with serving(app) as base, visiting(browser, base) as visit:
+    async with loopback(app) as base, visiting(browser, base) as visit:
         page, sent = visit.page, []
         await page.goto(launch(base))
         await visit.main_button("Start the lesson")
@@ -220,9 +220,9 @@ class TestPlainBrowser:
     def variables(self) -> dict[str, str]:
         return {"DEV_SIGN_IN": "on"}
 
-    async def test_keys_alone_lead_to_a_score(self, app: ASGIApp, serving: Serving, browser: Browser) -> None:
+    async def test_keys_alone_lead_to_a_score(self, app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
         """Sign-in, lesson, scenario, answer and score without a pointer; nothing at all is loaded from elsewhere."""
-        async with serving(app) as base, visiting(browser, base, reduced_motion="reduce") as visit:
+        async with loopback(app) as base, visiting(browser, base, reduced_motion="reduce") as visit:
             page = visit.page
             await page.goto(f"{base}/app/")
             await expect(page.get_by_label("Name")).to_be_focused()
@@ -246,9 +246,9 @@ class TestPlainBrowser:
             assert visit.foreign == []
             assert visit.problems == []
 
-    async def test_an_unsent_answer_is_still_there_after_a_reload(self, app: ASGIApp, serving: Serving, browser: Browser) -> None:
+    async def test_an_unsent_answer_is_still_there_after_a_reload(self, app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
         """What was typed and not sent is found again."""
-        async with serving(app) as base, visiting(browser, base) as visit:
+        async with loopback(app) as base, visiting(browser, base) as visit:
             page = visit.page
             field = page.get_by_label("Your answer")
             await page.goto(f"{base}/app/")
@@ -299,9 +299,9 @@ async def test_the_files_are_a_closed_list_under_a_strict_policy(client: httpx.A
         assert (await client.get(path)).status_code == 404
 
 
-async def test_a_plain_browser_without_development_sign_in_is_sent_to_telegram(app: ASGIApp, serving: Serving, browser: Browser) -> None:
+async def test_a_plain_browser_without_development_sign_in_is_sent_to_telegram(app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
     """The page says where to open it, and asks nobody else anything."""
-    async with serving(app) as base, visiting(browser, base) as visit:
+    async with loopback(app) as base, visiting(browser, base) as visit:
         await visit.page.goto(f"{base}/app/")
         await expect(visit.page.get_by_role("alert")).to_contain_text("Open this in Telegram")
         assert visit.foreign == []

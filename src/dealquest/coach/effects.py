@@ -3,7 +3,7 @@
 Decides nothing and keeps nothing; `coach.turns` stores what was paid for. A part that is missing is a `Failed`, not an error.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -16,6 +16,8 @@ from .dialogue import (
     Answered,
     AskModel,
     CheckKey,
+    Consult,
+    Consulted,
     Effect,
     EffectResult,
     Failed,
@@ -30,6 +32,7 @@ from .dialogue import (
     SearchWeb,
     User,
 )
+from .library import Library
 from .pack import Pack
 from .scoring import Scorer, SignalScorer
 
@@ -125,6 +128,18 @@ class Ears(Protocol):
         ...
 
 
+class Knowledge(Protocol):
+    """The team's notes; `coach.knowledge.NotesFolder` is one."""
+
+    async def consult(self, query: str) -> Consulted:
+        """What they say on something.
+
+        Raises:
+            InputError: The notes cannot be read.
+        """
+        ...
+
+
 class Looks(Protocol):
     """Read-only functions of storage."""
 
@@ -137,12 +152,13 @@ class Effects:
     """Performs effects.
 
     Args:
-        packs: The scenario pack for a language tag.
+        packs: The scenario pack for a language tag, before what a model wrote.
         looks: Storage with the rights of the service role.
         house: What the operator's settings offer.
         models: Which model answers whom; none at all when left out.
         ears: Speech to text; none when left out.
         media: The channel's files; none when left out.
+        knowledge: The team's notes; none when left out.
         offline_scorer: Scores without a model.
     """
 
@@ -155,23 +171,27 @@ class Effects:
         models: Models | None = None,
         ears: Ears | None = None,
         media: Media | None = None,
+        knowledge: Knowledge | None = None,
         offline_scorer: Scorer | None = None,
     ) -> None:
         self.house = house or House()
-        self._packs = packs
+        self._library = Library(packs, looks)
         self._looks = looks
         self._models = models
         self._ears = ears
         self._media = media
+        self._knowledge = knowledge
         self._offline_scorer = offline_scorer or SignalScorer()
 
-    def pack(self, language: str) -> Pack:
-        """The scenarios in a language."""
-        return self._packs(language)
+    async def pack(self, language: str, *, named: Iterable[str] = ()) -> Pack:
+        """The scenarios in a language, those that a model wrote among them; `named` are texts that may name one of these."""
+        return await self._library.pack(language, named=named)
 
     def has_model(self, caller: Caller) -> bool:
         """Whether a model answers this user; a key that cannot be opened counts, so that its owner is told."""
-        return self._models is not None and (bool(caller.sealed_keys) or self._models.choose(caller) is not None)
+        user = caller.user
+        has_own = not user.uses_shared_key and user.provider in caller.sealed_keys
+        return self._models is not None and (has_own or self._models.choose(caller) is not None)
 
     async def perform(self, effect: Effect, caller: Caller) -> EffectResult:
         """Perform one effect.
@@ -201,6 +221,8 @@ class Effects:
                     raise _missing("No model is set up that searches the web.")
                 async with span("research"):
                     return await self._models.search(effect.prospect, effect.question)
+            case Consult():
+                return Consulted() if self._knowledge is None else await self._knowledge.consult(effect.query)
             case CheckKey():
                 if self._models is None:
                     raise _missing("Keys cannot be stored here.")
@@ -210,7 +232,9 @@ class Effects:
         model = None if effect.offline or self._models is None else self._models.choose(caller)
         scorer = self._offline_scorer if model is None else model.scorer
         async with span("score", scenario=effect.scenario_id) as scoring:
-            card = await scorer.score(self._packs(caller.user.language).scenario(effect.scenario_id), effect.answer)
+            pack = await self.pack(caller.user.language, named=[effect.scenario_id])
+            scenario = pack.scenario(effect.scenario_id)
+            card = await scorer.score(scenario if effect.turns == 1 else scenario.for_turns(effect.turns), effect.answer)
             scoring.set("score", card.total)
             scoring.set("scorer", card.scorer)
             return card

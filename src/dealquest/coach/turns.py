@@ -20,7 +20,7 @@ from dealquest.errors import ConflictError, DealQuestError, InputError, PeerErro
 from dealquest.tracing import trace
 from dealquest.values import Clock, Principal, SystemClock
 
-from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse
+from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse, storable
 from .effects import Caller, Effects, OnPartial, restore
 
 LEASE_S = 15.0
@@ -237,7 +237,7 @@ class Turns:
         scene = Scene(
             view=claim.view,
             event=claim.event,
-            pack=self._effects.pack(language),
+            pack=await self._effects.pack(language, named=[claim.view.state.scenario_id or "", claim.event.text]),
             texts=catalogue(language),
             now=self._clock.now(),
             rng=random.Random(f"{claim.event.source}:{claim.event.update_id}"),  # noqa: S311  # a choice of scenario, not a secret
@@ -262,15 +262,12 @@ class Turns:
         if step in claim.steps:
             return restore(effect, claim.steps[step])
         result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
-        if effect.paid and not isinstance(result, Failed):
-            await self._call(
-                "save_step",
-                for_source=claim.event.source,
-                for_update_id=claim.event.update_id,
-                for_step=step,
-                step_result=msgspec.to_builtins(result),
-            )
-        return result
+        if not effect.paid or isinstance(result, Failed):
+            return result
+        # A model may say what no database stores; the flow goes on with what was stored, as a repeat would.
+        kept = _storable(msgspec.to_builtins(result))
+        await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=kept)
+        return restore(effect, kept)
 
     async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
         """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
@@ -354,11 +351,21 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
     return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view, sealed_keys=answer["sealed_keys"])
 
 
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _pipeline(claim: _Claim) -> str:
     """The name of the trace: the mode while a scenario is open, else the plain conversation."""
     state = claim.view.state
     if claim.event.kind == "job":
         return f"job.{claim.event.text}"
+    if state.at == "roleplay":
+        return state.at
     return state.mode if state.at == "answering" and state.mode is not None else "conversation"
 
 

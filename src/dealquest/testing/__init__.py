@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .books import find_disagreements
     from .clock import FrozenClock
     from .coaching import Chatter, HeldMedia, ScriptedEars, ScriptedModels
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
@@ -50,6 +51,7 @@ __all__ = [
     "build_trees",
     "capture_traces",
     "fail",
+    "find_disagreements",
     "load_exchanges",
     "save_exchanges",
     "sign_init_data",
@@ -58,6 +60,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "books": ("find_disagreements",),
     "clock": ("FrozenClock",),
     "coaching": ("Chatter", "HeldMedia", "ScriptedEars", "ScriptedModels"),
     "init_data": (

@@ -7,6 +7,7 @@ Source: uvicorn 0.54, `protocols/http/httptools_impl.py`; RFC 9112 section 9.5, 
 """
 
 import asyncio  # noqa: TID251  # uvicorn's protocols are asyncio's
+from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -16,6 +17,8 @@ MAX_HEAD_BYTES = 64 * 1024
 
 class GuardedProtocol(HttpToolsProtocol):
     """Ends slow and endless heads."""
+
+    head_s: ClassVar[float] = HEAD_S
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
@@ -52,7 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_bytes = 0
-        self._head_timer = self.loop.call_later(HEAD_S, self.timeout_keep_alive_handler)
+        self._head_timer = self.loop.call_later(self.head_s, self.timeout_keep_alive_handler)
 
     def _head_arrived(self) -> None:
         self._head_bytes = 0

@@ -5,8 +5,11 @@ Every worker opens a kit of its own in its lifespan; the embedded server is shar
 
 import logging
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,13 +20,28 @@ from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings, load_settings
 
 from .app import create_app
-from .first_start import prepare, with_signing_secret
+from .first_start import audit_rights, prepare, with_signing_secret
 from .keys import anon_key
 from .protocol import GuardedProtocol
+
+LOG = logging.getLogger(__name__)
 
 DRAIN_S = 10
 KEEP_ALIVE_S = 75
 SHOWN_CHARACTERS = 9
+OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "http": GuardedProtocol,
+        "ws": "none",
+        "log_config": None,
+        "access_log": False,
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": DRAIN_S,
+    }
+)
+"""How uvicorn is to run the application, wherever it runs: its own log and proxy headers off, guarded heads on."""
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, workers: int = 1, reload: bool = False) -> None:
@@ -53,14 +71,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, work
         workers=None if alone else workers,
         reload=reload,
         reload_dirs=[str(Path(package).parent) for package in (dealquest.__file__, __file__)] if reload else None,
-        http=GuardedProtocol,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
+        **OPTIONS,
     )
 
 
@@ -114,6 +125,7 @@ class Serving:
                 kit = await stack.enter_async_context(open_kit(self._settings))
                 self._app = create_app(kit)
                 made = await prepare(kit)
+                findings = await audit_rights(kit)
             except DealQuestError as exc:
                 await send({"type": "lifespan.startup.failed", "message": f"{exc.message} ({exc.code})"})
                 return
@@ -125,6 +137,8 @@ class Serving:
                     f"anon key      {anon_key(self._settings.jwt_secret)}",
                 ]
                 print("\n".join(lines), file=sys.stderr, flush=True)  # noqa: T201  # for people, once; never through the log
+            for finding in findings:
+                LOG.warning("open to callers beyond their rows: %s", finding)
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

@@ -11,6 +11,8 @@ from dealquest.settings import Settings
 
 from .running import serve_telegram
 
+logger = logging.getLogger("dealquest.telegram")
+
 LEASE_S = 15.0
 
 
@@ -32,7 +34,9 @@ def run_bot(settings: Settings, *, once: bool = False, simulate: bool = False) -
 async def _run_with_kit(settings: Settings, once: bool, simulate: bool) -> None:  # called once, above
     async with open_kit(settings) as kit:
         turns = kit.turns(worker=f"telegram:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=LEASE_S)
-        await serve_telegram(settings, turns, once=once, simulate=simulate)
+        for warning in kit.admission.warnings:
+            logger.warning("%s", warning)
+        await serve_telegram(settings, turns, once=once, simulate=simulate, admit=kit.admission.may_use)
 
 
 def _log_to_stderr(level: str) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ async def serve_telegram(
     stop: anyio.Event | None = None,
     port: int = SIMULATION_PORT,
     webhook: "WebhookAddress | None" = None,
+    admit: Callable[[Person], Awaitable[bool]] | None = None,
 ) -> None:
     """Run the bot on a durable conversation that is open already.
 
@@ -66,6 +67,7 @@ async def serve_telegram(
         stop: Ends the bot; SIGTERM and SIGINT do when left out.
         port: Port of the chat page.
         webhook: Have updates pushed to this address; polling when left out.
+        admit: Who may use the bot; the settings' lists, with claims in the data folder, when left out.
 
     Raises:
         SettingsError: `telegram.no_token` without TELEGRAM_BOT_TOKEN, `telegram.token_refused` when Telegram does not take it.
@@ -96,7 +98,7 @@ async def serve_telegram(
         calls = BotCalls(token, api_base)
         stack.push_async_callback(calls.aclose)
         set_aside = SetAsideFile(settings.home / "telegram-set-aside.jsonl", clock)
-        bot = TelegramBot(turns, calls, clock=clock, admit=_Door(settings), set_aside=set_aside, careful=careful)
+        bot = TelegramBot(turns, calls, clock=clock, admit=admit or _Door(settings), set_aside=set_aside, careful=careful)
         if once:
             await calls.drop_webhook()
             await bot.run_once()
@@ -130,7 +132,7 @@ async def _serve_until(
 
 
 class _Door:
-    """Who may use the bot, by the operator's lists; a name is claimed by the first id that shows it."""
+    """The same rule as the coach's `Admission`, for a conversation that comes without records of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)

@@ -1,11 +1,13 @@
 """The transport-free conversation: an `Event` in, `Reply` values out, pure decisions between."""
 
-from .catalogue import Catalogue, catalogue
-from .converse import converse
+from .catalogue import Catalogue, catalogue, languages
+from .converse import commands_of, converse
 from .effects import (
     Answered,
     AskModel,
     CheckKey,
+    Consult,
+    Consulted,
     Effect,
     EffectResult,
     Failed,
@@ -29,6 +31,7 @@ from .values import (
     Button,
     Change,
     Document,
+    Entering,
     Erase,
     Event,
     EventKind,
@@ -53,9 +56,12 @@ __all__ = [
     "Catalogue",
     "Change",
     "CheckKey",
+    "Consult",
+    "Consulted",
     "Document",
     "Effect",
     "EffectResult",
+    "Entering",
     "Erase",
     "Event",
     "EventKind",
@@ -86,9 +92,11 @@ __all__ = [
     "View",
     "XpEntry",
     "catalogue",
+    "commands_of",
     "converse",
     "fill",
     "join",
+    "languages",
     "storable",
     "styled",
 ]

@@ -17,6 +17,7 @@ from dealquest.coach.progress import (
 from dealquest.coach.scorecard import ScoreCard
 
 from .effects import Failed, ScoreAnswer
+from .rewards import reward
 from .scene import Flow, Rows, Scene, bar, find_level
 from .text import Text, join, styled
 from .values import Attempt, Best, Progress, Reply, State, Turn, XpEntry
@@ -53,7 +54,7 @@ def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
     if not isinstance(outcome, ScoreCard):
         assert isinstance(outcome, Failed)
         return _keep(scene, cleaned, outcome)
-    return _graded(scene, scenario, cleaned, outcome)
+    return (yield from reward(scene, scenario, graded(scene, scenario, cleaned, outcome)))
 
 
 def score_kept(scene: Scene, *, offline: bool) -> Flow:
@@ -105,7 +106,8 @@ def _keep(scene: Scene, text: str, failure: Failed) -> Turn:
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))
 
 
-def _graded(scene: Scene, scenario: Scenario, text: str, card: ScoreCard) -> Turn:
+def graded(scene: Scene, scenario: Scenario, text: str, card: ScoreCard) -> Turn:
+    """A score card as a turn: feedback, XP, streak, and in a lesson the level."""
     view, state = scene.view, scene.state
     mode = state.mode or "train"
     before = view.best(scenario.id)
@@ -138,7 +140,7 @@ def _graded(scene: Scene, scenario: Scenario, text: str, card: ScoreCard) -> Tur
         ),
         xp=tuple(XpEntry(reason=reason, amount=amount) for reason, amount in earned.items()),
         progress=progress,
-        seen=(scenario.id,) if mode == "train" else (),
+        seen=() if mode == "learn" else (scenario.id,),
         streak_days=streak,
         graded_on=day,
     )

@@ -4,9 +4,14 @@ import re
 
 import attrs
 
+from . import remembering, roleplay
+from .admin import ADMIN
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
+from .catalogue import catalogue
 from .effects import Failed, Hear, Heard
+from .entry import leave_entry, read_entry
 from .home import (
+    COMMANDS,
     cancel,
     is_expired,
     note_expired,
@@ -18,16 +23,23 @@ from .home import (
     unknown_command,
     unknown_text,
 )
+from .lead_talk import JOBS as LEAD_JOBS
+from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .my_data import MY_DATA
+from .onboarding import ONBOARDING
 from .part import Job, Part, finish
 from .scene import Flow, Scene
+from .settings_menu import SETTINGS
+from .support import PART as SUPPORT
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
+from .writing import write_scenarios
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (ONBOARDING, SETTINGS, MY_DATA, roleplay.PART, remembering.PART, SUPPORT, LEADS, ADMIN)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
-JOBS: dict[str, Job] = {}
+JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
 """What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
@@ -39,6 +51,9 @@ def converse(scene: Scene) -> Flow:
     Yields:
         Effects to perform; send each one's result back. The generator's return value is the turn.
     """
+    if (entry := read_entry(scene)) is not None:
+        return (yield from finish(entry))
+    scene = leave_entry(scene)
     if not is_expired(scene):
         return (yield from _route(scene))
     scenario = scene.open_scenario()
@@ -50,6 +65,23 @@ def converse(scene: Scene) -> Flow:
         return Turn(replies=(note,), state=idle.state)
     turn = yield from _route(idle)
     return attrs.evolve(turn, replies=(note, *turn.replies))
+
+
+def commands_of(language: str, *, is_admin: bool = False) -> tuple[tuple[str, str], ...]:
+    """Every command with what it does, for a channel's menu.
+
+    >>> commands_of("en")[0]
+    ('start', 'where you stand and what to do next')
+    """
+    texts = catalogue(language)
+    return tuple((name, texts.label(f"command.{name}")) for name in _commands(is_admin=is_admin))
+
+
+def _commands(*, is_admin: bool) -> tuple[str, ...]:
+    """Learning and practice first, the way out last."""
+    first, last = COMMANDS[:-2], COMMANDS[-2:]
+    names = (*first, *(name for part in PARTS for name in part.commands), *last)
+    return tuple(name for name in names if is_admin or name not in ADMIN.commands)
 
 
 def _route(scene: Scene) -> Flow:
@@ -117,17 +149,17 @@ def _command(scene: Scene, text: str) -> Flow:
         case "train":
             if argument not in DIFFICULTIES:
                 return show_training(scene)
-            return ask_about_kept(scene) if _has_kept(scene) else next_scenario(scene, DIFFICULTIES[argument])
+            return ask_about_kept(scene) if _has_kept(scene) else (yield from next_scenario(scene, DIFFICULTIES[argument]))
         case "stats":
-            return show_stats(scene)
+            return (yield from show_stats(scene))
         case "help":
-            return show_help(scene)
+            return show_help(scene, _commands(is_admin=scene.is_admin))
         case "cancel":
             return cancel(scene)
     for part in PARTS:
-        if command in part.commands:
+        if command in part.commands and (scene.is_admin or part is not ADMIN):
             return (yield from finish(part.commands[command](scene, argument)))
-    return unknown_command(scene, command)
+    return unknown_command(scene, command, _commands(is_admin=scene.is_admin))
 
 
 def _press(scene: Scene, data: str) -> Flow:
@@ -135,7 +167,8 @@ def _press(scene: Scene, data: str) -> Flow:
     for part in PARTS:
         if (word := data.split(":", 1)[0]) in part.buttons:
             pressed = part.buttons[word](scene, data.split(":")[1:])
-            return stale_button(scene) if pressed is None else (yield from finish(pressed))
+            if pressed is not None:
+                return (yield from finish(pressed))
     turn: Turn | None
     match data.split(":", 2):
         case ["go", "learn"]:
@@ -143,7 +176,7 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["go", "train"]:
             turn = show_training(scene)
         case ["go", "stats"]:
-            turn = show_stats(scene)
+            turn = yield from show_stats(scene)
         case ["learn", "track", track_id]:
             turn = show_track(scene, track_id)
         case ["learn", "level", level_id]:
@@ -155,9 +188,9 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["learn", "scenario", level_id]:
             turn = begin_level(scene, level_id)
         case ["train", "diff", ("0" | "1" | "2" | "3") as difficulty]:
-            turn = next_scenario(scene, int(difficulty))
+            turn = yield from next_scenario(scene, int(difficulty))
         case ["train", "next"]:
-            turn = next_scenario(scene, scene.state.difficulty)
+            turn = yield from next_scenario(scene, scene.state.difficulty)
         case ["again", scenario_id]:
             turn = take_up(scene, scenario_id) or _level_of_scenario(scene, scenario_id)
         case ["ideal", scenario_id]:

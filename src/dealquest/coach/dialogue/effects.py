@@ -31,7 +31,7 @@ class Failed:
 
 @attrs.frozen(kw_only=True)
 class ScoreAnswer:
-    """Score this answer; brings a `ScoreCard`."""
+    """Score this answer; brings a `ScoreCard`. `turns` is how often the seller spoke, in a role-play."""
 
     result: ClassVar[type] = ScoreCard
     paid: ClassVar[bool] = True
@@ -39,6 +39,7 @@ class ScoreAnswer:
     scenario_id: str
     answer: str
     offline: bool = False
+    turns: int = 1
 
 
 @attrs.frozen
@@ -155,6 +156,24 @@ class SearchWeb:
 
 
 @attrs.frozen(kw_only=True)
+class Consulted:
+    """What the team's notes say; `headings` names the sections that are shown."""
+
+    text: str = ""
+    headings: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Consult:
+    """Read the team's notes: whole where they fit, else the sections nearest to the query; brings `Consulted`."""
+
+    result: ClassVar[type] = Consulted
+    paid: ClassVar[bool] = False
+
+    query: str
+
+
+@attrs.frozen(kw_only=True)
 class KeyChecked:
     """What the provider says of a key; `sealed` only when it is good."""
 
@@ -176,5 +195,5 @@ class CheckKey:
     key: str = attrs.field(repr=False)
 
 
-Effect: TypeAlias = ScoreAnswer | Look | AskModel | Hear | SearchWeb | CheckKey
-EffectResult: TypeAlias = ScoreCard | Found | Answered | Heard | Reported | KeyChecked | Failed
+Effect: TypeAlias = ScoreAnswer | Look | AskModel | Hear | SearchWeb | Consult | CheckKey
+EffectResult: TypeAlias = ScoreCard | Found | Answered | Heard | Reported | Consulted | KeyChecked | Failed

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Generator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import attrs
@@ -18,6 +18,9 @@ Flow: TypeAlias = Generator[Effect, EffectResult, Turn]
 """A conversation step: it may ask for effects, and ends with the turn to store."""
 
 Rows: TypeAlias = tuple[tuple[Button, ...], ...]
+
+OPEN_FOR = timedelta(days=1)
+"""A scenario that waited longer is set aside, with a button to take it up again."""
 
 
 @attrs.frozen(kw_only=True)
@@ -124,11 +127,13 @@ def bar(part: float, whole: float) -> str:
 def show_scenario(scene: Scene, scenario: Scenario, *, head: Text | str = "") -> Reply:
     """A scenario as the seller meets it: hidden facts stay hidden."""
     persona = scenario.persona
+    mark = scene.say("scenario.generated") if scenario.is_generated else ""
     parts = (
-        scene.say("scenario.title", title=scenario.title) + "\n" + head if head else scene.say("scenario.title", title=scenario.title),
+        join((scene.say("scenario.title", title=scenario.title), head, mark)),
         styled(f"{persona.name}, {persona.role}, {persona.company}", "bold") + "\n" + join((persona.background, persona.context)),
         scenario.situation,
         styled(scenario.opening, "quote"),
         scene.say("scenario.how", words=scenario.max_words),
     )
-    return scene.reply(*parts)
+    rows: Rows = () if scene.offline else ((scene.button("roleplay", f"role:start:{scenario.id}"),),)
+    return scene.reply(*parts, buttons=rows)

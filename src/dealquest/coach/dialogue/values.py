@@ -14,7 +14,7 @@ from dealquest.coach.scorecard import ScoreCard
 from .text import Text
 
 EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other", "job"]
-Mode: TypeAlias = Literal["learn", "train"]
+Mode: TypeAlias = Literal["learn", "train", "roleplay"]
 LevelStatus: TypeAlias = Literal["locked", "unlocked", "in_progress", "completed"]
 
 MAX_BUTTON_DATA_BYTES = 64
@@ -180,18 +180,36 @@ class House:
 
 
 @attrs.frozen(kw_only=True)
+class Entering:
+    """What the user was asked for beside the open scenario, which stays open meanwhile.
+
+    Attributes:
+        what: A key, a model's name or a time zone to type; or a yes to something that cannot be undone.
+        since: When it was asked; after a day it is forgotten.
+        provider: Whose key.
+    """
+
+    what: Literal["key", "model", "time_zone", "reset", "delete"]
+    since: datetime
+    provider: Literal["openrouter", "anthropic"] | None = None
+
+
+@attrs.frozen(kw_only=True)
 class State:
     """Where a conversation stands; small, and ids only.
 
     Attributes:
-        at: `idle`, or `answering` while a scenario is open.
+        at: `idle`, `answering` while a scenario is open, `roleplay` while a conversation with its persona goes on, or the flow
+            that waits for words or a photo.
         scenario_id, mode, track_id, level_id: The open scenario, or the last one.
         difficulty: The difficulty last chosen for training; 0 is any.
         kept_answer: An answer that could not be scored yet.
-        since: When the scenario was opened.
+        since: When the scenario, or the flow, was opened.
+        lead_id: The lead that the next words or photo belong to.
+        entering: What the user was asked to type or to confirm, if anything.
     """
 
-    at: Literal["idle", "answering"] = "idle"
+    at: Literal["idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"] = "idle"
     mode: Mode | None = None
     scenario_id: str | None = None
     track_id: str | None = None
@@ -199,6 +217,8 @@ class State:
     difficulty: int = 0
     kept_answer: str | None = None
     since: datetime | None = None
+    lead_id: int | None = None
+    entering: Entering | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from dealquest.errors import DeniedError, InputError
 from dealquest_http.answers import answer_error, answer_json
 from dealquest_http.bodies import parse_json
+from dealquest_http.callers import caller_of
 
 from .sessions import REFRESH_S, Kind, Opened, Sessions
 
@@ -78,17 +79,14 @@ class Carrier:
         """End the session that the request carries, if any.
 
         Raises:
-            DeniedError: `http.session.csrf` for a cookie without its CSRF value: another site may not sign a person out.
+            DeniedError: `http.session.csrf` for a cookie with neither its CSRF value nor the same person's access token, which
+                SDK 1.1.3 sends instead: another site has neither, and may not sign a person out.
         """
         response = answer_json({"success": True, "message": "Signed out."}, headers=_NEVER_STORED)
         if (cookie := self._cookie(request)) is not None:
-            try:
+            if not await self._is_own_bearer(request, cookie):
                 self._check_csrf(request, cookie)
-            except DeniedError as exc:
-                if exc.forbidden:
-                    raise
-            else:
-                await self.sessions.end(cookie, kind=self.kind)
+            await self.sessions.end(cookie, kind=self.kind)
             self._clear(response)
         if (token := await _body_token(request)) is not None:
             await self.sessions.end(token, kind=self.kind)
@@ -97,7 +95,16 @@ class Carrier:
     def _cookie(self, request: Request) -> str | None:
         return request.cookies.get(COOKIES[self.kind][0])
 
+    async def _is_own_bearer(self, request: Request, cookie: str) -> bool:
+        try:
+            caller = await caller_of(request)
+        except DeniedError:
+            return False
+        return caller.proof == "session" and caller.subject == self.sessions.owner_of(cookie, kind=self.kind)
+
     def _check_csrf(self, request: Request, token: str) -> None:
+        if self.sessions.owner_of(token, kind=self.kind) is None:
+            return  # a cookie that proves nothing protects nothing; it is only cleared
         expected = self.sessions.csrf_of(token, kind=self.kind)
         given = request.headers.get("x-csrf-token", "")
         if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode()):

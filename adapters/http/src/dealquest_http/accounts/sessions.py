@@ -103,6 +103,13 @@ class Sessions:
             return
         await self.records.rpc("account_end_session", of_token_hash=_hash(proven.token_id)).repeatable().run()
 
+    def owner_of(self, refresh_token: str, *, kind: Kind = "user") -> str | None:
+        """Whose session this token belongs to; None if it proves nothing."""
+        try:
+            return self._prove(refresh_token, kind).subject
+        except DeniedError:
+            return None
+
     def csrf_of(self, refresh_token: str, *, kind: Kind = "user") -> str:
         """The CSRF value that belongs to a refresh token; it stays the same over rotations.
 

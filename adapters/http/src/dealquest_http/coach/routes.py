@@ -87,4 +87,4 @@ class Coach:
 
 async def _seat(request: Request) -> Seat:
     caller = await require(request, "authenticated")
-    return await seat_of(caller, service_of(request).kit.records)
+    return await seat_of(caller, service_of(request).kit)
