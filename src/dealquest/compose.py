@@ -24,7 +24,7 @@ from dealquest.coach.scoring import Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
-from dealquest.storage import DIALECTS, DialectName, Postgrest, RevivingTransport
+from dealquest.storage import DIALECTS, DialectName, Postgrest, Reviver, RevivingTransport
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
 from dealquest.values import SERVICE, Clock, Principal, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
@@ -250,9 +250,11 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
         return _Records(transport=service, dialect="insforge", remote=remote)
     engine, database = await _open_engine(stack, settings)
 
+    reviver = Reviver(database.revive, SystemClock())
+
     def transport_of(principal: Principal) -> Transport:
         bound = engine.bind(principal)
-        return RevivingTransport(bound, database.revive, SystemClock()) if database.is_embedded else bound
+        return RevivingTransport(bound, reviver) if database.is_embedded else bound
 
     return _Records(transport=transport_of(SERVICE), dialect="postgrest16", engine=engine, transport_of=transport_of)
 

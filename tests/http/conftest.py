@@ -108,6 +108,17 @@ def bearer(settings: Settings) -> Callable[..., dict[str, str]]:
 
 
 @pytest.fixture
+def bearer_of() -> Callable[[str], dict[str, str]]:
+    """The header of a caller with this role, under the tests' usual secret."""
+
+    def make(role: str) -> dict[str, str]:
+        token = Tokens([Secret(SECRET)]).mint_session("1", now=SystemClock().now(), token_id=uuid.uuid4().hex, role=role)  # type: ignore[arg-type]
+        return {"Authorization": f"Bearer {token}"}
+
+    return make
+
+
+@pytest.fixture
 def live(settings: Settings) -> Iterator[str]:
     """The address of a real server over a real socket, as `dealquest serve` runs it."""
     with serving(settings) as address:

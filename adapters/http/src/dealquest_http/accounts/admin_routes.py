@@ -17,7 +17,7 @@ from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
 
-from .accounts import ADMIN_ID, Accounts, User, read_uuid, too_many_tries, wrong_password
+from .accounts import ADMIN_ID, Accounts, User, address_of, read_uuid, too_many_tries, wrong_password
 from .carrier import Carrier
 from .profile_routes import path_id, unknown_account
 
@@ -91,7 +91,7 @@ class AdminRoutes:
         email = (wanted.email or wanted.username or "").strip().lower()
         if not email:
             raise InputError("email: missing", code="http.body.field")
-        user = await self._prove(email, wanted.password, address=request.state.client_address)
+        user = await self._prove(email, wanted.password, address=address_of(request))
         return self._carrier.answer(request, await self._accounts.sessions.open(user, kind="admin"))
 
     async def refresh(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import caller_of, require
 
-from .accounts import Accounts, too_many_tries, wrong_password
+from .accounts import Accounts, address_of, too_many_tries, wrong_password
 from .carrier import Carrier
 from .rules import check_password, normal_email
 
@@ -30,6 +30,7 @@ PUBLIC = (
     "disableSignup",
 )
 MAX_NAME = 200
+MAX_EMAIL_TRIED = 320
 
 
 class SignUp(msgspec.Struct):
@@ -86,7 +87,7 @@ class SessionRoutes:
         # Asked only where it matters: a page that still holds an old token may sign up.
         if config["disableSignup"] and (await caller_of(request)).role != "project_admin":
             raise DeniedError("Signing up is switched off here; ask the admin.", code="http.account.closed", forbidden=True)
-        wait_s: float = await self._accounts.records.rpc("account_begin_sign_up", from_address=_address(request))
+        wait_s: float = await self._accounts.records.rpc("account_begin_sign_up", from_address=address_of(request))
         if wait_s > 0:
             raise too_many_tries(wait_s)
         # Hashed before it is known whether the address is free: both cost the same.
@@ -114,7 +115,7 @@ class SessionRoutes:
         email = wanted.email.strip().lower()
         if len(email) > MAX_EMAIL_TRIED or not email.isprintable():
             raise wrong_password()
-        user = await self._accounts.prove_password(email, wanted.password, address=_address(request))
+        user = await self._accounts.prove_password(email, wanted.password, address=address_of(request))
         config = await self._accounts.config()
         if config["requireEmailVerification"] and not user["emailVerified"]:
             raise DeniedError("Verify the e-mail address first.", code="http.account.unverified", forbidden=True)
@@ -131,14 +132,6 @@ class SessionRoutes:
     async def logout(self, request: Request) -> Response:
         """Sign out."""
         return await self._carrier.logout(request)
-
-
-MAX_EMAIL_TRIED = 320
-
-
-def _address(request: Request) -> str:
-    address: str = request.state.client_address
-    return address
 
 
 def _redirect(config: Mapping[str, Any]) -> dict[str, Any]:
