@@ -7,7 +7,7 @@ grant usage on sequence public.job_numbers to project_admin;
 alter table public.inbox
     add column is_job boolean not null default false,
     add column job_key text,
-    add column not_before timestamptz not null default '-infinity';
+    add column not_before timestamptz not null default now();
 create unique index inbox_job_key on public.inbox (job_key) where status = 'open' and job_key is not null;
 create index inbox_of_user on public.inbox ((payload ->> 'for_user')) where is_job;
 comment on column public.inbox.job_key is 'What a job is about; a second open job of the same key replaces the first.';
@@ -28,7 +28,7 @@ declare
 begin
     select first_name, language into strict person from users where id = of_user;
     insert into inbox (source, update_id, chat, is_job, job_key, not_before, payload)
-    values (turn ->> 'source', number, lane, true, of_user || ':' || (change ->> 'key'), coalesce((change ->> 'run_at')::timestamptz, '-infinity'),
+    values (turn ->> 'source', number, lane, true, of_user || ':' || (change ->> 'key'), coalesce((change ->> 'run_at')::timestamptz, now()),
         jsonb_build_object('source', turn ->> 'source', 'chat', lane, 'update_id', number, 'kind', 'job', 'text', change ->> 'kind',
             'user', jsonb_build_object('first_name', person.first_name, 'language', person.language),
             'media', coalesce(nullif(change -> 'payload', 'null'), '{}'), 'for_user', of_user, 'reply_chat', turn ->> 'chat'))
