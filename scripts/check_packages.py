@@ -149,7 +149,7 @@ def find_pip() -> tuple[str, ...]:
 
 def run(*command: str, at: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A command, its output kept."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=at, stdin=subprocess.DEVNULL)  # noqa: S603  # our own words
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=at, stdin=subprocess.DEVNULL)  # our own words
 
 
 if __name__ == "__main__":

@@ -78,7 +78,6 @@ FACES = {
     "storage.engine": "PostgREST in process",
     "coach": "scenarios and scoring",
     "coach.dialogue": "the conversation as values",
-
     "wire": "HTTP as values",
     "errors": "the one tree of errors",
     "values": "what all rooms share",
