@@ -53,6 +53,8 @@ async def test_a_lead_is_listed_shown_and_moved_through_its_states(records: Post
     clock = FrozenClock(NOW)
     chat = await with_lead(records, clock=clock)
     assert "Your leads: 1" in await chat.says("/leads")
+    assert "Leads: 1 (analysed 1)" in await chat.says("/stats")
+    assert "Your leads: 1" in await chat.presses("All leads")
     shown = await chat.presses("data:lead:view:1")
     assert "Ann Lee, CFO, Acme" in shown
     assert "Payback is not clear" in shown
@@ -289,7 +291,7 @@ async def test_deleting_asks_says_what_goes_and_does_it_once(records: Postgrest,
         "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
     )
     assert rows(database, counts) == [(0, 0, 1)]
-    assert rows(database, "select count(*) from inbox where is_job and status = 'open'") == [(0,)]
+    assert rows(database, "select count(*) from inbox where job_key ~ 'remind|enrich' and status = 'open'") == [(0,)]
 
 
 async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgrest, database: Any) -> None:

@@ -236,6 +236,19 @@ async def test_a_weak_refused_or_varied_draft_feeds_nothing(
     assert rows(database, "select count(*) from casebook where created_from_user is not null") == [(0,)]
 
 
+async def test_a_deal_is_remembered_and_what_is_remembered_reaches_the_next_advice(records: Postgrest, database: Any) -> None:
+    """The answer starts the memory's job; the next question shows what is known of the user, fenced."""
+    models = ScriptedModels(FACTS, ADVICE, FACTS, ADVICE)
+    chat = chatter(records, models=models)
+    await chat.says("/support")
+    await chat.says(DEAL)
+    rows(database, "delete from inbox where payload ->> 'text' = 'enrich_lead'")
+    await chat.works_off_jobs()
+    await chat.says(DEAL)
+    assert "<about the user" not in models.questions[1].lines[0].text
+    assert "1 interactions" in models.questions[3].lines[0].text
+
+
 async def test_a_better_case_of_the_same_kind_is_not_joined_by_a_weaker_one(records: Postgrest, database: Any) -> None:
     """The casebook grows by what is better or new."""
     seeded = attrs.evolve(FACTS, persona_type="founder")  # the shipped case of this kind has a quality of 0.9

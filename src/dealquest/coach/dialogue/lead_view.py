@@ -15,10 +15,9 @@ def show_list(scene: Scene, found: LeadPage, *, page: int, per_page: int) -> Rep
     """Totals, and one page."""
     if not found.total:
         return scene.reply(scene.say("lead.none"), buttons=((scene.button("support", "go:support"),),))
-    counts = ", ".join(f"{_status(scene, status)} {found.counts[status]}" for status in STATUSES if found.counts.get(status))
     pages = -(-found.listed // per_page)
     older = scene.say("lead.older", listed=found.listed) if found.total > found.listed else ""
-    head = scene.say("lead.title", total=found.total, counts=counts)
+    head = scene.say("lead.title", total=found.total, counts=count_by_status(scene, found))
     rows: Rows = tuple((Button(_row_label(scene, row), f"lead:view:{row.id}"),) for row in found.rows)
     turning = []
     if page > 0:
@@ -27,6 +26,11 @@ def show_list(scene: Scene, found: LeadPage, *, page: int, per_page: int) -> Rep
         turning.append(scene.button("lead_older", f"lead:page:{page + 1}"))
     place = scene.say("lead.page", page=page + 1, pages=pages) if pages > 1 else ""
     return scene.reply(head, place, older, scene.say("lead.legend"), buttons=(*rows, tuple(turning)) if turning else rows)
+
+
+def count_by_status(scene: Scene, found: LeadPage) -> str:
+    """How many leads stand where, in words."""
+    return ", ".join(f"{_status(scene, status)} {found.counts[status]}" for status in STATUSES if found.counts.get(status))
 
 
 def show_lead(scene: Scene, lead: Lead) -> Reply:

@@ -5,7 +5,6 @@ turn it is, so a lead of somebody else is a lead that does not exist.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -20,12 +19,10 @@ from .home import stale_button
 from .lead_talk import advise_lead, comment_on_photo, comment_on_words, take_context, write_draft
 from .lead_view import confirm_delete, show_draft, show_lead, show_list, show_plan, wait_buttons
 from .part import Answer, Part
-from .scene import Flow, Scene
+from .scene import OPEN_FOR, Flow, Scene
 from .values import Change, Reply, State, Turn
 
 PER_PAGE = 5
-OPEN_FOR = timedelta(days=1)
-"""What is written later is not taken for what was asked a day before."""
 
 LeadFlow = Callable[[Scene, Lead], Answer]
 
@@ -72,6 +69,7 @@ def with_lead(scene: Scene, lead_id: int, wanted: LeadFlow) -> Flow:
 def take_words(scene: Scene) -> Answer:
     """Words for the lead that was asked about: an update, an edit, a note, or the text of a post."""
     state = scene.state
+    # What is written a day later is not taken for what was asked then.
     if state.lead_id is None or (state.since is not None and scene.now - state.since > OPEN_FOR):
         return Turn(replies=(scene.reply(scene.say("lead.late")),), state=_idle(scene))
     text = clean_answer(scene.event.text)

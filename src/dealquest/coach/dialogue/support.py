@@ -1,7 +1,6 @@
 """Support: a live deal in words, voice or a photo → what it is about, what to do, and a draft to send."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
@@ -9,6 +8,7 @@ import msgspec
 
 from dealquest.coach.casebook import MIN_QUALITY, Case, describe_case
 from dealquest.coach.leads import FOLLOW_UP_AFTER
+from dealquest.coach.memory import memory_summary, read_memory
 from dealquest.coach.strategist import (
     Advice,
     DealFacts,
@@ -24,16 +24,14 @@ from dealquest.coach.strategist import (
 
 from .answering import MAX_ANSWER_CHARACTERS, ask_about_kept, clean_answer
 from .asking import Step, ask, look, read_number, reason_of
-from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
+from .effects import AskModel, Consult, Consulted, Failed, Found, Line, Look, Reported, SearchWeb, Source
 from .home import stale_button
 from .part import Answer, Part
-from .scene import Flow, Scene
+from .scene import OPEN_FOR, Flow, Scene
 from .support_view import failed_buttons, show_advice, show_cases
 from .values import Change, State, Turn
 
 MIN_CHARACTERS = 10
-OPEN_FOR = timedelta(days=1)
-"""Words that come later may not be about a deal any more, so it is asked first."""
 
 Status: TypeAlias = Literal["answered", "offline", "failed", "waiting", "off_topic"]
 
@@ -134,11 +132,13 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     deal, web_note = yield from _research(scene, deal, facts)
     consulted = yield Consult(query=query)
     notes = consulted if isinstance(consulted, Consulted) else Consulted()
+    remembered = yield Look(function="look_memory")
+    about = memory_summary(read_memory((remembered.value or {}).get("memory"))) if isinstance(remembered, Found) else ""
     advice = yield from ask(
         AskModel(
             purpose="support",
             system=advice_prompt(scene.fence, language=scene.view.user.language, variant=deal.variant),
-            lines=(Line("user", _question(scene, deal, cases or [], notes)),),
+            lines=(Line("user", _question(scene, deal, cases or [], notes, about)),),
             photo=deal.photo,
         ),
         Advice,
@@ -153,10 +153,12 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     changes = [_saved(deal, "answered", output=advice, provider=scene.view.user.provider)]
     if has_lead:
         changes.append(_lead_of(scene, deal, facts, advice))
+    changes.append(Change(kind="start_job", values={"kind": "memory", "key": f"memory:{scene.event.update_id}"}))
     return Turn(replies=replies, state=_waiting(scene), changes=tuple(changes))
 
 
 def _advise_in_time(scene: Scene, deal: Deal) -> Answer:
+    """What comes a day late may not be about a deal any more, so it is asked first."""
     if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
         reply = scene.reply(scene.say("support.late"), buttons=failed_buttons(scene, scene.event.update_id))
         return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "waiting"),))
@@ -202,7 +204,7 @@ def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, st
     return attrs.evolve(deal, research=found.text[:8000], sources=found.sources[:10]), ""
 
 
-def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted) -> str:
+def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted, about: str) -> str:
     """All that the strategist may use; every part was written by others, so every part is fenced."""
     parts = [("notes of the user", deal.text or scene.say("support.photo_only").plain)]
     if deal.facts is not None and deal.facts.photo_text:
@@ -213,6 +215,8 @@ def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted)
         parts.append(("web research", f"{deal.research}\n\nSources:\n{listed}"))
     if notes.text:
         parts.append(("notes of the team", notes.text))
+    if about:
+        parts.append(("about the user", about))
     if deal.earlier is not None:
         parts.append(("your earlier draft", deal.earlier.draft.message))
     return scene.fenced(*parts) + "\n\nAdvise on the deal in the notes of the user."
