@@ -1,5 +1,6 @@
 """Leads: made and merged by what a model extracted, planned, reminded of, changed and deleted by their owner alone."""
 
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dealquest.coach.dialogue import Reported
+from dealquest.coach.dialogue import EffectResult, Event, Flow, Found, Look, Person, Reported, Scene, Turn, User, View, catalogue, converse
 from dealquest.coach.leads import STATUSES, LeadAdvice, LeadDraft, Plan, PostComments, check_plan, check_words, parse_edit
+from dealquest.coach.scenarios import load_pack
 from dealquest.errors import PeerUnavailableError
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
@@ -393,6 +397,42 @@ async def test_cancel_leaves_a_question_about_a_lead(records: Postgrest, databas
     assert "Left" in await chat.says("/cancel")
     await chat.says("likes tea")
     assert rows(database, "select notes from lead_registry") == [("",)]
+
+
+@given(
+    st.one_of(
+        st.text(max_size=64),
+        st.builds(
+            lambda *words: ":".join(words),
+            st.sampled_from(["lead", "support", "go"]),
+            st.sampled_from(["view", "status", "step", "page", "session", "done", "again", "retry", "leads", "", "x"]),
+            st.text("0123456789:-x٣", max_size=24),  # a digit of another script
+            st.sampled_from(["done", "open", "closed_won", ""]),
+        ),
+    )
+)
+def test_b2_no_button_data_breaks_the_dialogue(data: str) -> None:
+    """Whatever a button claims to be, the flow ends with a turn: it looks with well-formed numbers, or says that the button is stale."""
+    event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind="button", text=data)
+    scene = Scene(view=View(user=User(id=1)), event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
+    turn = drive(converse(scene))
+    assert turn.replies
+    assert turn.changes == ()
+
+
+def drive(flow: Flow) -> Turn:
+    """The turn of a flow that finds nothing in storage; it may look with numbers that are ids, and nothing else."""
+    result: EffectResult | None = None
+    while True:
+        try:
+            effect = next(flow) if result is None else flow.send(result)
+        except StopIteration as end:
+            turn: Turn = end.value
+            return turn
+        assert isinstance(effect, Look)
+        ids = [effect.arguments[name] for name in ("lead", "session") if name in effect.arguments]
+        assert all(isinstance(number, int) and 0 < number < 2**63 for number in ids)
+        result = Found(None)
 
 
 def test_what_a_model_says_of_a_lead_is_checked() -> None:

@@ -245,7 +245,7 @@ async def test_a_deal_is_remembered_and_what_is_remembered_reaches_the_next_advi
     rows(database, "delete from inbox where payload ->> 'text' = 'enrich_lead'")
     await chat.works_off_jobs()
     await chat.says(DEAL)
-    assert "<about the user" not in models.questions[1].lines[0].text
+    assert "<what is remembered" not in models.questions[1].lines[0].text
     assert "1 interactions" in models.questions[3].lines[0].text
 
 

@@ -24,9 +24,10 @@ from dealquest.coach.strategist import (
 
 from .answering import MAX_ANSWER_CHARACTERS, ask_about_kept, clean_answer
 from .asking import Step, ask, look, read_number, reason_of
-from .effects import AskModel, Consult, Consulted, Failed, Found, Line, Look, Reported, SearchWeb, Source
+from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
 from .home import stale_button
 from .part import Answer, Part
+from .rewards import memory_job
 from .scene import OPEN_FOR, Flow, Scene
 from .support_view import failed_buttons, show_advice, show_cases
 from .values import Change, State, Turn
@@ -132,13 +133,12 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     deal, web_note = yield from _research(scene, deal, facts)
     consulted = yield Consult(query=query)
     notes = consulted if isinstance(consulted, Consulted) else Consulted()
-    remembered = yield Look(function="look_memory")
-    about = memory_summary(read_memory((remembered.value or {}).get("memory"))) if isinstance(remembered, Found) else ""
+    remembered = yield from look(dict[str, Any], "look_remembered")
     advice = yield from ask(
         AskModel(
             purpose="support",
             system=advice_prompt(scene.fence, language=scene.view.user.language, variant=deal.variant),
-            lines=(Line("user", _question(scene, deal, cases or [], notes, about)),),
+            lines=(Line("user", _question(scene, deal, cases or [], notes, remembered)),),
             photo=deal.photo,
         ),
         Advice,
@@ -150,10 +150,9 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     used = next((case for case in cases or [] if case.id == advice.casebook_match.case_id), None)
     has_lead = bool(facts.name or facts.company)
     replies = show_advice(scene, advice, case=used, sources=deal.sources, note=web_note, ref=scene.event.update_id, has_lead=has_lead)
-    changes = [_saved(deal, "answered", output=advice, provider=scene.view.user.provider)]
+    changes = [_saved(deal, "answered", output=advice, provider=scene.view.user.provider), memory_job(scene)]
     if has_lead:
         changes.append(_lead_of(scene, deal, facts, advice))
-    changes.append(Change(kind="start_job", values={"kind": "memory", "key": f"memory:{scene.event.update_id}"}))
     return Turn(replies=replies, state=_waiting(scene), changes=tuple(changes))
 
 
@@ -204,7 +203,7 @@ def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, st
     return attrs.evolve(deal, research=found.text[:8000], sources=found.sources[:10]), ""
 
 
-def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted, about: str) -> str:
+def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted, remembered: Mapping[str, Any] | Failed | None) -> str:
     """All that the strategist may use; every part was written by others, so every part is fenced."""
     parts = [("notes of the user", deal.text or scene.say("support.photo_only").plain)]
     if deal.facts is not None and deal.facts.photo_text:
@@ -215,8 +214,8 @@ def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted,
         parts.append(("web research", f"{deal.research}\n\nSources:\n{listed}"))
     if notes.text:
         parts.append(("notes of the team", notes.text))
-    if about:
-        parts.append(("about the user", about))
+    if not isinstance(remembered, Failed) and (summary := memory_summary(read_memory(remembered))):
+        parts.append(("what is remembered of the user", summary))
     if deal.earlier is not None:
         parts.append(("your earlier draft", deal.earlier.draft.message))
     return scene.fenced(*parts) + "\n\nAdvise on the deal in the notes of the user."
@@ -226,7 +225,8 @@ def _offline(scene: Scene, deal: Deal) -> Flow:
     cases = yield from look(list[Case], "look_casebook", query=deal.text)
     if isinstance(cases, Failed):
         return _keep(scene, deal, cases)
-    return Turn(replies=show_cases(scene, cases or []), state=_waiting(scene), changes=(_saved(deal, "offline", provider="offline"),))
+    changes = (_saved(deal, "offline", provider="offline"), memory_job(scene))
+    return Turn(replies=show_cases(scene, cases or []), state=_waiting(scene), changes=changes)
 
 
 def _with_session(scene: Scene, wish: str, ref: int) -> Flow:
