@@ -9,8 +9,10 @@ import pytest
 
 from dealquest.coach.casebook import strip_names
 from dealquest.coach.dialogue import Reported, Source
-from dealquest.coach.strategist import CaseMatch, check_advice, lesson_of
+from dealquest.coach.leads import LeadAdvice, LeadDraft, Plan, PostComments
+from dealquest.coach.strategist import Advice, CaseMatch, DealFacts, check_advice, lesson_of
 from dealquest.errors import PeerUnavailableError
+from dealquest.llm.structured import describe_class
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.testing import FrozenClock, ScriptedEars, ScriptedModels
@@ -379,6 +381,14 @@ def test_a_lesson_names_neither_the_prospect_nor_the_user() -> None:
     """A draft signed by the user teaches others without the signature."""
     lesson = lesson_of(written("Hello Ann, regards, Walter"), FACTS, user_name="Walter")
     assert lesson.draft == "Hello [name], regards, [name]"
+
+
+@pytest.mark.parametrize("wanted", [DealFacts, Advice, Plan, LeadAdvice, LeadDraft, PostComments])
+def test_every_object_that_is_asked_for_fits_strict_output(wanted: type) -> None:
+    """Providers take closed objects with required fields only; an object that cannot be expressed would fail with a user waiting."""
+    schema = describe_class(wanted)
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {field.name for field in attrs.fields(wanted)}  # type: ignore[misc]  # attrs classes of ours
 
 
 def test_advice_is_checked_field_by_field() -> None:

@@ -23,7 +23,7 @@ from dealquest.coach.strategist import (
 )
 
 from .answering import MAX_ANSWER_CHARACTERS, ask_about_kept, clean_answer
-from .asking import Step, ask, look, read_number, reason_of
+from .asking import Step, ask, look, read_number, reason_of, usable_sources
 from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
 from .home import stale_button
 from .part import Answer, Part
@@ -171,7 +171,6 @@ def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
             system=facts_prompt(scene.fence),
             lines=(Line("user", scene.fenced(("notes", deal.text or scene.say("support.photo_only").plain))),),
             photo=deal.photo,
-            max_tokens=1024,
             temperature=0.0,
         ),
         DealFacts,
@@ -200,7 +199,7 @@ def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, st
     found = yield SearchWeb(prospect=prospect)
     if not isinstance(found, Reported):
         return deal, "support.web_failed"
-    return attrs.evolve(deal, research=found.text[:8000], sources=found.sources[:10]), ""
+    return attrs.evolve(deal, research=found.text[:8000], sources=usable_sources(found.sources)), ""
 
 
 def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted, remembered: Mapping[str, Any] | Failed | None) -> str:
