@@ -11,7 +11,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dealquest.coach.dialogue import EffectResult, Event, Flow, Found, Look, Person, Reported, Scene, Turn, User, View, catalogue, converse
+from dealquest.coach.dialogue import (
+    EffectResult,
+    Event,
+    Failed,
+    Flow,
+    Found,
+    Look,
+    Person,
+    Reported,
+    Scene,
+    State,
+    Turn,
+    User,
+    View,
+    catalogue,
+    converse,
+)
 from dealquest.coach.leads import STATUSES, LeadAdvice, LeadDraft, Plan, PostComments, check_plan, check_words, parse_edit
 from dealquest.coach.scenarios import load_pack
 from dealquest.errors import PeerUnavailableError
@@ -415,13 +431,13 @@ def test_b2_no_button_data_breaks_the_dialogue(data: str) -> None:
     """Whatever a button claims to be, the flow ends with a turn: it looks with well-formed numbers, or says that the button is stale."""
     event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind="button", text=data)
     scene = Scene(view=View(user=User(id=1)), event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
-    turn = drive(converse(scene))
+    turn = drive(converse(scene), Found(None))
     assert turn.replies
     assert turn.changes == ()
 
 
-def drive(flow: Flow) -> Turn:
-    """The turn of a flow that finds nothing in storage; it may look with numbers that are ids, and nothing else."""
+def drive(flow: Flow, answer: EffectResult) -> Turn:
+    """The turn of a flow whose every look brings this; it may look with numbers that are ids, and nothing else."""
     result: EffectResult | None = None
     while True:
         try:
@@ -432,7 +448,35 @@ def drive(flow: Flow) -> Turn:
         assert isinstance(effect, Look)
         ids = [effect.arguments[name] for name in ("lead", "session") if name in effect.arguments]
         assert all(isinstance(number, int) and 0 < number < 2**63 for number in ids)
-        result = Found(None)
+        result = answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "at"),
+    [
+        ("text", "/leads", "idle"),
+        ("button", "lead:view:1", "idle"),
+        ("button", "lead:session:1", "idle"),
+        ("button", "support:done:1", "idle"),
+        ("text", "likes tea", "lead_note"),
+    ],
+)
+def test_records_that_do_not_answer_are_said_and_nothing_is_lost(kind: Any, text: str, at: Any) -> None:
+    """While storage is away the user is told so, nothing changes, and an open question stays open."""
+    event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind=kind, text=text)
+    view = View(user=User(id=1), state=State(at=at, lead_id=1, since=NOW))
+    scene = Scene(view=view, event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
+    turn = drive(converse(scene), Failed(reason="the records are away", retryable=True))
+    assert "The records are away." in turn.replies[0].text.plain
+    assert (turn.state, turn.changes) == (view.state, ())
+
+
+def test_a_job_waits_for_records_that_do_not_answer() -> None:
+    """Nobody waits for a reminder's excuse: the job is tried again when storage is back."""
+    event = Event(source="test", chat="job:1", update_id=1, user=Person(), kind="job", text="remind_lead", media={"lead_id": 1})
+    scene = Scene(view=View(user=User(id=1)), event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
+    with pytest.raises(PeerUnavailableError, match="job"):
+        drive(converse(scene), Failed(reason="away"))
 
 
 def test_what_a_model_says_of_a_lead_is_checked() -> None:
