@@ -127,6 +127,20 @@ async def test_a_talk_survives_a_restart_and_commands_win_over_it(records: Postg
     assert shown.index("Good morning.") < shown.index("I see.") < shown.index("Fine.")
 
 
+async def test_an_open_talk_is_not_lost_by_a_stray_button(records: Postgrest) -> None:
+    """Starting another one, or coming back with /start, says that a talk is open and offers the ways on."""
+    chat = await begins(records, ScriptedModels("I see."))
+    await chat.says("Good morning.")
+    for said in (
+        await chat.presses(f"data:role:start:{PACK.practice[5].id}"),
+        await chat.says("/roleplay hard"),
+        await chat.says("/start"),
+    ):
+        assert "A role-play is open" in said
+        assert [button.data for button in chat.buttons] == ["role:go_on", "role:end", "role:drop"]
+    assert len((await rows(records, "roleplays"))[0]["lines"]) == 2
+
+
 async def test_a_line_after_a_day_is_not_counted(records: Postgrest) -> None:
     """An open talk of yesterday asks first: go on, score, or drop."""
     chat = await begins(records, ScriptedModels("I see."))

@@ -80,6 +80,14 @@ def start_buttons(scene: Scene) -> Rows:
     return ((scene.button("next_lesson", "go:learn"), scene.button("practise", "go:train")),)
 
 
+def open_buttons(scene: Scene) -> Rows:
+    """What can be done with a role-play that is open."""
+    return (
+        (scene.button("roleplay_go_on", "role:go_on"), scene.button("roleplay_end", "role:end")),
+        (scene.button("drop", "role:drop"),),
+    )
+
+
 def kept_buttons(scene: Scene) -> Rows:
     """What can be done with an answer that waits for its score."""
     return (

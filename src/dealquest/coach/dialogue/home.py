@@ -7,7 +7,7 @@ import attrs
 
 from dealquest.coach.progress import BADGES, PASS_MARK, level_of, local_day, rank_of, xp_at_level
 
-from .answering import kept_buttons, start_buttons
+from .answering import kept_buttons, open_buttons, start_buttons
 from .onboarding import setup_rows, welcome
 from .rewards import Skills, look_at_skills
 from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, show_scenario
@@ -44,6 +44,8 @@ def show_start(scene: Scene) -> Turn:
         if scene.state.kept_answer is not None:
             replies.append(Reply(text=scene.say("answer.kept"), buttons=kept_buttons(scene)))
         return scene.stay(*replies)
+    if scene.state.at == "roleplay":
+        return scene.stay(scene.reply(where, scene.say("roleplay.open"), buttons=open_buttons(scene)))
     following = next_open_level(scene.pack, scene.view)
     lesson = (
         scene.say("learn.finished")
