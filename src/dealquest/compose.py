@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -24,7 +25,7 @@ from dealquest.coach.scoring import Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
-from dealquest.storage import DIALECTS, DialectName, Postgrest, RevivingTransport
+from dealquest.storage import DIALECTS, DialectName, Postgrest, Reviver, RevivingTransport
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
 from dealquest.values import SERVICE, Clock, Principal, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
@@ -114,6 +115,7 @@ class Kit:
         )
 
 
+@lru_cache(maxsize=64)
 def pack_for(language: str) -> Pack:
     """The built-in pack of a language; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()
@@ -250,9 +252,11 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
         return _Records(transport=service, dialect="insforge", remote=remote)
     engine, database = await _open_engine(stack, settings)
 
+    reviver = Reviver(database.revive, SystemClock())
+
     def transport_of(principal: Principal) -> Transport:
         bound = engine.bind(principal)
-        return RevivingTransport(bound, database.revive, SystemClock()) if database.is_embedded else bound
+        return RevivingTransport(bound, reviver) if database.is_embedded else bound
 
     return _Records(transport=transport_of(SERVICE), dialect="postgrest16", engine=engine, transport_of=transport_of)
 

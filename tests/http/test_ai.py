@@ -2,8 +2,8 @@
 
 import base64
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,6 @@ import httpx
 import msgspec
 import psycopg
 import pytest
-import uvicorn
 from starlette.types import ASGIApp
 
 from dealquest.compose import Kit
@@ -23,6 +22,7 @@ from dealquest_http import create_app
 CHAT = "/api/ai/chat/completion"
 ASK = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}]}
 Bearer = Callable[..., dict[str, str]]
+Loopback = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 
 @pytest.fixture
@@ -36,19 +36,6 @@ def model() -> Iterator[ModelServer]:
 def variables(model: ModelServer) -> dict[str, str]:
     """A shared key whose provider is the model on loopback."""
     return {"OPENROUTER_API_KEY": "sk-or-test", "OPENROUTER_BASE_URL": model.base_url}
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """A real server on loopback."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
-    async with anyio.create_task_group() as group:
-        group.start_soon(server.serve)
-        while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
-            await anyio.sleep(0.01)
-        host, port = server.servers[0].sockets[0].getsockname()[:2]
-        yield f"http://{host}:{port}"
-        server.should_exit = True
 
 
 def frames(answer: httpx.Response) -> list[dict[str, Any]]:
@@ -135,10 +122,12 @@ async def test_a_stream_that_breaks_says_so_inside(client: httpx.AsyncClient, be
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_caller_who_leaves_cancels_the_model(app: ASGIApp, bearer: Bearer, model: ModelServer, database: Any, stream: bool) -> None:
+async def test_a_caller_who_leaves_cancels_the_model(
+    app: ASGIApp, loopback: Loopback, bearer: Bearer, model: ModelServer, database: Any, *, stream: bool
+) -> None:
     """The model sees the hang-up within moments, and the call is written down as left, at its worst case."""
     model.pause_s, model.words = 0.3, ("word ",) * 100
-    async with serving(app) as base, httpx.AsyncClient(base_url=base) as client:
+    async with loopback(app) as base, httpx.AsyncClient(base_url=base) as client:
         with anyio.move_on_after(1.0):
             async with client.stream("POST", CHAT, json={**ASK, "stream": stream}, headers=bearer()) as answer:
                 async for _ in answer.aiter_lines():

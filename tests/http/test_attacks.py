@@ -62,13 +62,13 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("name", FORGED)
-async def test_j_no_forged_token_opens_anything(client: httpx.AsyncClient, name: str) -> None:
+async def test_j_no_forged_token_opens_anything(client: httpx.AsyncClient) -> None:
     """401 with the code on which the SDK refreshes, on routes of every room."""
-    for path in (USERS, CURRENT, "/api/auth/users", "/api/database/rpc/take_lease"):
-        answer = await client.get(path, headers={"Authorization": f"Bearer {FORGED[name]}"})
-        assert (answer.status_code, answer.json()["error"]) == (401, "AUTH_UNAUTHORIZED"), (path, answer.text)
-        assert FORGED[name] not in answer.text
+    for name, token in FORGED.items():
+        for path in (USERS, CURRENT, "/api/auth/users", "/api/database/rpc/take_lease"):
+            answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
+            assert (answer.status_code, answer.json()["error"]) == (401, "AUTH_UNAUTHORIZED"), (name, path, answer.text)
+            assert token not in answer.text
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ async def test_j8_no_changed_character_of_a_token_is_accepted(kit: Kit, place: i
         assert (await client.get("/api/auth/users", headers={"Authorization": f"Bearer {changed}"})).status_code == 401
 
 
-@pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer ", "bearer  x", "Token x", "Bearer a b", "ik_" + "0" * 64])
-async def test_q5_other_schemes_are_no_proof(client: httpx.AsyncClient, header: str) -> None:
+async def test_q5_other_schemes_are_no_proof(client: httpx.AsyncClient) -> None:
     """Nothing but `Bearer <token>`; a wrong proof is refused even where none is needed for anon."""
-    assert (await client.get(USERS, headers={"Authorization": header})).status_code == 401
+    for header in ("Basic abc", "Bearer", "Bearer ", "bearer  x", "Token x", "Bearer a b", "ik_" + "0" * 64):
+        assert (await client.get(USERS, headers={"Authorization": header})).status_code == 401, header
 
 
 async def test_j6_a_weak_secret_stops_the_start(kit: Kit) -> None:
@@ -112,24 +112,23 @@ async def test_q7_claims_of_one_caller_never_meet_the_next(kit: Kit, client: htt
         assert rows == ([{"id": who}] if who <= 5 else [])
 
 
-@pytest.mark.parametrize(
-    ("path", "statuses"),
-    [
-        (USERS + "?" + "&".join(f"id=gt.{number}" for number in range(5_000)), {400, 413, 414}),
-        (USERS + "?select=" + "attempts(users(" * 25 + "id" + "))" * 25, {400}),
-        (USERS + "?select=*&first_name=match." + "(a%2B)%2B" * 500, {400, 403, 503, 200}),
-        (USERS + "?order=" + "(select%20pg_sleep(9))", {400}),
-        (USERS + "?limit=-1", {400, 416}),
-    ],
-    ids=["5000 filters", "50 embeds", "heavy regex", "sleep in order", "negative limit"],
-)
-async def test_q8_a_request_that_asks_too_much_is_refused(client: httpx.AsyncClient, bearer: Bearer, path: str, statuses: set[int]) -> None:
-    """Within a second or so, with a reason, and the next request is served."""
-    begun = time.monotonic()
-    answer = await client.get(path, headers=bearer("authenticated", "1"))
-    assert answer.status_code in statuses, answer.text[:300]
-    assert time.monotonic() - begun < 15
-    assert (await client.get("/api/health")).status_code == 200
+GREEDY = {
+    "5000 filters": (USERS + "?" + "&".join(f"id=gt.{number}" for number in range(5_000)), {400, 413, 414}),
+    "50 embeds": (USERS + "?select=" + "attempts(users(" * 25 + "id" + "))" * 25, {400}),
+    "heavy regex": (USERS + "?select=*&first_name=match." + "(a%2B)%2B" * 500, {400, 403, 503, 200}),
+    "sleep in order": (USERS + "?order=" + "(select%20pg_sleep(9))", {400}),
+    "negative limit": (USERS + "?limit=-1", {400, 416}),
+}
+
+
+async def test_q8_a_request_that_asks_too_much_is_refused(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    """Soon, with a reason, and the next request is served."""
+    for name, (path, statuses) in GREEDY.items():
+        begun = time.monotonic()
+        answer = await client.get(path, headers=bearer("authenticated", "1"))
+        assert answer.status_code in statuses, (name, answer.text[:300])
+        assert time.monotonic() - begun < 15, name
+        assert (await client.get("/api/health")).status_code == 200
 
 
 async def test_q8_deep_json_is_refused(client: httpx.AsyncClient, bearer: Bearer) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a clock on the head: what no ASGI application can see.
+"""uvicorn's HTTP protocol with a clock on the head, and with nothing kept while idle: what no ASGI application can see.
 
 Rules: while no request is being answered, exactly one timer runs. uvicorn's own ends a connection that is
 idle after an answer; ours ends one that has said nothing yet, is in the middle of a head, or goes on
@@ -48,6 +48,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """The head is here."""
         self._head_arrived()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Between two requests a connection keeps nothing of the last one: ten thousand idle ones are cheap."""
+        super().on_response_complete()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and cycle.response_complete and not cycle.more_body and not self.pipeline:
+            self.cycle = self.scope = self.headers = None  # type: ignore[assignment]  # as uvicorn itself begins
+            self.url = b""
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import anyio.abc
+import attrs
 
 from dealquest.coach.dialogue import Event
 from dealquest.coach.turns import Done
@@ -119,6 +120,8 @@ class TelegramBot:
             await worked.wait()
             with anyio.move_on_after(DELIVERY_GRACE_S):
                 await outlet.drain()
+            with anyio.move_on_after(DELIVERY_GRACE_S):
+                await outlet.put_back()
             group.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -143,7 +146,7 @@ class TelegramBot:
             while (after := await intake.poll_once(offset, timeout_s=0)) != offset:
                 offset = after
             while (done := await self._turns.work(self.source)) is not None:
-                await self._settle(done, progress)
+                await outlet.deliver(await self._settle(done, progress))
                 count += 1
             await outlet.deliver_all()
             group.cancel_scope.cancel()
@@ -215,12 +218,7 @@ class TelegramBot:
                 await self._wait_for_work(watchful=watchful)
                 continue
             more = self._has_more(done.event.chat)
-            try:
-                await self._settle(done, progress)
-            except DealQuestError as exc:
-                logger.warning("The target of an answer could not be noted: %s", exc.message)
-            if done.deliveries:
-                outlet.wake(done.deliveries[0].chat)
+            outlet.take(await self._settle(done, progress))
             if not more:
                 await self._wait_for_work(watchful=watchful)
 
@@ -237,10 +235,9 @@ class TelegramBot:
         with anyio.move_on_after(IDLE_S if watchful else math.inf):
             await self._permits.acquire()
 
-    async def _settle(self, done: Done, progress: Progress) -> None:
-        """Before delivery: no more signs of being busy, and the target of an edit is known to the store."""
-        event = done.event
-        await progress.end(event)
-        edits = bool(done.deliveries) and done.deliveries[0].reply.edit
-        if event.kind == "button" and event.message_id is not None and edits:
-            await self._turns.note_placeholder(event, event.message_id)
+    async def _settle(self, done: Done, progress: Progress) -> Done:
+        """Before delivery no more signs of being busy are given; the first reply takes the place of what they left."""
+        placeholder = await progress.end(done.event)
+        if placeholder is None or not done.deliveries:
+            return done
+        return attrs.evolve(done, deliveries=(attrs.evolve(done.deliveries[0], placeholder=placeholder), *done.deliveries[1:]))

@@ -47,6 +47,7 @@ class _Watch:
     settled: anyio.Event = attrs.field(factory=anyio.Event)
     text: str = ""
     news: anyio.Event = attrs.field(factory=anyio.Event)
+    placeholder: int | None = None
 
 
 @attrs.define
@@ -54,7 +55,6 @@ class _Shown:
     """What an event's chat has been shown."""
 
     text: str = ""
-    placeholder: int | None = None
     drafts: bool = False
     frame_at: float = 0.0
     typing_at: float = float("-inf")
@@ -109,27 +109,29 @@ class Progress:
         if watch.scope is None:
             self._start(watch)
 
-    async def end(self, event: Event) -> None:
-        """The event has its answer: stop the signs before it is delivered."""
+    async def end(self, event: Event) -> int | None:
+        """The event has its answer: stop the signs before it is delivered.
+
+        Returns:
+            The placeholder that stands for the answer.
+        """
         watch = self._chats.get(event.chat)
         if watch is None:
-            return
-        if watch.waiting[0].update_id == event.update_id:
-            await self._finish_first(event.chat, watch)
-        else:
-            known = [other for other in watch.waiting if other.update_id == event.update_id]
-            for other in known:
+            return None
+        if watch.waiting[0].update_id != event.update_id:
+            for other in [other for other in watch.waiting if other.update_id == event.update_id]:
                 watch.waiting.remove(other)
-
-    async def _finish_first(self, chat: str, watch: _Watch) -> None:
+            return None
         if watch.scope is not None:
             watch.scope.cancel()
             await watch.settled.wait()
-        self._drop_first(chat, watch)
+        placeholder = watch.placeholder
+        self._drop_first(event.chat, watch)
+        return placeholder
 
     def _drop_first(self, chat: str, watch: _Watch) -> None:
         watch.waiting.popleft()
-        watch.scope, watch.settled, watch.text, watch.news = None, anyio.Event(), "", anyio.Event()
+        watch.scope, watch.settled, watch.text, watch.news, watch.placeholder = None, anyio.Event(), "", anyio.Event(), None
         watch.since = anyio.current_time()
         if not watch.waiting:
             self._chats.pop(chat, None)
@@ -160,33 +162,33 @@ class Progress:
             if (wait_s := shown.frame_at + every_s - now) > 0:
                 await anyio.sleep(wait_s)
             watch.news, shown.text, shown.frame_at = anyio.Event(), watch.text, anyio.current_time()
-            await self._show_frame(event, shown)
+            await self._show_frame(watch, event, shown)
             return DRAFT_LIVES_S
-        if shown.placeholder is None and not shown.drafts and event.kind != "button" and now - watch.since >= PLACEHOLDER_AFTER_S:
-            await self._place(event, shown)
+        if watch.placeholder is None and not shown.drafts and event.kind != "button" and now - watch.since >= PLACEHOLDER_AFTER_S:
+            await self._place(watch, event)
         if not shown.drafts and now - shown.typing_at >= TYPING_EVERY_S:
             shown.typing_at = now
             with contextlib.suppress(DealQuestError):
                 await self._calls.show_busy(event.chat)
-        if shown.placeholder is None and now - watch.since < PLACEHOLDER_AFTER_S:
+        if watch.placeholder is None and now - watch.since < PLACEHOLDER_AFTER_S:
             return max(PLACEHOLDER_AFTER_S - (anyio.current_time() - watch.since), 0.0)
         return TYPING_EVERY_S
 
-    async def _show_frame(self, event: Event, shown: _Shown) -> None:
+    async def _show_frame(self, watch: _Watch, event: Event, shown: _Shown) -> None:
         """Show the newest text: as a draft, or in the placeholder once that stands or where there are no drafts."""
         part = render(Text(shown.text))[-1] if shown.text.strip() else Part(text="")
         try:
-            if self._has_drafts and shown.placeholder is None:
+            if self._has_drafts and watch.placeholder is None:
                 shown.drafts = True
                 # A frame on its way is waited for, or it could arrive after the answer.
                 with anyio.move_on_after(LONGEST_CALL_S, shield=True):
                     await self._calls.send_draft(event.chat, event.update_id % LARGEST_DRAFT_ID or 1, part)
                 return
-            if shown.placeholder is None:
-                await self._place(event, shown)
-            if shown.placeholder is not None and part.text:
+            if watch.placeholder is None:
+                await self._place(watch, event)
+            if watch.placeholder is not None and part.text:
                 with anyio.move_on_after(LONGEST_CALL_S, shield=True):
-                    await self._calls.edit(event.chat, shown.placeholder, part)
+                    await self._calls.edit(event.chat, watch.placeholder, part)
         except DealQuestError as exc:
             if exc.code == "telegram.unknown_method":
                 self._has_drafts = shown.drafts = False
@@ -194,13 +196,13 @@ class Progress:
             if exc.retry_after_s is not None:
                 await anyio.sleep(exc.retry_after_s)
 
-    async def _place(self, event: Event, shown: _Shown) -> None:
+    async def _place(self, watch: _Watch, event: Event) -> None:
         # Once it is sent it must be noted, or it would stay behind.
         with anyio.CancelScope(shield=True):
             try:
-                shown.placeholder = await self._calls.send(
+                watch.placeholder = await self._calls.send(
                     event.chat, Part(text=catalogue(event.user.language).label("telegram.placeholder"))
                 )
-                await self._turns.note_placeholder(event, shown.placeholder)
+                await self._turns.note_placeholder(event, watch.placeholder)
             except DealQuestError as exc:
                 logger.debug("No placeholder: %s", exc.message)

@@ -79,10 +79,7 @@ def commands_of(language: str, *, is_admin: bool = False) -> tuple[tuple[str, st
 
 
 def _commands(*, is_admin: bool) -> tuple[str, ...]:
-    """Learning and practice first, the way out last."""
-    first, last = COMMANDS[:-2], COMMANDS[-2:]
-    names = (*first, *(name for part in PARTS for name in part.commands), *last)
-    return tuple(name for name in names if is_admin or name not in ADMIN.commands)
+    return (*COMMANDS, *ADMIN.commands) if is_admin else COMMANDS
 
 
 def _route(scene: Scene) -> Flow:

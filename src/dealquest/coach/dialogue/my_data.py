@@ -1,7 +1,6 @@
 """What is kept of a user, in their own hands: seen, taken along, begun anew, deleted. Each question says exactly what goes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import attrs
 import msgspec
@@ -14,9 +13,7 @@ from .scene import Flow, Rows, Scene
 from .text import Text, join
 from .values import Change, Document, Entering, Reply, State, Turn
 
-MAX_MEMORY_LINES = 60
-MAX_LINE_CHARACTERS = 200
-_RESET = ("attempts", "xp_ledger", "scenarios_seen", "track_progress")
+_RESET = ("attempts", "xp_ledger", "scenarios_seen", "track_progress", "badges", "skill_cards", "roleplays", "user_memory")
 
 
 def press_data(scene: Scene, words: Sequence[str]) -> Answer | None:
@@ -90,21 +87,6 @@ def _listed(scene: Scene, counts: Mapping[str, int]) -> Text:
         name = names.get(f"table.{table}", table.replace("_", " "))
         lines.append(scene.say("delete.line", count=count, name=name))
     return join(lines) if lines else scene.say("delete.nothing")
-
-
-def _lines(value: Any, path: str = "") -> Iterator[str]:
-    """What is remembered, as lines that a person can read."""
-    match value:
-        case {}:
-            for key, inner in value.items():
-                yield from _lines(inner, f"{path} / {key}" if path else str(key).replace("_", " "))
-        case [*items]:
-            for inner in items:
-                yield from _lines(inner, path)
-        case None | "":
-            return
-        case _:
-            yield f"{path}: {value}"[:MAX_LINE_CHARACTERS]
 
 
 def _failed(scene: Scene, found: object) -> Turn:

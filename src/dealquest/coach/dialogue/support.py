@@ -95,19 +95,15 @@ def take_words(scene: Scene) -> Answer:
         return scene.stay(scene.reply(scene.say("support.too_short" if text else "support.blank")))
     if len(text) > MAX_ANSWER_CHARACTERS:
         return scene.stay(scene.reply(scene.say("support.too_long", length=f"{len(text):,}", limit=f"{MAX_ANSWER_CHARACTERS:,}")))
-    deal = Deal(text=text, input_type="voice" if scene.event.kind == "voice" else "text")
-    if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
-        reply = scene.reply(scene.say("support.late"), buttons=failed_buttons(scene, scene.event.update_id))
-        return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "waiting"),))
-    return advise(scene, deal)
+    return _advise_in_time(scene, Deal(text=text, input_type="voice" if scene.event.kind == "voice" else "text"))
 
 
 def take_photo(scene: Scene) -> Answer:
     """A deal on a photo; its caption counts as words."""
-    if scene.offline:
+    if scene.offline or scene.event.media is None:
         return scene.stay(scene.reply(scene.say("support.photo_offline")))
     text = clean_answer(scene.event.text)[:MAX_ANSWER_CHARACTERS]
-    return advise(scene, Deal(text=text, input_type="photo", photo=scene.event.media))
+    return _advise_in_time(scene, Deal(text=text, input_type="photo", photo=scene.event.media))
 
 
 def press(scene: Scene, words: Sequence[str]) -> Answer | None:
@@ -163,6 +159,13 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     return Turn(replies=replies, state=_waiting(scene), changes=tuple(changes))
 
 
+def _advise_in_time(scene: Scene, deal: Deal) -> Answer:
+    if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
+        reply = scene.reply(scene.say("support.late"), buttons=failed_buttons(scene, scene.event.update_id))
+        return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "waiting"),))
+    return advise(scene, deal)
+
+
 def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
     facts = yield from ask(
         AskModel(
@@ -183,7 +186,8 @@ def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
     short: dict[str, Any] = {
         name: " ".join(getattr(tidied, name).split())[:100] for name in ("name", "title", "company", "industry", "seniority")
     }
-    return attrs.evolve(tidied, search_words=[word[:60] for word in tidied.search_words[:8]], photo_text=tidied.photo_text[:2000], **short)
+    words, others = [word[:60] for word in tidied.search_words[:8]], [name[:100] for name in tidied.other_names[:20]]
+    return attrs.evolve(tidied, search_words=words, other_names=others, photo_text=tidied.photo_text[:2000], **short)
 
 
 def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, str]]:

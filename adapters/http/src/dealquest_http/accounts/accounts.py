@@ -4,10 +4,12 @@ import uuid
 from typing import Any
 
 import attrs
+from starlette.requests import Request
 
 from dealquest.errors import DeniedError, LimitError
 from dealquest.storage import Postgrest
 from dealquest_http.callers import Caller
+from dealquest_http.guards import counted_as
 from dealquest_http.service import Service
 
 from .passwords import Passwords
@@ -96,6 +98,11 @@ def read_uuid(text: str) -> str | None:
     except ValueError:
         return None
     return found if found == text.lower() else None
+
+
+def address_of(request: Request) -> str:
+    """Whom a limit of tries counts: the caller's address, or the network that one IPv6 customer owns."""
+    return counted_as(request.state.client_address)
 
 
 def wrong_password() -> DeniedError:

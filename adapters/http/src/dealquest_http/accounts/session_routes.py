@@ -13,8 +13,9 @@ from dealquest.errors import ConflictError, DeniedError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import caller_of, require
+from dealquest_http.described import describe
 
-from .accounts import Accounts, too_many_tries, wrong_password
+from .accounts import Accounts, address_of, too_many_tries, wrong_password
 from .carrier import Carrier
 from .rules import check_password, normal_email
 
@@ -30,6 +31,7 @@ PUBLIC = (
     "disableSignup",
 )
 MAX_NAME = 200
+MAX_EMAIL_TRIED = 320
 
 
 class SignUp(msgspec.Struct):
@@ -73,6 +75,7 @@ class SessionRoutes:
         config = await self._accounts.config()
         return answer_json({"oAuthProviders": [], "customOAuthProviders": [], **{name: config[name] for name in PUBLIC}})
 
+    @describe(takes=SignUp)
     async def sign_up(self, request: Request) -> Response:
         """Make an account and open its first session.
 
@@ -86,7 +89,7 @@ class SessionRoutes:
         # Asked only where it matters: a page that still holds an old token may sign up.
         if config["disableSignup"] and (await caller_of(request)).role != "project_admin":
             raise DeniedError("Signing up is switched off here; ask the admin.", code="http.account.closed", forbidden=True)
-        wait_s: float = await self._accounts.records.rpc("account_begin_sign_up", from_address=_address(request))
+        wait_s: float = await self._accounts.records.rpc("account_begin_sign_up", from_address=address_of(request))
         if wait_s > 0:
             raise too_many_tries(wait_s)
         # Hashed before it is known whether the address is free: both cost the same.
@@ -103,6 +106,7 @@ class SessionRoutes:
         opened = await self._accounts.sessions.open(user)
         return self._carrier.answer(request, opened, requireEmailVerification=False, **_redirect(config))
 
+    @describe(takes=SignIn)
     async def sign_in(self, request: Request) -> Response:
         """Open a session.
 
@@ -114,12 +118,13 @@ class SessionRoutes:
         email = wanted.email.strip().lower()
         if len(email) > MAX_EMAIL_TRIED or not email.isprintable():
             raise wrong_password()
-        user = await self._accounts.prove_password(email, wanted.password, address=_address(request))
+        user = await self._accounts.prove_password(email, wanted.password, address=address_of(request))
         config = await self._accounts.config()
         if config["requireEmailVerification"] and not user["emailVerified"]:
             raise DeniedError("Verify the e-mail address first.", code="http.account.unverified", forbidden=True)
         return self._carrier.answer(request, await self._accounts.sessions.open(user), **_redirect(config))
 
+    @describe(guard="user")
     async def current(self, request: Request) -> Response:
         """Who I am."""
         return answer_json({"user": await self._accounts.user_of(await require(request))})
@@ -131,14 +136,6 @@ class SessionRoutes:
     async def logout(self, request: Request) -> Response:
         """Sign out."""
         return await self._carrier.logout(request)
-
-
-MAX_EMAIL_TRIED = 320
-
-
-def _address(request: Request) -> str:
-    address: str = request.state.client_address
-    return address
 
 
 def _redirect(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,10 +32,23 @@ from dealquest.llm import (
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
+from dealquest_http.described import describe
 from dealquest_http.event_stream import EventStream, Push, unless_gone
 from dealquest_http.service import Service, service_of
 
-from .answers import show_citations, show_completion, show_embeddings, show_usage
+from .answers import (
+    ChatAnswer,
+    EmbeddingsAnswer,
+    ShownModel,
+    UsagePage,
+    UsageRow,
+    UsageSummary,
+    show_citations,
+    show_completion,
+    show_embeddings,
+    show_model,
+    show_usage,
+)
 from .requests import ChatRequest, EmbeddingsRequest, read_messages, read_search
 from .spending import Call, Spending
 
@@ -73,6 +86,7 @@ class Ai:
     def __init__(self, service: Service) -> None:
         self._spending = Spending(service.kit.records, service.settings)
 
+    @describe(takes=ChatRequest, gives=ChatAnswer, guard="anon", streams=True)
     async def chat(self, request: Request) -> Response:
         """Ask a model: the whole answer as JSON, or word by word."""
         caller = await require(request, "anon")
@@ -98,6 +112,7 @@ class Ai:
             completion = await unless_gone(request, lambda: _complete(llm, messages, options, call))
             return answer_json(show_completion(completion))
 
+    @describe(takes=EmbeddingsRequest, gives=EmbeddingsAnswer, guard="anon")
     async def embeddings(self, request: Request) -> Response:
         """Turn texts into vectors."""
         caller = await require(request, "anon")
@@ -113,30 +128,21 @@ class Ai:
             call.answered(model=found.model, usage=found.usage, cost_usd=found.cost_usd)
         shown = show_embeddings(found)
         if asked.encoding_format == "base64":
-            for row in shown["data"]:
-                row["embedding"] = base64.b64encode(struct.pack(f"<{len(row['embedding'])}f", *row["embedding"])).decode()
+            for row, vector in zip(shown.data, found.vectors, strict=True):
+                row.embedding = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
         return answer_json(shown)
 
+    @describe(gives=list[ShownModel], guard="admin")
     async def models(self, request: Request) -> Response:
         """What can be asked; nothing without a key."""
         await require(request, "project_admin")
         llm = service_of(request).kit.llm
         listed = () if llm is None else await llm.list_models()
-        shown = [
-            {
-                "id": model.id,
-                "modelId": model.id,
-                "provider": model.id.partition("/")[0].removeprefix("~") if "/" in model.id else "own",
-                "inputModality": model.inputs,
-                "outputModality": model.outputs,
-                "inputPrice": model.input_usd,
-                "outputPrice": model.output_usd,
-            }
-            for model in listed
-        ]
+        shown = [show_model(model) for model in listed]
         place = {family: index for index, family in enumerate(FAMILIES)}
-        return answer_json(sorted(shown, key=lambda model: (place.get(str(model["provider"]), len(place)), str(model["id"]))))
+        return answer_json(sorted(shown, key=lambda model: (place.get(model.provider, len(place)), model.id)))
 
+    @describe(query=Period, gives=UsagePage, guard="admin")
     async def usage(self, request: Request) -> Response:
         """Calls, newest first."""
         await require(request, "project_admin")
@@ -147,35 +153,36 @@ class Ai:
             "list_ai_usage", since=period.start_date, until=period.end_date, most=period.limit, skip=period.offset
         )
         rows = [
-            {
-                "id": row["id"],
-                "caller": row["caller"],
-                "kind": row["kind"],
-                "modelId": row["model_id"],
-                "outcome": row["outcome"],
-                "inputTokens": row["input_tokens"],
-                "outputTokens": row["output_tokens"],
-                "costUsd": row["cost_usd"],
-                "createdAt": row["created_at"],
-            }
+            UsageRow(
+                id=row["id"],
+                caller=row["caller"],
+                kind=row["kind"],
+                model_id=row["model_id"],
+                outcome=row["outcome"],
+                input_tokens=row["input_tokens"],
+                output_tokens=row["output_tokens"],
+                cost_usd=row["cost_usd"],
+                created_at=row["created_at"],
+            )
             for row in found["records"]
         ]
-        return answer_json({"records": rows, "total": found["total"]})
+        return answer_json(UsagePage(rows, found["total"]))
 
+    @describe(query=Period, gives=UsageSummary, guard="admin")
     async def usage_summary(self, request: Request) -> Response:
         """Tokens, calls and USD of a period."""
         await require(request, "project_admin")
         period = _period(request)
         found = await service_of(request).kit.records.rpc("sum_ai_usage", since=period.start_date, until=period.end_date)
+        asked, said = found["input_tokens"], found["output_tokens"]
         return answer_json(
-            {
-                "totalInputTokens": found["input_tokens"],
-                "totalOutputTokens": found["output_tokens"],
-                "totalTokens": found["input_tokens"] + found["output_tokens"],
-                "totalImageCount": 0,
-                "totalRequests": found["requests"],
-                "totalCostUsd": found["cost_usd"],
-            }
+            UsageSummary(
+                total_input_tokens=asked,
+                total_output_tokens=said,
+                total_tokens=asked + said,
+                total_requests=found["requests"],
+                total_cost_usd=found["cost_usd"],
+            )
         )
 
 

@@ -9,8 +9,8 @@ import re
 import attrs
 
 from dealquest.coach.dialogue import Person
+from dealquest.compose import Kit
 from dealquest.errors import DeniedError
-from dealquest.storage import Postgrest
 from dealquest_http.callers import Caller
 
 ACCOUNT = "account:"
@@ -36,11 +36,12 @@ class Seat:
     chat: str
 
 
-async def seat_of(caller: Caller, records: Postgrest) -> Seat:
+async def seat_of(caller: Caller, kit: Kit) -> Seat:
     """The caller's seat.
 
     Raises:
-        DeniedError: `http.coach.no_person` for a key without a person, `http.coach.user_gone` for a deleted one.
+        DeniedError: `http.coach.no_person` for a key without a person, `http.coach.user_gone` for a deleted one, `http.coach.not_allowed`
+            for one whom the operator's list lets in no more.
     """
     subject = caller.subject
     if subject is None or caller.role == "anon":
@@ -51,7 +52,7 @@ async def seat_of(caller: Caller, records: Postgrest) -> Seat:
         name = caller.claims.get("name")
         first_name = name[:MAX_NAME] if isinstance(name, str) else ""
         return Seat(Person(local_name=ACCOUNT + subject, first_name=first_name), ACCOUNT + subject)
-    rows = await records.table("users").where(id=int(subject)).select(*attrs.fields_dict(_Row)).all(_Row)
+    rows = await kit.records.table("users").where(id=int(subject)).select(*attrs.fields_dict(_Row)).all(_Row)
     if not rows:
         raise DeniedError("This user does not exist any more; sign in again.", code="http.coach.user_gone")
     # The stored names go back unchanged: the turn writes what the event says of its person.
@@ -63,4 +64,6 @@ async def seat_of(caller: Caller, records: Postgrest) -> Seat:
         first_name=row.first_name,
         language=row.language,
     )
+    if person.telegram_id is not None and not await kit.admission.may_use(person):
+        raise DeniedError("The operator's list does not let you in any more.", code="http.coach.not_allowed", forbidden=True)
     return Seat(person, f"user:{subject}")

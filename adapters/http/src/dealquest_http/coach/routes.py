@@ -12,12 +12,13 @@ from dealquest.errors import DealQuestError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
+from dealquest_http.described import describe
 from dealquest_http.event_stream import EVENT_STREAM, EventStream, Push
 from dealquest_http.service import Service, service_of
 
 from .conversation import Conversations
 from .people import Seat, seat_of
-from .shapes import EventRequest, SeenAnswer, SeenRequest, show_deliveries, show_outline
+from .shapes import EventRequest, Outline, RepliesAnswer, SeenAnswer, SeenRequest, show_deliveries, show_outline
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -41,6 +42,7 @@ class Coach:
     def __init__(self, conversations: Conversations) -> None:
         self._conversations = conversations
 
+    @describe(takes=EventRequest, gives=RepliesAnswer, also=(202,), guard="user", streams=True)
     async def events(self, request: Request) -> Response:
         """Store an event and answer with its replies; 202 while its turn goes on elsewhere."""
         seat = await _seat(request)
@@ -53,17 +55,20 @@ class Coach:
             return answer_json(show_deliveries((), pending=True), status=202)
         return answer_json(show_deliveries(replies))
 
+    @describe(gives=RepliesAnswer, guard="user")
     async def replies(self, request: Request) -> Response:
         """Replies that were not acknowledged yet, oldest first."""
         seat = await _seat(request)
         return answer_json(show_deliveries(await self._conversations.waiting(seat)))
 
+    @describe(takes=SeenRequest, gives=SeenAnswer, guard="user")
     async def seen(self, request: Request) -> Response:
         """Acknowledge replies."""
         seat = await _seat(request)
         asked = await read_json(request, SeenRequest)
         return answer_json(SeenAnswer(await self._conversations.acknowledge(seat, asked.through)))
 
+    @describe(gives=Outline, guard="user")
     async def outline(self, request: Request) -> Response:
         """What can be learned, in the caller's language."""
         seat = await _seat(request)
@@ -87,4 +92,4 @@ class Coach:
 
 async def _seat(request: Request) -> Seat:
     caller = await require(request, "authenticated")
-    return await seat_of(caller, service_of(request).kit.records)
+    return await seat_of(caller, service_of(request).kit)

@@ -27,6 +27,9 @@ async def keep_working(kit: Kit, *, pause_s: float = PAUSE_S) -> None:
         except DealQuestError as exc:
             LOG.warning("A turn could not be finished and is tried again (%s).", exc.code)
             done = None
+        except Exception:  # a defect in one turn must not end the others; the event is set aside after some tries
+            LOG.exception("A turn failed on a defect of ours.")
+            done = None
         rounds += 1
         if done is None:
             await anyio.sleep(pause_s)

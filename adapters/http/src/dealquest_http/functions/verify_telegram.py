@@ -1,27 +1,23 @@
 """`POST /functions/verify-telegram`: `{initDataRaw}` in, `{jwt, user}` out. The rules are `dealquest.auth.sign_in`'s."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Self
 
 import attrs
 import msgspec
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
 from dealquest.auth import AccessPolicy, Bot, BotKey, NameClaims, TelegramUser, sign_in, verify_telegram_status
+from dealquest.coach.admission import NameRows
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.storage import Postgrest
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.service import Service
 
-NAMES_FILE = "telegram-names.json"
 
-
-class _Opening(msgspec.Struct):
+class Opening(msgspec.Struct):
     initDataRaw: str  # noqa: N815  # the clients' name
 
 
@@ -47,7 +43,7 @@ class VerifyTelegram:
             service=service,
             bots=() if token is None else (BotKey.from_token(token),),
             policy=AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames),
-            names=ClaimedNames(settings.home / NAMES_FILE),
+            names=NameRows(service.kit.records, service.clock),
         )
 
     async def __call__(self, request: Request) -> Response:
@@ -58,7 +54,7 @@ class VerifyTelegram:
         """
         if not self.bots:
             raise SettingsError("This server has no bot token, so nobody can prove to come from Telegram.", code="http.telegram_off")
-        opening = await read_json(request, _Opening)
+        opening = await read_json(request, Opening)
         service = self.service
         try:
             signed_in = await sign_in(
@@ -93,24 +89,3 @@ class TelegramUsers:
         if row is None:
             row = await users.update(shown).where(telegram_id=user.id).select("id").one()
         return int(row["id"])
-
-
-@attrs.frozen
-class ClaimedNames:
-    """Names that people claimed by talking to the bot; a Mini App alone claims none."""
-
-    _path: Path
-
-    async def owners(self) -> Mapping[str, int]:
-        """Every claimed name and its owner's id, as the bot's file has them now."""
-        return await to_thread.run_sync(self._read)
-
-    async def claim(self, name: str, telegram_id: int) -> int:  # noqa: ARG002  # the port's signature
-        """Whose name it is; 0, nobody's id, for one that is still free."""
-        return (await self.owners()).get(name, 0)
-
-    def _read(self) -> dict[str, int]:
-        try:
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
-        except (OSError, msgspec.DecodeError):
-            return {}

@@ -4,10 +4,10 @@
 """
 
 from .access_log import AccessLog
-from .addresses import client_address
+from .addresses import client_address, counted_as
 from .body_limit import BodyLimit
 from .cors import Cors
 from .head_check import HeadCheck
 from .rate_limit import RateLimit
 
-__all__ = ["AccessLog", "BodyLimit", "Cors", "HeadCheck", "RateLimit", "client_address"]
+__all__ = ["AccessLog", "BodyLimit", "Cors", "HeadCheck", "RateLimit", "client_address", "counted_as"]

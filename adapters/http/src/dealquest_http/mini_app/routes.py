@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from dealquest.errors import DeniedError, NotFoundError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
+from dealquest_http.described import describe
 from dealquest_http.service import Service, service_of
 
 LOG = logging.getLogger("dealquest.http.mini_app")
@@ -80,7 +81,7 @@ def routes(service: Service) -> list[BaseRoute]:
     if service.settings.dev_sign_in:
         LOG.warning("DEV_SIGN_IN is on: anybody on this machine may sign in to the Mini App under any name. Never use it in production.")
     found: list[BaseRoute] = [
-        Route("/app", redirect, methods=["GET"]),
+        Route("/app", redirect, methods=["GET"], include_in_schema=False),
         Route(PATH, page.file, methods=["GET"]),
         Route(PATH + "config.json", config, methods=["GET"]),
         Route(PATH + "{name}", page.file, methods=["GET"]),
@@ -96,6 +97,7 @@ class Page:
     def __init__(self) -> None:
         self._files = {item.name: _read(item.name, item.read_bytes()) for item in files(__package__).joinpath("page").iterdir()}
 
+    @describe(media_type="*/*", also=(304,))
     async def file(self, request: Request) -> Response:
         """One file of the closed list; unchanged ones are not sent again."""
         name = request.path_params.get("name", "index.html")
@@ -118,6 +120,7 @@ async def config(request: Request) -> Response:
     return answer_json({"devSignIn": service_of(request).settings.dev_sign_in}, headers={"cache-control": "no-store"})
 
 
+@describe(takes=DevSignIn)
 async def dev_sign_in(request: Request) -> Response:
     """A session for a made-up person, for callers on this machine alone.
 

@@ -22,12 +22,13 @@ create table if not exists inbox (source text, update_id integer, chat text, pay
 create table if not exists effects (source text, update_id integer);
 create table if not exists outbox (id integer primary key autoincrement, source text, update_id integer, seq integer,
     chat text, payload blob, status text default 'pending', attempts integer default 0, not_before real default 0, error text,
-    reference text);
+    reference text, worker text);
 create table if not exists leases (name text primary key, holder text, held_until real);
 """
 
 
 STREAMED_WORDS = 8
+HELD_S = 3.0
 
 
 class EchoConversation:
@@ -93,10 +94,20 @@ class EchoConversation:
             if done != 1:
                 return None
             self._database.execute("insert into effects values (?, ?)", (source, event.update_id))
+            is_next = not self._database.execute(
+                "select 1 from outbox where source = ? and chat = ? and status = 'pending' and not (worker is ? and not_before > ?)",
+                (source, event.chat, self._worker, self._now()),
+            ).fetchall()
+            if event.kind == "button" and replies and replies[0].edit:
+                self._note(event, event.message_id)
+            target = self._database.execute(
+                "select placeholder from inbox where source = ? and update_id = ?", (source, event.update_id)
+            ).fetchone()[0]
             ids = [
                 self._database.execute(
-                    "insert into outbox (source, update_id, seq, chat, payload) values (?, ?, ?, ?, ?) returning id",
-                    (source, event.update_id, seq, event.chat, msgspec.json.encode(reply)),
+                    "insert into outbox (source, update_id, seq, chat, payload, worker, not_before) "
+                    "values (?, ?, ?, ?, ?, ?, ?) returning id",
+                    (source, event.update_id, seq, event.chat, msgspec.json.encode(reply), self._worker, self._now() + HELD_S),
                 ).fetchone()[0]
                 for seq, reply in enumerate(replies)
             ]
@@ -104,9 +115,17 @@ class EchoConversation:
         return Done(
             event=event,
             deliveries=tuple(
-                Delivery(id=row_id, update_id=event.update_id, seq=seq, chat=event.chat, reply=reply)
+                Delivery(
+                    id=row_id,
+                    update_id=event.update_id,
+                    seq=seq,
+                    chat=event.chat,
+                    reply=reply,
+                    placeholder=None if target is None else msgspec.json.decode(target),
+                )
                 for seq, (row_id, reply) in enumerate(rows)
             ),
+            held_s=HELD_S if is_next else 0.0,
         )
 
     async def _decide(self, event: Event, on_partial: Callable[[Event, str], Awaitable[None]] | None) -> list[Reply]:
@@ -154,7 +173,8 @@ class EchoConversation:
                 (source, chat, chat, now, most),
             ).fetchall()
             self._database.executemany(
-                "update outbox set attempts = attempts + 1, not_before = ? where id = ?", [(now + min(lease_s, 3), row[0]) for row in rows]
+                "update outbox set attempts = attempts + 1, not_before = ?, worker = ? where id = ?",
+                [(now + min(lease_s, HELD_S), self._worker, row[0]) for row in rows],
             )
         return [
             Delivery(
@@ -180,7 +200,7 @@ class EchoConversation:
     def _mark(self, status: str, error: str | None, not_before: float, row_id: int, reference: Any) -> bool:
         with self._transaction():
             found = self._database.execute(
-                "update outbox set status = ?, error = ?, not_before = ?, reference = ? where id = ? and status = 'pending'",
+                "update outbox set status = ?, error = ?, not_before = ?, reference = ?, worker = null where id = ? and status = 'pending'",
                 (status, error, not_before, msgspec.json.encode(reference).decode(), row_id),
             )
         return found.rowcount == 1
@@ -188,10 +208,13 @@ class EchoConversation:
     async def note_placeholder(self, event: Event, reference: Any) -> None:
         """Keep the target of the answer."""
         with self._transaction():
-            self._database.execute(
-                "update inbox set placeholder = ? where source = ? and update_id = ? and placeholder is null",
-                (msgspec.json.encode(reference).decode(), event.source, event.update_id),
-            )
+            self._note(event, reference)
+
+    def _note(self, event: Event, reference: Any) -> None:
+        self._database.execute(
+            "update inbox set placeholder = ? where source = ? and update_id = ? and placeholder is null",
+            (msgspec.json.encode(reference).decode(), event.source, event.update_id),
+        )
 
     async def take_lease(self, name: str, *, lease_s: float) -> bool:
         """Take or keep a lease."""

@@ -31,6 +31,7 @@ class App {
     tabs.hidden = false;
     const waiting = await readWaiting();
     await this.coach.showWaiting(waiting);
+    this.coach.draw();
     await this.go(waiting.length || this.coach.hasDraft ? "coach" : "today", false);
   }
 
@@ -54,7 +55,7 @@ class App {
   }
 
   draw() {
-    const shown = this.at === "coach" ? this.coach.element : this.at === "progress" ? progressView(this.now) : todayView(this.now);
+    const shown = this.at === "coach" ? this.coach.element : this.at === "progress" ? progressView(this.now, (level) => this.begin(`learn:level:${level.id}`, level.name)) : todayView(this.now);
     const isNew = view.firstElementChild !== shown;
     if (isNew) view.replaceChildren(shown);
     view.querySelector("h1")?.focus({ preventScroll: true });

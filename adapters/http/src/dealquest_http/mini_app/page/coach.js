@@ -34,7 +34,6 @@ export class Coach {
     this.answer = make("div", { class: "answer" }, make("label", { for: "answer" }, "Your answer"), this.field);
     this.trouble = make("div", { class: "card notice", role: "alert", hidden: true });
     this.element = make("div", { class: "view" }, make("h1", { class: "visually-hidden", tabindex: -1 }, "Coach"), this.log, this.choices, this.trouble, this.answer);
-    this.draw();
   }
 
   get isEmpty() { return this.log.childElementCount === 0; }

@@ -75,15 +75,15 @@ function nextStep(now) {
 
 const figure = (value, label) => make("section", { class: "card" }, make("p", {}, make("strong", {}, value)), make("p", { class: "muted small" }, label));
 
-/** Progress: scores, lessons, badges. */
-export function progressView(now) {
+/** Progress: scores, lessons, badges; `begin` opens a lesson. */
+export function progressView(now, begin) {
   const earned = badges(now);
   return make("div", { class: "view stack" },
     make("h1", { tabindex: -1 }, "Progress"),
     scores(now),
     ...now.tracks.map((track) => make("section", { class: "card" },
       make("h2", {}, track.name),
-      make("ol", { class: "list" }, ...track.levels.map(levelRow)))),
+      make("ol", { class: "list" }, ...track.levels.map((level) => levelRow(level, begin))))),
     make("section", { class: "card" },
       make("div", { class: "row" }, make("h2", {}, "Badges"),
         make("p", { class: "muted small" }, `${earned.filter((badge) => badge.earned).length} of ${earned.length}`)),
@@ -93,10 +93,11 @@ export function progressView(now) {
 const STATES = { completed: "done", in_progress: "open", unlocked: "open", locked: "locked" };
 const SAID = { completed: "completed", in_progress: "begun", unlocked: "open", locked: "locked" };
 
-function levelRow(level) {
+function levelRow(level, begin) {
+  const words = [level.name, make("span", { class: "visually-hidden" }, `, ${SAID[level.status]}`)];
   return make("li", { class: STATES[level.status] },
     make("span", { class: "mark", "aria-hidden": "true" }, level.status === "completed" ? "✓" : `${level.number}`),
-    make("span", {}, level.name, make("span", { class: "visually-hidden" }, `, ${SAID[level.status]}`)),
+    level.status === "locked" ? make("span", {}, ...words) : make("button", { class: "level", type: "button", onclick: () => begin(level) }, ...words),
     make("span", { class: "score" }, level.best ? `best ${level.best}` : ""));
 }
 
@@ -131,9 +132,9 @@ export function badges({ attempts, user, tracks, done }) {
   return [
     { name: "First answer", how: "Answer one scenario", sign: "M18 27l5 5 11-12", earned: attempts.length > 0 },
     { name: "Lesson learned", how: "Complete a lesson", sign: "M17 19h8a3 3 0 0 1 3 3v11a3 3 0 0 0-3-2h-8zM39 19h-8a3 3 0 0 0-3 3v11a3 3 0 0 1 3-2h8z", earned: done > 0 },
-    { name: "Sharp", how: "Score 90 or more", sign: "M28 16l3.6 7.6 8.4 1-6.2 5.7 1.7 8.2L28 34.3l-7.500 4.200 1.700-8.200L16 24.600l8.400-1z", earned: best >= 90 },
+    { name: "Sharp", how: "Score 90 or more", sign: "M28 16l3.6 7.6 8.4 1-6.2 5.7 1.7 8.2L28 34.3l-7.5 4.2 1.7-8.2L16 24.6l8.4-1z", earned: best >= 90 },
     { name: "Three days running", how: "Answer on three days in a row", sign: "M28 15c1 6 8 9 8 16a8 8 0 0 1-16 0c0-4 2-6 4-8 0 3 1 4 2 5 2-3 3-8 2-13z", earned: user.streak_days >= 3 },
-    { name: "Many buyers", how: "Answer ten different scenarios", sign: "M22 26a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM34 26a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM15 37c0-5 3-8 7-8s7 3 7 8M32 29.500c4-1 9 2 9 7.500", earned: scenarios >= 10 },
+    { name: "Many buyers", how: "Answer ten different scenarios", sign: "M22 26a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM34 26a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM15 37c0-5 3-8 7-8s7 3 7 8M32 29.5c4-1 9 2 9 7.5", earned: scenarios >= 10 },
     { name: "Whole track", how: "Complete every lesson of a track", sign: "M20 16v24M20 17h16l-4 5 4 5H20", earned: finished },
   ];
 }

@@ -47,7 +47,7 @@ export class Actions {
     this.buttons = {
       main: new Action(app?.MainButton, document.getElementById("main")),
       secondary: new Action(app?.isVersionAtLeast("7.10") ? app.SecondaryButton : null, document.getElementById("secondary")),
-      back: new Back(app?.isVersionAtLeast("6.1") ? app.BackButton : null, document.getElementById("back")),
+      back: new Back(app?.isVersionAtLeast("6.1") ? app.BackButton : null),
     };
     this.footer = document.getElementById("actions");
   }
@@ -88,20 +88,18 @@ class Action {
   }
 }
 
+/** Telegram's back button; in a plain browser the sections above the page lead back. */
 class Back {
-  constructor(native, element) {
+  constructor(native) {
     this.native = native;
-    this.element = element;
     this.press = null;
-    const run = () => this.press?.();
-    if (native) native.onClick(run);
-    else element.addEventListener("click", run);
+    native?.onClick(() => this.press?.());
   }
 
   set(wanted) {
     this.press = wanted?.press ?? null;
-    if (this.native) wanted ? this.native.show() : this.native.hide();
-    else this.element.hidden = !wanted;
+    if (wanted) this.native?.show();
+    else this.native?.hide();
   }
 }
 

@@ -20,6 +20,8 @@ export function draw(name, attributes = {}, ...children) {
 
 const ELEMENTS = { bold: "strong", italic: "em", code: "code", pre: "pre", quote: "blockquote", link: "a" };
 
+const BLOCKS = new Set(["quote", "pre"]);
+
 /** A reply's text with its spans; offsets count Unicode characters, so the text is cut as those. */
 export function styledText(plain, spans = []) {
   const characters = Array.from(plain);
@@ -43,7 +45,8 @@ export function styledText(plain, spans = []) {
       }
       element.append(build(span.offset, end, within));
       fragment.append(element);
-      at = end;
+      // A block ends its line by itself.
+      at = BLOCKS.has(span.style) && characters[end] === "\n" ? end + 1 : end;
     }
     fragment.append(characters.slice(at, to).join(""));
     return fragment;
