@@ -75,7 +75,9 @@ def show_ideal(scene: Scene, scenario_id: str) -> Turn | None:
         return None
     mistakes = join((scene.say("ideal.mistakes"), *(f"• {mistake}" for mistake in scenario.mistakes)))
     rows = ((scene.button("again", f"again:{scenario.id}"), scene.button("next_scenario", "train:next")),)
-    return scene.stay(attrs.evolve(scene.reply(join((scene.say("ideal.title"), scenario.ideal)), mistakes, buttons=rows), edit=False))
+    pause = scene.say("ideal.pause") if "…" in scenario.ideal else ""
+    shown = scene.reply(join((scene.say("ideal.title"), scenario.ideal, pause)), mistakes, buttons=rows)
+    return scene.stay(attrs.evolve(shown, edit=False))
 
 
 def start_buttons(scene: Scene) -> Rows:
