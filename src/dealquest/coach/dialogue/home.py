@@ -8,7 +8,7 @@ import attrs
 from dealquest.coach.leads import LeadPage
 from dealquest.coach.progress import BADGES, PASS_MARK, level_of, local_day, rank_of, xp_at_level
 
-from .answering import kept_buttons, start_buttons
+from .answering import kept_buttons, open_buttons, start_buttons
 from .asking import look
 from .lead_view import count_by_status
 from .onboarding import setup_rows, welcome
@@ -47,6 +47,8 @@ def show_start(scene: Scene) -> Turn:
         if scene.state.kept_answer is not None:
             replies.append(Reply(text=scene.say("answer.kept"), buttons=kept_buttons(scene)))
         return scene.stay(*replies)
+    if scene.state.at == "roleplay":
+        return scene.stay(scene.reply(where, scene.say("roleplay.open"), buttons=open_buttons(scene)))
     following = next_open_level(scene.pack, scene.view)
     lesson = (
         scene.say("learn.finished")
