@@ -3,8 +3,9 @@
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +16,7 @@ from anyio import to_thread
 
 from dealquest.auth import AccessPolicy
 from dealquest.coach.admission import Admission, NameRows
-from dealquest.coach.dialogue import House
+from dealquest.coach.dialogue import House, Person
 from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
 from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
@@ -75,7 +76,15 @@ class Kit:
     knowledge: Knowledge
     admission: Admission
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
+    def turns(
+        self,
+        *,
+        worker: str = "",
+        lease_s: float = LEASE_S,
+        hold_s: float = 0.0,
+        media: Media | None = None,
+        is_admin: Callable[[Person], Awaitable[bool]] | None = None,
+    ) -> Turns:
         """The durable conversation, for one worker.
 
         Args:
@@ -83,6 +92,7 @@ class Kit:
             lease_s: Seconds after which a silent worker's turn may be taken over.
             hold_s: Seconds for which committed replies are held for this worker.
             media: The channel's files; without them voice and photos are declined.
+            is_admin: Who sees the admin views; when left out those whom the settings list, and the terminal's user.
         """
         effects = Effects(
             packs=pack_for,
@@ -97,7 +107,7 @@ class Kit:
         return Turns(
             self.records,
             effects=effects,
-            is_admin=self.admission.is_admin,
+            is_admin=is_admin or self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -105,6 +115,7 @@ class Kit:
         )
 
 
+@lru_cache(maxsize=64)
 def pack_for(language: str) -> Pack:
     """The built-in pack of a language; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()

@@ -4,10 +4,11 @@ import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import anyio
 import attrs
 import httpx
 import pytest
@@ -20,6 +21,8 @@ from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret, SystemClock
 from dealquest_http import create_app
 from dealquest_http.serving import OPTIONS, Serving
+
+Loopback: TypeAlias = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
 SECRET = "0123456789abcdefghijklmnopqrstuv-test"
 
@@ -54,6 +57,34 @@ async def kit(settings: Settings, anyio_backend: str) -> AsyncIterator[Kit]:
 def app(kit: Kit) -> ASGIApp:
     """The application."""
     return create_app(kit)
+
+
+@pytest.fixture
+def loopback() -> Loopback:
+    """One application behind a real socket, in the test's own loop: `async with loopback(app) as base`."""
+    return _listen
+
+
+@asynccontextmanager
+async def _listen(app: ASGIApp) -> AsyncIterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=2))
+    stopped = anyio.Event()
+
+    async def serve() -> None:
+        await server.serve()
+        stopped.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(serve)
+        while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
+            await anyio.sleep(0.01)
+        host, port = server.servers[0].sockets[0].getsockname()[:2]
+        try:
+            yield f"http://{host}:{port}"
+        finally:
+            server.should_exit = True
+            with anyio.CancelScope(shield=True):
+                await stopped.wait()
 
 
 @pytest.fixture

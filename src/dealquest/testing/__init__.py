@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
+    from .model_server import ModelServer
+    from .models import ChatAnswer, ChatModels, ChatQuestion, judge_by
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
     from .traces import CapturedTraces, Tree, build_trees, capture_traces
@@ -22,6 +24,9 @@ __all__ = [
     "Arrival",
     "AssemblyAIServer",
     "CapturedTraces",
+    "ChatAnswer",
+    "ChatModels",
+    "ChatQuestion",
     "Chatter",
     "Cut",
     "Delay",
@@ -33,6 +38,7 @@ __all__ = [
     "JobScript",
     "JudgeCall",
     "LoopbackServer",
+    "ModelServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
@@ -50,6 +56,7 @@ __all__ = [
     "capture_traces",
     "fail",
     "find_disagreements",
+    "judge_by",
     "load_exchanges",
     "save_exchanges",
     "sign_init_data",
@@ -75,6 +82,13 @@ _HOMES = {
         "Fault",
         "LoopbackServer",
         "Reply",
+    ),
+    "model_server": ("ModelServer",),
+    "models": (
+        "ChatAnswer",
+        "ChatModels",
+        "ChatQuestion",
+        "judge_by",
     ),
     "recording": (
         "Exchange",

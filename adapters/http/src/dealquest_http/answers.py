@@ -35,6 +35,8 @@ SHOWN: Mapping[str, tuple[int, str]] = MappingProxyType(
         "http.account.email": (400, "AUTH_INVALID_EMAIL"),
         "http.account.gone": (401, "AUTH_INVALID_CREDENTIALS"),
         "http.account.password": (400, "AUTH_WEAK_PASSWORD"),
+        "http.ai.key": (502, "AI_INVALID_API_KEY"),
+        "http.ai.off": (503, "AI_INVALID_API_KEY"),
         "http.body.slow": (408, "INVALID_INPUT"),
         "http.body.too_large": (413, "INVALID_INPUT"),
         "http.busy": (503, "TOO_MANY_REQUESTS"),

@@ -27,9 +27,10 @@ from starlette.types import ASGIApp
 from dealquest.compose import Kit
 from dealquest.errors import DealQuestError
 
-from . import accounts, functions, health, records
+from . import accounts, ai, coach, functions, health, mini_app, records
 from .answers import BY_STATUS, answer_error, refuse
 from .guards import AccessLog, BodyLimit, Cors, HeadCheck, RateLimit
+from .openapi import openapi_route
 from .service import Service, open_service
 
 Room: TypeAlias = Callable[[Service], list[BaseRoute]]
@@ -39,6 +40,9 @@ ROOMS: Sequence[Room] = (
     accounts.routes,
     records.routes,
     functions.routes,
+    ai.routes,
+    coach.routes,
+    mini_app.routes,
 )
 
 
@@ -53,7 +57,8 @@ def create_app(kit: Kit) -> ASGIApp:
     """
     service = open_service(kit)
     handlers = {DealQuestError: _refused, HTTPException: _not_routed, ClientDisconnect: _gone, Exception: _failed}
-    routed = Starlette(routes=[route for room in ROOMS for route in room(service)], exception_handlers=handlers)
+    routes = [route for room in ROOMS for route in room(service)]
+    routed = Starlette(routes=[*routes, openapi_route(routes)], exception_handlers=handlers)
     routed.router.redirect_slashes = False
     routed.state.service = service
     settings = kit.settings

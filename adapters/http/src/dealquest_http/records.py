@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from dealquest.wire import HttpRequest
 
 from .callers import require
+from .described import describe
 from .remote import pass_on, target_of
 from .service import Service, service_of
 
@@ -30,11 +31,13 @@ def routes(service: Service) -> list[BaseRoute]:
     return [Route(path, answer, methods=METHODS) for path, answer in zip(paths, answers, strict=True)]
 
 
+@describe(guard="anon", also=(201, 204, 206), passes_on=True)
 async def records(request: Request) -> Response:
     """Rows of a table."""
     return await _ask(request, RECORDS)
 
 
+@describe(guard="anon", also=(201, 204, 206), passes_on=True)
 async def functions(request: Request) -> Response:
     """A function; one that returns nothing is answered with `null`."""
     answer = await _ask(request, FUNCTIONS.removesuffix("/rpc"))

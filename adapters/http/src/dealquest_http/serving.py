@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +21,7 @@ from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings, load_settings
 
 from .app import create_app
+from .coach import keep_working
 from .first_start import audit_rights, prepare, with_signing_secret
 from .keys import anon_key
 from .protocol import GuardedProtocol
@@ -140,7 +142,10 @@ class Serving:
             for finding in findings:
                 LOG.warning("open to callers beyond their rows: %s", finding)
             await send({"type": "lifespan.startup.complete"})
-            await receive()
+            async with anyio.create_task_group() as group:
+                group.start_soon(keep_working, kit)
+                await receive()
+                group.cancel_scope.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
 

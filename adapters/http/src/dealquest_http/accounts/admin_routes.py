@@ -16,6 +16,7 @@ from dealquest.errors import InputError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
+from dealquest_http.described import describe
 
 from .accounts import ADMIN_ID, Accounts, User, address_of, read_uuid, too_many_tries, wrong_password
 from .carrier import Carrier
@@ -56,6 +57,14 @@ class Deletion(msgspec.Struct, rename="camel"):
     user_ids: Annotated[list[str], Meta(min_length=1, max_length=1000)]
 
 
+class Page(msgspec.Struct):
+    """The query of the list of accounts."""
+
+    limit: Annotated[int, Meta(ge=0, le=MAX_PAGE)] = 10
+    offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    search: str = ""
+
+
 @attrs.frozen
 class AdminRoutes:
     """The routes."""
@@ -80,6 +89,7 @@ class AdminRoutes:
             Route("/api/auth/tokens/anon", self.anon_token, methods=["POST"]),
         ]
 
+    @describe(takes=AdminSignIn)
     async def sign_in(self, request: Request) -> Response:
         """Open the admin's session.
 
@@ -102,11 +112,13 @@ class AdminRoutes:
         """Sign out."""
         return await self._carrier.logout(request)
 
+    @describe(guard="admin")
     async def config(self, request: Request) -> Response:
         """The whole configuration."""
         await require(request, "project_admin")
         return answer_json(await self._accounts.config())
 
+    @describe(takes=ConfigChange, guard="admin")
     async def change_config(self, request: Request) -> Response:
         """Change a part of it.
 
@@ -121,6 +133,7 @@ class AdminRoutes:
                 raise InputError("signInRedirectTo: not an absolute http(s) address", code="http.account.redirect")
         return answer_json(await self._accounts.records.rpc("account_update_config", changes=msgspec.to_builtins(changes)).repeatable())
 
+    @describe(query=Page, guard="admin")
     async def users(self, request: Request) -> Response:
         """A page of the accounts."""
         await require(request, "project_admin")
@@ -130,6 +143,7 @@ class AdminRoutes:
         ).repeatable()
         return answer_json({"data": found["data"], "pagination": {"offset": offset, "limit": limit, "total": found["total"]}})
 
+    @describe(guard="admin")
     async def user(self, request: Request) -> Response:
         """One account."""
         await require(request, "project_admin")
@@ -138,6 +152,7 @@ class AdminRoutes:
             raise unknown_account()
         return answer_json(user)
 
+    @describe(takes=Deletion, guard="admin")
     async def delete(self, request: Request) -> Response:
         """Delete accounts and their sessions; the admin stays."""
         await require(request, "project_admin")
@@ -147,6 +162,7 @@ class AdminRoutes:
         deleted = await self._accounts.records.rpc("account_delete", user_ids=wanted.user_ids).repeatable()
         return answer_json({"message": f"{deleted} accounts deleted.", "deletedCount": deleted})
 
+    @describe(guard="admin")
     async def anon_token(self, request: Request) -> Response:
         """The public key that pages call with before anybody signs in."""
         await require(request, "project_admin")

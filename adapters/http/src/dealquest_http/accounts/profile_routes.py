@@ -10,6 +10,7 @@ from dealquest.errors import InputError, NotFoundError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
+from dealquest_http.described import describe
 
 from .accounts import Accounts, read_uuid
 
@@ -45,6 +46,7 @@ class ProfileRoutes:
             raise unknown_account()
         return answer_json({"id": user["id"], "userId": user["id"], "profile": user["profile"]})
 
+    @describe(takes=ProfileChange, guard="user")
     async def change(self, request: Request) -> Response:
         """Merge keys into my profile."""
         caller = await require(request)

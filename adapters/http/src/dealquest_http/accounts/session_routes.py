@@ -13,6 +13,7 @@ from dealquest.errors import ConflictError, DeniedError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import caller_of, require
+from dealquest_http.described import describe
 
 from .accounts import Accounts, address_of, too_many_tries, wrong_password
 from .carrier import Carrier
@@ -74,6 +75,7 @@ class SessionRoutes:
         config = await self._accounts.config()
         return answer_json({"oAuthProviders": [], "customOAuthProviders": [], **{name: config[name] for name in PUBLIC}})
 
+    @describe(takes=SignUp)
     async def sign_up(self, request: Request) -> Response:
         """Make an account and open its first session.
 
@@ -104,6 +106,7 @@ class SessionRoutes:
         opened = await self._accounts.sessions.open(user)
         return self._carrier.answer(request, opened, requireEmailVerification=False, **_redirect(config))
 
+    @describe(takes=SignIn)
     async def sign_in(self, request: Request) -> Response:
         """Open a session.
 
@@ -121,6 +124,7 @@ class SessionRoutes:
             raise DeniedError("Verify the e-mail address first.", code="http.account.unverified", forbidden=True)
         return self._carrier.answer(request, await self._accounts.sessions.open(user), **_redirect(config))
 
+    @describe(guard="user")
     async def current(self, request: Request) -> Response:
         """Who I am."""
         return answer_json({"user": await self._accounts.user_of(await require(request))})

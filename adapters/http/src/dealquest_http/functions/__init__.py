@@ -1,6 +1,7 @@
 """The edge functions that the Mini App calls, as native handlers: `/functions/{slug}`."""
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -8,10 +9,11 @@ from starlette.routing import BaseRoute, Route
 
 from dealquest.errors import DealQuestError
 from dealquest_http.answers import answer_json, status_of
+from dealquest_http.described import describe
 from dealquest_http.service import Service
 
-from .db_proxy import db_proxy
-from .verify_telegram import VerifyTelegram
+from .db_proxy import Query, db_proxy
+from .verify_telegram import Opening, VerifyTelegram
 
 __all__ = ["routes"]
 
@@ -21,8 +23,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 def routes(service: Service) -> list[BaseRoute]:
     """The routes of this room."""
     return [
-        Route("/functions/db-proxy", _answering(db_proxy), methods=["POST"]),
-        Route("/functions/verify-telegram", _answering(VerifyTelegram.of(service)), methods=["POST"]),
+        Route("/functions/db-proxy", describe(takes=Query, guard="user")(_answering(db_proxy)), methods=["POST"]),
+        Route("/functions/verify-telegram", describe(takes=Opening)(_answering(VerifyTelegram.of(service))), methods=["POST"]),
         Route("/functions/{slug}", _unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
@@ -30,6 +32,7 @@ def routes(service: Service) -> list[BaseRoute]:
 def _answering(handler: Handler) -> Handler:
     """The handler, with its errors as functions answer them: `{error: text}`."""
 
+    @wraps(handler, assigned=("__doc__",), updated=())
     async def answered(request: Request) -> Response:
         try:
             return await handler(request)
@@ -42,4 +45,5 @@ def _answering(handler: Handler) -> Handler:
 
 
 async def _unknown(_: Request) -> Response:
+    """A function that is not here."""
     return answer_json({"error": "Function not found or not active"}, status=404)

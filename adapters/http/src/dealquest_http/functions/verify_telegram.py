@@ -17,7 +17,7 @@ from dealquest_http.bodies import read_json
 from dealquest_http.service import Service
 
 
-class _Opening(msgspec.Struct):
+class Opening(msgspec.Struct):
     initDataRaw: str  # noqa: N815  # the clients' name
 
 
@@ -54,7 +54,7 @@ class VerifyTelegram:
         """
         if not self.bots:
             raise SettingsError("This server has no bot token, so nobody can prove to come from Telegram.", code="http.telegram_off")
-        opening = await read_json(request, _Opening)
+        opening = await read_json(request, Opening)
         service = self.service
         try:
             signed_in = await sign_in(
