@@ -107,6 +107,8 @@ def _origins(raw: str) -> tuple[str, ...]:
 def _password(raw: str) -> Secret:
     if len(raw) < 8 or raw in {"change-this-password", "password"}:
         raise ValueError("is too weak: at least 8 characters, and none that an example file shows")
+    if len(raw.encode("utf-8", "surrogatepass")) > 72:
+        raise ValueError("is longer than 72 bytes, which is all that bcrypt reads")
     return Secret(raw)
 
 
