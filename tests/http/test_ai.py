@@ -164,6 +164,16 @@ async def test_parallel_calls_never_overspend(app: ASGIApp, settings: Any, beare
     assert sum(row[6] for row in rows(database)) <= settings.ai_caller_budget_usd
 
 
+async def test_many_accounts_share_one_limit(kit: Kit, bearer: Bearer) -> None:
+    """Whoever signs up again and again spends no more than everybody may; the operator still may."""
+    app = create_app(attrs.evolve(kit, settings=attrs.evolve(kit.settings, ai_total_budget_usd=Decimal("0.003"))))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        answers = [await client.post(CHAT, json=ASK, headers=bearer("authenticated", f"{number}")) for number in range(1, 6)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        assert "all callers together" in answers[-1].json()["message"]
+        assert (await client.post(CHAT, json=ASK, headers=bearer("project_admin"))).status_code == 200
+
+
 class TestAnonymous:
     """Callers with the public key."""
 
