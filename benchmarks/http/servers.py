@@ -10,9 +10,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
@@ -49,11 +50,10 @@ def data_home() -> Iterator[Path]:
 
 
 @contextmanager
-def ours(home: Path) -> Iterator[Server]:
+def ours(home: Path, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
     """`dealquest serve`, one worker, its limit of requests off."""
-    with _running(
-        [sys.executable, "-m", "dealquest", "serve"], "/api/health", {"DEALQUEST_HOME": str(home), "HTTP_REQUEST_LIMIT": "0"}
-    ) as found:
+    environ = {"DEALQUEST_HOME": str(home), "HTTP_REQUEST_LIMIT": "0", **more}
+    with _running([sys.executable, "-m", "dealquest", "serve"], "/api/health", environ) as found:
         yield found
 
 

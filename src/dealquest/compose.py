@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -114,6 +115,7 @@ class Kit:
         )
 
 
+@lru_cache(maxsize=64)
 def pack_for(language: str) -> Pack:
     """The built-in pack of a language; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()
@@ -270,7 +272,7 @@ async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engi
             "PostgreSQL's driver is not installed. Install dealquest[embedded], or set INSFORGE_BASE_URL.", code="storage.no_embedded"
         ) from exc
     database = await stack.enter_async_context(_in_thread(open_database(settings.home, settings.database_url)))
-    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret)
+    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret, max_body_bytes=settings.http_max_body_bytes)
     return await stack.enter_async_context(await Engine.open(database.login_dsn, config)), database
 
 

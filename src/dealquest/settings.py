@@ -107,6 +107,8 @@ def _origins(raw: str) -> tuple[str, ...]:
 def _password(raw: str) -> Secret:
     if len(raw) < 8 or raw in {"change-this-password", "password"}:
         raise ValueError("is too weak: at least 8 characters, and none that an example file shows")
+    if len(raw.encode("utf-8", "surrogatepass")) > 72:
+        raise ValueError("is longer than 72 bytes, which is all that bcrypt reads")
     return Secret(raw)
 
 
@@ -133,6 +135,25 @@ def _level(raw: str) -> str:
     if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         raise ValueError("is none of DEBUG, INFO, WARNING, ERROR, CRITICAL")
     return raw.upper()
+
+
+def _flag(raw: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if raw.casefold() not in known:
+        raise ValueError("is neither yes nor no")
+    return known[raw.casefold()]
+
+
+def _port(raw: str) -> int:
+    if re.fullmatch(r"[0-9]{1,5}", raw) is None or not 0 < int(raw) < 65536:
+        raise ValueError("is not a port from 1 to 65535")
+    return int(raw)
+
+
+def _webhook_secret(raw: str) -> Secret:
+    if re.fullmatch(r"[A-Za-z0-9_-]{16,256}", raw) is None:
+        raise ValueError("is not 16 to 256 of A-Z a-z 0-9 _ -")
+    return Secret(raw)
 
 
 def _default_home() -> Path:
@@ -229,6 +250,33 @@ class Settings:
         "TELEGRAM_BOT_TOKEN", _bot_token, default=None, secret=True, purpose="the bot's token", without="no Telegram, the terminal works"
     )
     telegram_api_base: str = _variable("TELEGRAM_API_BASE", _url, default=TELEGRAM_API_BASE, purpose="where the Bot API is reached")
+    telegram_webhook_url: str | None = _variable(
+        "TELEGRAM_WEBHOOK_URL", _url, default=None, purpose="public https address to push updates to", without="updates are polled"
+    )
+    telegram_webhook_secret: Secret | None = _variable(
+        "TELEGRAM_WEBHOOK_SECRET",
+        _webhook_secret,
+        default=None,
+        secret=True,
+        purpose="shown by Telegram with every pushed update",
+        without="it is derived from the token",
+    )
+    telegram_webhook_host: str = _variable(
+        "TELEGRAM_WEBHOOK_HOST", _text, default="127.0.0.1", purpose="address to listen on for pushed updates; 0.0.0.0 in a container"
+    )
+    telegram_webhook_port: int = _variable("TELEGRAM_WEBHOOK_PORT", _port, default=8443, purpose="port to listen on for pushed updates")
+    telegram_health_port: int | None = _variable(
+        "TELEGRAM_HEALTH_PORT", _port, default=None, purpose="port of GET /health for a host's checks", without="only a file is touched"
+    )
+    telegram_careful: bool = _variable(
+        "TELEGRAM_CAREFUL",
+        _flag,
+        default=False,
+        purpose="yes makes every answer an edit of a placeholder, so that no crash shows one twice",
+    )
+    mini_app_url: str | None = _variable(
+        "MINI_APP_URL", _url, default=None, purpose="the Mini App behind the button beside the message field", without="no button"
+    )
     allowed_usernames: tuple[str, ...] = _variable(
         "ALLOWED_USERNAMES", _names, default=(), purpose="who may use the bot: ids (preferred) or names", without="everyone may use the bot"
     )

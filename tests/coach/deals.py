@@ -23,6 +23,7 @@ FACTS = DealFacts(
     name="Ann Lee",
     title="CFO",
     company="Acme",
+    other_names=["Bob Stone"],
     persona_type="economic_buyer",
     scenario_type="price_objection",
     industry="software",
@@ -44,15 +45,19 @@ ADVICE = Advice(
     strategy=Strategy(
         steps=[StrategyStep(principle=f"Principle {number}", detail=f"Detail {number} for Ann Lee") for number in (1, 2, 3)],
         anticipated_objection="We have no budget",
-        objection_response="Ask what it costs to wait",
+        objection_response="Ask what it costs to wait, as Bob did",
     ),
     engagement_tactics=Tactics(linkedin_actions=["Like her post"], comment_suggestion="", timing="Tuesday morning"),
-    draft=Draft(platform="email", message="Dear Ann, what would a month of waiting cost Acme? Ann's call: ann@acme.io", playbook_reference="Price"),
+    draft=Draft(
+        platform="email", message="Dear Ann, what would a month of waiting cost Acme? Ann's call: ann@acme.io", playbook_reference="Price"
+    ),
     casebook_match=CaseMatch(case_id=0, similarity="none"),
     quality_score=0.8,
 )
 PLAN = Plan(
-    steps=[PlanStep(action_type="email_outreach", description=f"Do thing {number}", suggested_text="", timing="soon") for number in range(1, 6)]
+    steps=[
+        PlanStep(action_type="email_outreach", description=f"Do thing {number}", suggested_text="", timing="soon") for number in range(1, 6)
+    ]
 )
 
 
@@ -61,7 +66,9 @@ def written(message: str, **changes: Any) -> Advice:
     return attrs.evolve(ADVICE, draft=attrs.evolve(ADVICE.draft, message=message), **changes)
 
 
-def chatter(records: Postgrest, *answers: object, name: str = "ann", clock: Clock | None = None, first_update: int = 1, **parts: Any) -> Chatter:
+def chatter(
+    records: Postgrest, *answers: object, name: str = "ann", clock: Clock | None = None, first_update: int = 1, **parts: Any
+) -> Chatter:
     """A person whose model gives these answers; without any there is no model."""
     models = parts.pop("models", None) or (ScriptedModels(*answers) if answers else None)
     effects = Effects(
@@ -78,5 +85,5 @@ def chatter(records: Postgrest, *answers: object, name: str = "ann", clock: Cloc
 def rows(database: Any, query: str, *values: Any) -> list[Any]:
     """What the owner of the database sees."""
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        found = owner.execute(query, values)  # type: ignore[call-overload]  # queries of ours
+        found = owner.execute(query, values or None)  # type: ignore[call-overload]  # queries of ours
         return list(found.fetchall()) if found.description else []

@@ -1,6 +1,7 @@
 """Onboarding, keys, settings and one's own data, played through the dialogue on the real engine."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,8 +10,11 @@ import pytest
 
 from dealquest.coach.dialogue import House, KeyChecked, Person
 from dealquest.coach.effects import Effects
+from dealquest.coach.pack import Scenario
 from dealquest.coach.scenarios import load_pack
+from dealquest.coach.scorecard import ScoreCard
 from dealquest.coach.turns import Turns
+from dealquest.errors import PeerRefusedError
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.testing import Chatter, ScriptedModels
@@ -249,7 +253,7 @@ async def test_the_language_is_kept_and_changed(chat: Chatter, records: Postgres
 
 
 async def test_a_reset_says_what_goes_and_takes_exactly_that(chat: Chatter, records: Postgrest) -> None:
-    """After a confirmed reset scores, XP and levels are gone; keys and memory stay."""
+    """After a confirmed reset scores, XP, levels and what was learned from them are gone; keys stay."""
     await chat.says("/settings")
     await chat.presses("settings:update_key")
     await chat.presses("provider:openrouter")
@@ -264,7 +268,15 @@ async def test_a_reset_says_what_goes_and_takes_exactly_that(chat: Chatter, reco
     assert "begin anew" in await chat.presses("confirm_reset:yes")
     row = await user(records)
     assert (row["total_xp"], row["streak_days"], row["current_level"]) == (0, 0, 1)
-    for table, left in (("attempts", 0), ("xp_ledger", 0), ("scenarios_seen", 0), ("user_keys", 1), ("user_memory", 1)):
+    for table, left in (
+        ("attempts", 0),
+        ("xp_ledger", 0),
+        ("scenarios_seen", 0),
+        ("badges", 0),
+        ("skill_cards", 0),
+        ("user_memory", 0),
+        ("user_keys", 1),
+    ):
         assert len(await records.table(table).select("*").all()) == left
 
 
@@ -277,15 +289,10 @@ async def test_a_confirmation_that_was_left_does_not_count(chat: Chatter, record
     assert len(await records.table("users").select("*").all()) == 1
 
 
-async def test_memory_is_seen_and_erased(chat: Chatter, records: Postgrest) -> None:
-    """What is remembered is shown in words, and gone after one press."""
+async def test_memory_is_reached_from_the_settings(chat: Chatter) -> None:
+    """What is remembered stands beside the other data of one's own."""
     await chat.says("/settings")
     assert "remember nothing" in await chat.presses("settings:memory")
-    await records.table("user_memory").insert({"user_id": (await user(records))["id"], "memory": {"strengths": ["open questions"]}}).run()
-    await chat.presses("settings:back")
-    assert "strengths: open questions" in await chat.presses("settings:memory")
-    await chat.presses("memory:erase")
-    assert await records.table("user_memory").select("*").all() == []
 
 
 async def test_the_export_holds_all_of_ones_own_and_nothing_of_others(records: Postgrest, models: ScriptedModels) -> None:
@@ -329,6 +336,8 @@ async def test_deleting_takes_every_row_and_leaves_others_alone(records: Postgre
             "insert into pipeline_traces (trace_id, pipeline_name, user_id, start_time) values (gen_random_uuid(), 'train', %s, now())",
             (str(row["id"]),),
         )
+    await records.table("user_memory").insert({"user_id": row["id"], "memory": {"seen": "annabel"}}).run()
+    await records.table("http_events").insert({"chat": "annabel", "name": "n", "update_id": 1, "digest": "annabel"}).run()
     await chat.says("/settings")
     asked = await chat.presses("settings:delete")
     assert "scored answers: 1" in asked
@@ -340,4 +349,21 @@ async def test_deleting_takes_every_row_and_leaves_others_alone(records: Postgre
     assert left.count("annabel") == 2
     assert left.count("bob") == theirs
     assert await records.table("pipeline_traces").select("*").all() == []
+    late = {"trace_id": str(uuid.uuid4()), "pipeline_name": "conversation", "user_id": str(row["id"]), "start_time": "2026-11-22T12:00:00Z"}
+    await records.table("pipeline_traces").insert(late).run()
+    await chat.turns.sweep()
+    assert await records.table("pipeline_traces").select("*").all() == []
     assert "Welcome to dealquest" in await chat.says("/start")
+
+
+async def test_a_key_that_stopped_working_leads_to_the_settings(records: Postgrest) -> None:
+    """When the provider refuses the key, the answer is kept and a button leads to where it is mended."""
+
+    class Refusing:
+        async def score(self, scenario: Scenario, answer: str) -> ScoreCard:
+            raise PeerRefusedError("The provider does not accept the key.", code="llm.refused.key")
+
+    chat = chatter(records, ScriptedModels(scorer=Refusing(), keys=KEYS))
+    await chat.says("/train easy")
+    assert "It is kept" in await chat.says(ANSWER)
+    assert "Scored by" in await chat.presses("settings:back")

@@ -53,6 +53,10 @@ def fill(database: Any) -> None:
             "insert into casebook (persona_type, scenario_type, strategy, quality_score) values ('cfo', 'pricing', 'Anchor on cost', 0.9)"
         )
         owner.execute(
+            "insert into generated_scenarios (id, language, scenario, times_used, mean_score) values ('gen_abcdefgh', 'xx', '{}', 3, 61)"
+        )
+        owner.execute("insert into generator_runs (kept, refused) values (1, '[\"no rubric\"]')")
+        owner.execute(
             "insert into pipeline_traces (trace_id, pipeline_name, user_id, start_time, duration_ms, status) "
             "values (%s, 'support', (select min(id)::text from users), now(), 2000, 'ok')",
             (TRACE,),
@@ -89,6 +93,8 @@ async def test_an_admin_sees_every_view_and_no_words_of_users(records: Postgrest
     assert "Olga" in shown["users"]
     assert "70 points" in shown["activity"]
     assert "mean 52 of 8" in shown["scenarios"]
+    assert "Written by a model: 1, answered 3 times, mean 61" in shown["scenarios"]
+    assert "1 were kept and 1 refused" in shown["scenarios"]
     assert "cfo, pricing" in shown["casebook"]
     assert "45 → 60, improving" in shown["improvement"]
     assert "Boom: it broke" in shown["queue"]

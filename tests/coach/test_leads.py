@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import attrs
-import psycopg
 import pytest
 
 from dealquest.coach.dialogue import Reported
@@ -23,6 +22,12 @@ NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 DOWN = PeerUnavailableError("The model is down.", code="llm.unavailable.test")
 WORDS = LeadAdvice(assessment="She waits for figures.", next_actions=["Send one page"], message="Here is the page, Ann.")
 COMMENTS = PostComments(can_read=True, post_summary="A post on budgets.", comments=["Which part surprised you?", "We saw the same in May."])
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Flows have no loop of their own; the conversation under them is proved on both elsewhere."""
+    return "asyncio"
 
 
 @pytest.fixture
@@ -79,26 +84,25 @@ async def test_no_leads_is_said_with_the_way_to_the_first(records: Postgrest) ->
     assert "live deal" in await chat.presses("I have a deal")
 
 
-@pytest.mark.parametrize(
-    ("name", "company", "merges"),
-    [
-        ("ann lee", "", True),
-        ("Ann", "Acme Corporation", True),
-        ("Dr. Ann Lee", "ACME", True),
-        ("", "acme", True),
-        ("Ann Lee", "Globex", False),
-        ("Joann Leeds", "Acme", False),
-        ("Bob", "Acme", False),
-        ("", "Globex", False),
-    ],
-)
-async def test_merging_follows_names_and_companies(records: Postgrest, database: Any, name: str, company: str, merges: bool) -> None:
+async def test_what_was_extracted_anew_is_merged_into_the_lead_it_speaks_of(records: Postgrest, database: Any) -> None:
+    """A fuller name fills the known lead, whose known fields stay; somebody else at the same company is a new lead."""
+    fuller, other = attrs.evolve(FACTS, name="Dr. Ann Lee", title="Boss"), attrs.evolve(FACTS, name="Bob")
+    chat = await with_lead(records, fuller, ADVICE, other, ADVICE)
+    for _ in range(2):
+        await chat.says("Something new about this deal happened today.")
+    found = rows(database, "select name, title, company, original_context from lead_registry order by id")
+    news = "Something new about this deal happened today."
+    assert found == [("Dr. Ann Lee", "CFO", "Acme", news), ("Bob", "CFO", "Acme", news)]
+
+
+def test_merging_follows_names_and_companies(database: Any) -> None:
     """The same person is one lead however shortly named; colleagues and namesakes elsewhere are others."""
-    chat = await with_lead(records, attrs.evolve(FACTS, name=name, company=company, title=""), ADVICE)
-    await chat.says("Something new about this deal happened today.")
-    leads = rows(database, "select name, title, company from lead_registry order by id")
-    assert len(leads) == (1 if merges else 2)
-    assert leads[0] == (max("Ann Lee", name, key=len) if merges else "Ann Lee", "CFO", "Acme")
+    same = [("ann lee", ""), ("Ann", "Acme Corporation"), ("Dr. Ann Lee", "ACME"), ("", "acme")]
+    others = [("Ann Lee", "Globex"), ("Joann Leeds", "Acme"), ("Bob", "Acme"), ("", "Globex"), ("An", ""), ("", "")]
+    for pairs, expected in ((same, True), (others, False)):
+        for name, company in pairs:
+            found = rows(database, "select dealquest.is_same_lead('Ann Lee', 'Acme', %s, %s)", name, company)
+            assert found == [(expected,)], (name, company)
 
 
 async def test_two_channels_at_once_make_one_lead(records: Postgrest, database: Any) -> None:
@@ -126,7 +130,9 @@ async def test_a_job_researches_and_plans_and_steps_are_marked(records: Postgres
     done = next(button.data for button in chat.buttons if button.label == "✓ step 2")
     for _ in range(3):
         await chat.presses(f"data:{done}")
-    assert rows(database, "select engagement_plan -> 1 ->> 'status', engagement_plan -> 0 ->> 'status' from lead_registry") == [("done", "pending")]
+    assert rows(database, "select engagement_plan -> 1 ->> 'status', engagement_plan -> 0 ->> 'status' from lead_registry") == [
+        ("done", "pending")
+    ]
     assert rows(database, "select content from lead_activity_log where kind = 'step_done'") == [("Do thing 2",)]
     assert "✓ 2." in await chat.presses("data:lead:plan:1")
     await chat.presses("↺ step 2")
@@ -148,6 +154,24 @@ async def test_a_plan_that_fails_is_tried_again_later_and_on_request(records: Po
 
 async def all_jobs_now_for(database: Any, kind: str) -> None:
     rows(database, "update inbox set not_before = '-infinity' where payload ->> 'text' = %s and status = 'open'", kind)
+
+
+async def test_a_job_that_is_done_again_pays_once(records: Postgrest, database: Any) -> None:
+    """A worker dies between research and plan; the next one plans with the research that was paid for."""
+
+    class Dies(ScriptedModels):
+        async def ask(self, question: Any, photo: Any, on_partial: Any) -> Any:
+            raise KeyboardInterrupt
+
+    await with_lead(records)
+    dying = chatter(records, models=Dies(research=Reported(text="Acme grows.", fenced="-")), searches=True)
+    with pytest.raises(BaseException):  # noqa: B017, PT011  # a kill, bare or in a group
+        await dying.works_off_jobs()
+    rows(database, "update inbox set lease_until = null")
+    models = ScriptedModels(PLAN)  # it has no research: asking for it again would fail
+    assert await chatter(records, models=models, searches=True).works_off_jobs() == ""
+    assert "Acme grows." in models.questions[0].lines[0].text
+    assert rows(database, "select web_research, jsonb_array_length(engagement_plan) from lead_registry") == [("Acme grows.", 5)]
 
 
 async def test_a_reminder_comes_when_it_is_due_and_plans_the_next(records: Postgrest, database: Any) -> None:
@@ -261,7 +285,9 @@ async def test_deleting_asks_says_what_goes_and_does_it_once(records: Postgrest,
     assert "with its plan, notes" in await chat.presses("data:lead:delete:1")
     assert "is deleted" in await chat.presses("Yes, delete it")
     assert "no such lead" in await chat.presses("data:lead:confirm_delete:1")
-    counts = "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
+    counts = (
+        "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
+    )
     assert rows(database, counts) == [(0, 0, 1)]
     assert rows(database, "select count(*) from inbox where is_job and status = 'open'") == [(0,)]
 
@@ -283,7 +309,16 @@ async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgr
         assert "Ann" not in replied
     assert "no leads yet" in await bob.presses("data:lead:page:0")
     assert "no leads yet" in await bob.presses("data:lead:back")
-    for junk in ("lead:view:-1", "lead:view:01", "lead:view:1:2", "lead:status:1:owned", "lead:step:1:x:done", "lead:view:" + "9" * 30, "lead:", "lead:x:1"):
+    for junk in (
+        "lead:view:-1",
+        "lead:view:01",
+        "lead:view:1:2",
+        "lead:status:1:owned",
+        "lead:step:1:x:done",
+        "lead:view:" + "9" * 30,
+        "lead:",
+        "lead:x:1",
+    ):
         assert "earlier step" in await bob.presses(f"data:{junk}")
     for at in ("lead_context", "lead_screenshot", "lead_edit", "lead_note"):
         state = f'{{"at": "{at}", "lead_id": 1, "since": "2999-01-01T00:00:00Z"}}'
@@ -292,30 +327,34 @@ async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgr
     assert rows(database, everything) == before
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        ("enrich_lead", '{"lead": 1, "research": "x", "sources": [], "plan": []}'),
-        ("set_lead_status", '{"lead": 1, "status": "closed_won", "at": "2026-01-01", "next_at": null}'),
-        ("mark_lead_step", '{"lead": 1, "step": 0, "done": true, "at": "2026-01-01"}'),
-        ("edit_lead", '{"lead": 1, "name": "x"}'),
-        ("note_lead", '{"lead": 1, "text": "x"}'),
-        ("log_lead", '{"lead": 1, "kind": "note", "content": "x", "draft": {"message": "x"}}'),
-        ("remind_lead", '{"lead": 1, "next_at": "2026-01-01"}'),
-        ("delete_lead", '{"lead": 1}'),
-    ],
-)
-def test_b2_every_change_is_bound_to_its_user(database: Any, change: tuple[str, str]) -> None:
-    """The SQL functions themselves find a lead by its number and its owner."""
-    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        owner.execute("insert into users (local_name) values ('ann'), ('bob')")
-        owner.execute("""insert into lead_registry (user_id, name, engagement_plan) values (1, 'Ann', '[{"status": "pending"}]')""")
-        before = owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall()
-        call = f"select dealquest_changes.{change[0]}(2, '{{\"source\": \"test\", \"chat\": \"c\", \"update_id\": 1}}', %s)"
-        owner.execute(call, (change[1],))  # type: ignore[call-overload]  # a name of ours
-        assert owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall() == before
-        owner.execute(call.replace("(2,", "(1,"), (change[1],))  # type: ignore[call-overload]  # see above
-        assert owner.execute("select l, (select count(*) from lead_activity_log) from lead_registry l").fetchall() != before
+CHANGES = {
+    "enrich_lead": '{"lead": 1, "research": "x", "sources": [], "plan": [{"status": "pending"}]}',
+    "set_lead_status": '{"lead": 1, "status": "closed_won", "at": "2026-01-01", "next_at": null}',
+    "mark_lead_step": '{"lead": 1, "step": 0, "done": true, "at": "2026-01-01"}',
+    "edit_lead": '{"lead": 1, "name": "x"}',
+    "note_lead": '{"lead": 1, "text": "x"}',
+    "log_lead": '{"lead": 1, "kind": "note", "content": "x", "draft": {"message": "x"}}',
+    "remind_lead": '{"lead": 1, "next_at": "2026-01-01"}',
+    "delete_lead": '{"lead": 1}',
+}
+
+
+def test_b2_every_change_is_bound_to_its_user(database: Any) -> None:
+    """The SQL functions themselves find a lead by its number and its owner: all that take one are tried."""
+    turn = '{"source": "test", "chat": "c", "update_id": 1}'
+    everything = "select l, (select count(*) from lead_activity_log) from lead_registry l"
+    rows(database, "insert into users (local_name) values ('ann'), ('bob')")
+    rows(database, """insert into lead_registry (user_id, name, engagement_plan) values (1, 'Ann', '[{"status": "pending"}]')""")
+    takers = rows(
+        database,
+        "select proname from pg_proc where pronamespace = 'dealquest_changes'::regnamespace and prosrc like '%change ->> ''lead''%'",
+    )
+    assert {name for (name,) in takers} == CHANGES.keys()
+    for kind, change in CHANGES.items():
+        before = rows(database, everything)
+        for user, is_owner in ((2, False), (1, True)):
+            rows(database, f"select dealquest_changes.{kind}(%s, %s, %s)", user, turn, change)
+            assert (rows(database, everything) != before) is is_owner, kind
 
 
 async def test_p21_rows_of_leads_are_read_by_their_owner_alone(records: Postgrest, database: Any) -> None:
@@ -327,9 +366,9 @@ async def test_p21_rows_of_leads_are_read_by_their_owner_alone(records: Postgres
             mine = Postgrest(engine.bind(Principal(role="authenticated", subject=subject)))
             for table in ("lead_registry", "lead_activity_log", "support_sessions"):
                 assert len(await mine.table(table).select("id").all()) == count
-            with pytest.raises(Exception, match="permission|denied"):
+            with pytest.raises(Exception, match=r"permission|denied"):
                 await mine.table("knowledge_sections").select("*").all()
-            with pytest.raises(Exception, match="permission|denied"):
+            with pytest.raises(Exception, match=r"permission|denied"):
                 await mine.rpc("look_lead", of_user=1, lead=1)
 
 

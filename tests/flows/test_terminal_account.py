@@ -1,11 +1,19 @@
 """The terminal beyond the lessons: files by path, documents, keys on screen, and one's own data."""
 
+import contextlib
+import fcntl
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
+import termios
+import time
+from functools import partial
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -87,3 +95,80 @@ async def test_b6_files_are_checked_while_they_are_read(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(NotFoundError):
         _ = [chunk async for chunk in media.stream({"path": str(path)})]
+
+
+def test_jobs_are_done_between_lines(home: Path) -> None:
+    """What an answer leaves to be done later is done before the next line of a pipe: the memory knows the answer."""
+    done = run(home, "/train easy\nWhat does it cost you each month? Let us talk on Friday at 9.\n/memory\n")
+    assert "What I remember of you" in done.stdout
+
+
+def test_jobs_are_done_while_a_person_thinks(home: Path) -> None:
+    """At a terminal jobs run without another line; ^D, ^C and SIGTERM end it cleanly."""
+    with Screen(home) as screen:
+        screen.waits_for("[2]")
+        screen.types("/train easy", until="Answer as you would")
+        screen.types("What does it cost you each month? Let us talk on Friday at 9.", until="of 100")
+        time.sleep(2.5)
+        screen.types("/memory", until="1 interactions")
+        assert screen.ends(b"\x04") == 0
+    for ending in (b"\x03", signal.SIGTERM):
+        with Screen(home) as screen:
+            screen.waits_for("Good to see you again")
+            assert screen.ends(ending) == 0
+            assert "Traceback" not in screen.seen
+
+
+class Screen:
+    """A chat behind a pseudo-terminal."""
+
+    def __init__(self, home: Path) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.endswith(("_API_KEY", "_URL", "_TOKEN"))}
+        self._master, slave = os.openpty()
+        command = [sys.executable, "-m", "dealquest", "chat", "--plain", "--name", "ann"]
+        environment = {**clean, "DEALQUEST_HOME": str(home)}
+        self._process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
+                                         preexec_fn=partial(_take_terminal, slave))  # fmt: skip  # noqa: PLW1509  # no threads run yet
+        os.close(slave)
+        self.seen = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+        os.close(self._master)
+
+    def types(self, line: str, *, until: str) -> None:
+        time.sleep(0.5)  # until the line editor is back; what comes at once counts as pasted
+        self.seen = ""
+        os.write(self._master, line.encode() + b"\n")
+        self.waits_for(until)
+
+    def waits_for(self, words: str) -> None:
+        deadline = time.monotonic() + 60
+        while words not in self.seen:
+            assert time.monotonic() < deadline, self.seen
+            self._read(0.2)
+
+    def ends(self, how: "bytes | signal.Signals") -> int:
+        time.sleep(0.5)
+        if isinstance(how, bytes):
+            os.write(self._master, how)
+        else:
+            self._process.send_signal(how)
+        deadline = time.monotonic() + 30
+        while self._process.poll() is None and time.monotonic() < deadline:
+            self._read(0.1)
+        return self._process.wait(1)
+
+    def _read(self, timeout_s: float) -> None:
+        if select.select([self._master], [], [], timeout_s)[0]:
+            with contextlib.suppress(OSError):  # the other end is gone
+                self.seen += os.read(self._master, 65536).decode(errors="replace")
+
+
+def _take_terminal(slave: int) -> None:
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)

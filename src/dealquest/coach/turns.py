@@ -22,6 +22,7 @@ from dealquest.values import Clock, Principal, SystemClock
 
 from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse, storable
 from .effects import Caller, Effects, OnPartial, restore
+from .scorecard import ScoreCard
 
 LEASE_S = 15.0
 MAX_FAILURES = 4
@@ -75,10 +76,18 @@ class Delivery:
 
 @attrs.frozen(kw_only=True)
 class Done:
-    """A turn that was committed by this worker; its replies are held for it to deliver."""
+    """A turn that was committed by this worker.
+
+    Attributes:
+        event: What was answered.
+        deliveries: Its replies, in order.
+        held_s: Seconds from now for which nobody else delivers them, and nothing waits in their chat before them but
+            what this worker holds; 0: take them with `deliveries`.
+    """
 
     event: Event
     deliveries: tuple[Delivery, ...]
+    held_s: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -164,7 +173,7 @@ class Turns:
             DealQuestError: Storage failed; the event stays open and is tried again later.
         """
         answer = await self._claim(
-            "claim_update",
+            "take_update",
             for_source=source,
             for_worker=self._worker,
             lease_s=self._lease_s,
@@ -262,7 +271,7 @@ class Turns:
         if step in claim.steps:
             return restore(effect, claim.steps[step])
         result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
-        if not effect.paid or isinstance(result, Failed):
+        if not effect.paid or isinstance(result, Failed) or (isinstance(result, ScoreCard) and result.is_offline):
             return result
         # A model may say what no database stores; the flow goes on with what was stored, as a repeat would.
         kept = _storable(msgspec.to_builtins(result))
@@ -300,14 +309,15 @@ class Turns:
                 scope.cancel()
 
     async def _commit(self, claim: _Claim, turn: Turn) -> Done | None:
-        ids = await self._call("commit_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
-        if ids is None:
+        stored = await self._call("finish_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
+        if stored is None:
             return None
+        event, target = claim.event, stored["target"]
         deliveries = tuple(
-            Delivery(id=reply_id, update_id=claim.event.update_id, seq=seq, chat=claim.event.reply_chat or claim.event.chat, reply=reply)
-            for seq, (reply_id, reply) in enumerate(zip(ids, turn.replies, strict=True))
+            Delivery(id=reply_id, update_id=event.update_id, seq=seq, chat=event.reply_chat or event.chat, reply=reply, placeholder=target)
+            for seq, (reply_id, reply) in enumerate(zip(stored["ids"], turn.replies, strict=True))
         )
-        return Done(event=claim.event, deliveries=deliveries)
+        return Done(event=event, deliveries=deliveries, held_s=self._hold_s if stored["is_next"] else 0.0)
 
 
 class _Attempt:
@@ -384,4 +394,10 @@ def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str
         "user_id": claim.view.user.id,
         "worker": worker,
         "hold_s": hold_s,
+        "target": _message_to_edit(claim.event, turn),
     }
+
+
+def _message_to_edit(event: Event, turn: Turn) -> int | None:
+    """The message whose button was pressed, when the first reply may take its place."""
+    return event.message_id if event.kind == "button" and turn.replies and turn.replies[0].edit else None

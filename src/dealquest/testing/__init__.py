@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
     from .model_server import ModelServer
+    from .models import ChatAnswer, ChatModels, ChatQuestion, judge_by
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
     from .traces import CapturedTraces, Tree, build_trees, capture_traces
@@ -23,6 +24,9 @@ __all__ = [
     "Arrival",
     "AssemblyAIServer",
     "CapturedTraces",
+    "ChatAnswer",
+    "ChatModels",
+    "ChatQuestion",
     "Chatter",
     "Cut",
     "Delay",
@@ -52,6 +56,7 @@ __all__ = [
     "capture_traces",
     "fail",
     "find_disagreements",
+    "judge_by",
     "load_exchanges",
     "save_exchanges",
     "sign_init_data",
@@ -79,6 +84,12 @@ _HOMES = {
         "Reply",
     ),
     "model_server": ("ModelServer",),
+    "models": (
+        "ChatAnswer",
+        "ChatModels",
+        "ChatQuestion",
+        "judge_by",
+    ),
     "recording": (
         "Exchange",
         "RecordingTransport",

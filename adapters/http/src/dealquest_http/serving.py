@@ -23,7 +23,7 @@ from dealquest.settings import Settings, load_settings
 from .app import create_app
 from .coach import keep_working
 from .first_start import audit_rights, prepare, with_signing_secret
-from .keys import anon_key
+from .keys import anon_key, with_prefix
 from .protocol import GuardedProtocol
 
 LOG = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def describe(settings: Settings, *, host: str, port: int, workers: int) -> list[
         f"pages that may call with cookies: {', '.join(settings.http_cors_origins) or 'none of other origins (HTTP_CORS_ORIGINS)'}",
     ]
     if settings.access_api_key is not None:
-        lines[1] += f" · API key {settings.access_api_key.reveal()[:5]}…"
+        lines[1] += f" · API key {with_prefix(settings.access_api_key.reveal())[:5]}…"
     return lines
 
 

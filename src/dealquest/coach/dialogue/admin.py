@@ -198,18 +198,23 @@ def _activity(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]
     return lines, ()
 
 
-def _scenarios(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]:
+def _scenarios(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
     levels = sum(len(track.levels) for track in scene.pack.tracks)
     lines = [scene.say("admin.scenarios_title", pool=len(scene.pack.practice), levels=levels)]
-    for row in value:
-        line = scene.say(
-            "admin.scenarios_line",
-            title=_title(scene, row["scenario_id"]),
-            stars=stars(row["difficulty"]),
-            mean=_points(row["mean"]),
-            tries=row["tries"],
-        )
-        lines.append(line)
+    for difficulty in (1, 2, 3):
+        count = sum(scenario.difficulty == difficulty for scenario in scene.pack.practice)
+        lines.append(scene.say("admin.scenarios_pool", stars=stars(difficulty), count=count))
+    for row in value["answered"]:
+        mark, title = stars(row["difficulty"]), _title(scene, row["scenario_id"])
+        lines.append(scene.say("admin.scenarios_line", title=title, stars=mark, mean=_points(row["mean"]), tries=row["tries"]))
+    written = value["written"]
+    lines.append(scene.say("admin.written_title", count=written["count"], used=written["used"], mean=_points(written["mean"])))
+    for row in value["newest"]:
+        title, age = _title(scene, row["id"]), _age(scene, row["created_at"])
+        lines.append(scene.say("admin.written_line", title=title, used=row["times_used"], mean=_points(row["mean_score"]), age=age))
+    if value["run"]:
+        run = value["run"]
+        lines.append(scene.say("admin.written_run", kept=run["kept"], refused=len(run["refused"]), age=_age(scene, run["created_at"])))
     return lines, ()
 
 

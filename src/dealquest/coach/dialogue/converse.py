@@ -26,6 +26,7 @@ from .home import (
 from .lead_talk import JOBS as LEAD_JOBS
 from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .links import follow_link
 from .my_data import MY_DATA
 from .onboarding import ONBOARDING
 from .part import Job, Part, finish
@@ -78,10 +79,7 @@ def commands_of(language: str, *, is_admin: bool = False) -> tuple[tuple[str, st
 
 
 def _commands(*, is_admin: bool) -> tuple[str, ...]:
-    """Learning and practice first, the way out last."""
-    first, last = COMMANDS[:-2], COMMANDS[-2:]
-    names = (*first, *(name for part in PARTS for name in part.commands), *last)
-    return tuple(name for name in names if is_admin or name not in ADMIN.commands)
+    return (*COMMANDS, *ADMIN.commands) if is_admin else COMMANDS
 
 
 def _route(scene: Scene) -> Flow:
@@ -143,7 +141,7 @@ def _command(scene: Scene, text: str) -> Flow:
     argument = (match.group(2) or "").strip().casefold() if match else ""
     match command:
         case "start":
-            return show_start(scene)
+            return (follow_link(scene, argument) if argument else None) or show_start(scene)
         case "learn":
             return show_learning(scene)
         case "train":

@@ -1,17 +1,12 @@
 """What comes before every flow: keys in the wrong place, and what was asked to be typed beside the open scenario."""
 
-from datetime import timedelta
-
 import attrs
 
 from .keys import holds_key, read_key, refuse_key, without_entering
 from .part import Answer
-from .scene import Scene
+from .scene import OPEN_FOR, Scene
 from .settings_menu import read_model, read_time_zone
 from .values import Entering
-
-ASKED_FOR = timedelta(days=1)
-"""What was asked longer ago is not waited for any more."""
 
 _CONFIRMING = {"confirm_reset": "reset", "confirm_delete": "delete"}
 
@@ -52,4 +47,4 @@ def leave_entry(scene: Scene) -> Scene:
 
 def _open_entering(scene: Scene) -> Entering | None:
     entering = scene.state.entering
-    return None if entering is None or scene.now - entering.since > ASKED_FOR else entering
+    return None if entering is None or scene.now - entering.since > OPEN_FOR else entering

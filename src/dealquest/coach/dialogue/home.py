@@ -14,7 +14,7 @@ from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, sh
 from .text import Text, join
 from .values import Reply, State, Turn
 
-COMMANDS = ("start", "learn", "train", "stats", "help", "cancel")
+COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "settings", "help", "cancel")
 
 
 def is_expired(scene: Scene) -> bool:

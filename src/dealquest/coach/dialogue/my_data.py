@@ -1,7 +1,6 @@
 """What is kept of a user, in their own hands: seen, taken along, begun anew, deleted. Each question says exactly what goes."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import attrs
 import msgspec
@@ -9,20 +8,19 @@ import msgspec
 from .effects import Failed, Found, Look
 from .keys import without_entering
 from .part import Answer, Part
+from .remembering import show_memory
 from .scene import Flow, Rows, Scene
 from .text import Text, join
 from .values import Change, Document, Entering, Reply, State, Turn
 
-MAX_MEMORY_LINES = 60
-MAX_LINE_CHARACTERS = 200
-_RESET = ("attempts", "xp_ledger", "scenarios_seen", "track_progress")
+_RESET = ("attempts", "xp_ledger", "scenarios_seen", "track_progress", "badges", "skill_cards", "roleplays", "user_memory")
 
 
 def press_data(scene: Scene, words: Sequence[str]) -> Answer | None:
     """The buttons of the settings that concern one's own data."""
     match words:
         case ["memory"]:
-            return _show_memory(scene)
+            return show_memory(scene)
         case ["export"]:
             return _export(scene)
         case ["reset"]:
@@ -30,27 +28,6 @@ def press_data(scene: Scene, words: Sequence[str]) -> Answer | None:
         case ["delete"]:
             return _ask_delete(scene)
     return None
-
-
-def _show_memory(scene: Scene) -> Flow:
-    found = yield Look(function="look_my_memory")
-    if not isinstance(found, Found):
-        return _failed(scene, found)
-    lines = list(_lines(found.value))
-    if not lines:
-        return scene.stay(scene.reply(scene.say("memory.empty"), buttons=_back(scene)))
-    shown = [Text(line) for line in lines[:MAX_MEMORY_LINES]]
-    more = len(lines) - len(shown)
-    rest = scene.say("memory.more", count=more) if more else Text()
-    rows = ((scene.button("erase_memory", "memory:erase"),), *_back(scene))
-    return scene.stay(scene.reply(scene.say("memory.title"), join(shown), rest, buttons=rows))
-
-
-def _erase_memory(scene: Scene, words: Sequence[str]) -> Turn | None:
-    if list(words) != ["erase"]:
-        return None
-    reply = scene.reply(scene.say("memory.erased"), buttons=_back(scene))
-    return Turn(replies=(reply,), state=scene.state, changes=(Change(kind="erase_memory"),))
 
 
 def _export(scene: Scene) -> Flow:
@@ -112,21 +89,6 @@ def _listed(scene: Scene, counts: Mapping[str, int]) -> Text:
     return join(lines) if lines else scene.say("delete.nothing")
 
 
-def _lines(value: Any, path: str = "") -> Iterator[str]:
-    """What is remembered, as lines that a person can read."""
-    match value:
-        case {}:
-            for key, inner in value.items():
-                yield from _lines(inner, f"{path} / {key}" if path else str(key).replace("_", " "))
-        case [*items]:
-            for inner in items:
-                yield from _lines(inner, path)
-        case None | "":
-            return
-        case _:
-            yield f"{path}: {value}"[:MAX_LINE_CHARACTERS]
-
-
 def _failed(scene: Scene, found: object) -> Turn:
     assert isinstance(found, Failed)
     return attrs.evolve(
@@ -138,4 +100,4 @@ def _back(scene: Scene) -> Rows:
     return ((scene.button("back", "settings:back"),),)
 
 
-MY_DATA = Part(buttons={"memory": _erase_memory, "confirm_reset": _reset, "confirm_delete": _delete})
+MY_DATA = Part(buttons={"confirm_reset": _reset, "confirm_delete": _delete})

@@ -119,24 +119,22 @@ as $$
     update users set time_zone = change ->> 'time_zone' where id = of_user
 $$;
 
--- {}
-create function dealquest_changes.erase_memory(of_user bigint, turn jsonb, change jsonb) returns void
-language sql volatile
-set search_path = public
-as $$
-    delete from user_memory where user_id = of_user
-$$;
-
--- {}: the game begins anew; keys, memory, deals and settings stay.
+-- {}: the game begins anew; keys, settings and deals stay.
 create function dealquest_changes.reset_progress(of_user bigint, turn jsonb, change jsonb) returns void
-language sql volatile
+language plpgsql volatile
 set search_path = public
 as $$
+begin
     delete from attempts where user_id = of_user;
     delete from xp_ledger where user_id = of_user;
     delete from scenarios_seen where user_id = of_user;
     delete from track_progress where user_id = of_user;
-    update users set total_xp = 0, streak_days = 0, last_graded_on = null where id = of_user
+    delete from badges where user_id = of_user;
+    delete from skill_cards where user_id = of_user;
+    delete from roleplays where user_id = of_user;
+    perform dealquest_changes.forget_memory(of_user, turn, change);
+    update users set total_xp = 0, streak_days = 0, last_graded_on = null where id = of_user;
+end
 $$;
 
 -- Traces may be written and read by the service role, not deleted; but a person's own wish counts.
@@ -177,6 +175,12 @@ begin
             or i.payload -> 'user' ->> 'telegram_id' = leaving.telegram_id::text
             or (i.payload -> 'user' ->> 'telegram_id' is null and i.payload -> 'user' ->> 'local_name' = leaving.local_name));
 
+    -- What could not be made an event of is told by the number inside it.
+    delete from updates_set_aside s where s.raw ~ ('"id"\s*:\s*' || leaving.telegram_id || '\M');
+    delete from http_events e
+    where exists (select from dialogue_states d where d.chat = e.chat and d.user_id = of_user)
+        and not exists (select from dialogue_states d where d.chat = e.chat and d.user_id <> of_user);
+
     update inbox set payload = jsonb_build_object('kind', payload ->> 'kind') where source = this_source and update_id = this_update;
 
     insert into forgotten_users (id) values (of_user) on conflict do nothing;
@@ -198,6 +202,7 @@ begin
     where i.status = 'done' and i.done_at < now() - keep
         and not exists (select from outbox o where o.source = i.source and o.update_id = i.update_id and o.status = 'pending');
     get diagnostics gone = row_count;
+    delete from forgotten_users where forgotten_at < now() - interval '90 days';
     if exists (select from forgotten_users) then
         perform dealquest.forget_traces(array(select id from forgotten_users));
     end if;
@@ -280,13 +285,6 @@ as $$
     select jsonb_object_agg(relation, jsonb_array_length(contents)) || jsonb_build_object('messages', jsonb_array_length(dealquest.own_messages(of_user)))
     from dealquest.own_rows(of_user)
     where contents <> '[]' and relation <> 'users'
-$$;
-
-create function public.look_my_memory(of_user bigint) returns jsonb
-language sql stable
-set search_path = public
-as $$
-    select coalesce((select memory from user_memory where user_id = of_user), '{}')
 $$;
 
 -- What the operator sees. Only the admin's flows name these; what users wrote to models is in none of them.
@@ -396,12 +394,21 @@ as $$
 $$;
 
 create function public.look_admin_scenarios(of_user bigint) returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = public
 as $$
-    select coalesce(jsonb_agg(s order by s.tries desc, s.scenario_id), '[]')
-    from (select scenario_id, max(difficulty) as difficulty, count(*) as tries, avg(score) as mean
-          from attempts group by scenario_id order by count(*) desc, scenario_id limit 20) as s
+begin
+    return jsonb_build_object(
+        'answered', coalesce((
+            select jsonb_agg(s order by s.tries desc, s.scenario_id)
+            from (select scenario_id, max(difficulty) as difficulty, count(*) as tries, avg(score) as mean
+                  from attempts group by scenario_id order by count(*) desc, scenario_id limit 20) as s), '[]'),
+        'written', (select jsonb_build_object('count', count(*), 'used', coalesce(sum(times_used), 0), 'mean', avg(mean_score)) from generated_scenarios),
+        'newest', coalesce((
+            select jsonb_agg(g order by g.created_at desc)
+            from (select id, times_used, mean_score, created_at from generated_scenarios order by created_at desc limit 10) as g), '[]'),
+        'run', (select to_jsonb(r) from (select kept, refused, created_at from generator_runs order by id desc limit 1) as r));
+end
 $$;
 
 create function public.look_admin_casebook(of_user bigint) returns jsonb
