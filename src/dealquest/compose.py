@@ -14,6 +14,8 @@ import anyio
 import attrs
 from anyio import to_thread
 
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
 from dealquest.coach.dialogue import House, Person
 from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
 from dealquest.coach.knowledge import NotesFolder
@@ -23,9 +25,9 @@ from dealquest.coach.scoring import Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
-from dealquest.storage import DIALECTS, DialectName, Postgrest, RevivingTransport
+from dealquest.storage import DIALECTS, DialectName, Postgrest, Reviver, RevivingTransport
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
-from dealquest.values import SERVICE, Clock, Secret, SystemClock
+from dealquest.values import SERVICE, Clock, Principal, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Kit:
         clock: Where time comes from.
         records: Storage with the rights of the service role.
         engine: PostgREST in process; None when the records are remote.
+        transport_of: The engine with the rights of somebody; brings an embedded server back that died. None as above.
+        remote: The remote records without a credential, for requests that bring their own; None when they are here.
         llm: The model router; None without any model.
         scorer: Scores answers, with the team's model where there is one.
         offline_scorer: Scores answers by signals.
@@ -54,12 +58,15 @@ class Kit:
         models: Which model answers whom; None without any.
         ears: Speech to text; None without a speech service.
         knowledge: The team's notes.
+        admission: Who may use the coach, and who is an admin.
     """
 
     settings: Settings
     clock: Clock
     records: Postgrest
     engine: "Engine | None"
+    transport_of: Callable[[Principal], Transport] | None
+    remote: Transport | None
     llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
@@ -67,8 +74,17 @@ class Kit:
     models: Models | None
     ears: Ears | None
     knowledge: Knowledge
+    admission: Admission
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0, media: Media | None = None) -> Turns:
+    def turns(
+        self,
+        *,
+        worker: str = "",
+        lease_s: float = LEASE_S,
+        hold_s: float = 0.0,
+        media: Media | None = None,
+        is_admin: Callable[[Person], Awaitable[bool]] | None = None,
+    ) -> Turns:
         """The durable conversation, for one worker.
 
         Args:
@@ -76,6 +92,7 @@ class Kit:
             lease_s: Seconds after which a silent worker's turn may be taken over.
             hold_s: Seconds for which committed replies are held for this worker.
             media: The channel's files; without them voice and photos are declined.
+            is_admin: Who sees the admin views; when left out those whom the settings list, and the terminal's user.
         """
         effects = Effects(
             packs=pack_for,
@@ -90,7 +107,7 @@ class Kit:
         return Turns(
             self.records,
             effects=effects,
-            is_admin=_admins(self.settings),
+            is_admin=is_admin or self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -114,18 +131,21 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        engine, transport, dialect = await _open_records(stack, settings)
-        await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
+        found = await _open_records(stack, settings)
+        await _open_tracing(stack, settings, PostgrestSink(found.transport, prefix=DIALECTS[found.dialect].tables))
         offline = SignalScorer()
         clock = clock or SystemClock()
         llm, models = await _open_models(stack, settings, clock)
         ears = await _open_ears(stack, settings)
-        records = Postgrest(transport, dialect=dialect)
+        records = Postgrest(found.transport, dialect=found.dialect)
+        policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
             clock=clock,
             records=records,
-            engine=engine,
+            engine=found.engine,
+            transport_of=found.transport_of,
+            remote=found.remote,
             llm=llm,
             scorer=offline if llm is None else _model_scorer(llm),
             offline_scorer=offline,
@@ -138,6 +158,7 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             models=models,
             ears=ears,
             knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
+            admission=Admission(policy, NameRows(records, clock)),
         )
 
 
@@ -150,8 +171,8 @@ async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Tran
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        _, transport, dialect = await _open_records(stack, settings)
-        yield transport, dialect
+        found = await _open_records(stack, settings)
+        yield found.transport, found.dialect
 
 
 async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "tuple[Router | None, Models | None]":
@@ -194,18 +215,6 @@ def _model_scorer(llm: "Router") -> Scorer:
     return ModelScorer(llm)
 
 
-def _admins(settings: Settings) -> Callable[[Person], Awaitable[bool]]:
-    """Who sees the admin views: by number, or by a listed name that this account shows; the terminal's user owns the machine."""
-    listed = frozenset(settings.admin_usernames)
-
-    async def is_admin(person: Person) -> bool:
-        if person.telegram_id is None:
-            return person.local_name is not None
-        return str(person.telegram_id) in listed or (person.username or "").casefold() in listed
-
-    return is_admin
-
-
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
     """Spans go to the records; what cannot be delivered waits in the data folder for the next start."""
     try:
@@ -221,7 +230,16 @@ async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: Postgre
     stack.enter_context(installed_tracer(Tracer(collector)))
 
 
-async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine | None, Transport, DialectName]":
+@attrs.frozen(kw_only=True)
+class _Records:
+    transport: Transport
+    dialect: DialectName
+    engine: "Engine | None" = None
+    transport_of: Callable[[Principal], Transport] | None = None
+    remote: Transport | None = None
+
+
+async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
     if settings.insforge_base_url is not None:
         key = settings.access_api_key
         if key is None:
@@ -229,11 +247,18 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Eng
                 "INSFORGE_BASE_URL is set, but ACCESS_API_KEY is not: the coach needs the key that acts as project_admin.",
                 code="settings.invalid",
             )
-        remote = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
-        return None, remote, "insforge"
+        service = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
+        remote = await stack.enter_async_context(open_transport(settings.insforge_base_url))
+        return _Records(transport=service, dialect="insforge", remote=remote)
     engine, database = await _open_engine(stack, settings)
-    transport = engine.bind(SERVICE)
-    return engine, RevivingTransport(transport, database.revive, SystemClock()) if database.is_embedded else transport, "postgrest16"
+
+    reviver = Reviver(database.revive, SystemClock())
+
+    def transport_of(principal: Principal) -> Transport:
+        bound = engine.bind(principal)
+        return RevivingTransport(bound, reviver) if database.is_embedded else bound
+
+    return _Records(transport=transport_of(SERVICE), dialect="postgrest16", engine=engine, transport_of=transport_of)
 
 
 async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine, Database]":

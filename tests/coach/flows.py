@@ -13,7 +13,9 @@ from dealquest.testing import Chatter, ScriptedModels
 PACK = load_pack("en")
 
 
-def chatter(records: Postgrest, models: ScriptedModels | None = None, *, name: str = "ann", worker: str = "w", first: int = 1, **house: Any) -> Chatter:
+def chatter(
+    records: Postgrest, models: ScriptedModels | None = None, *, name: str = "ann", worker: str = "w", first: int = 1, **house: Any
+) -> Chatter:
     """Ann, with a model or without."""
     effects = Effects(packs=lambda _: PACK, looks=records, models=models, house=House(**house))
     return Chatter(Turns(records, effects=effects, worker=worker), name=name, first_update=first)

@@ -25,6 +25,7 @@ FACES = [
     "dealquest.tracing",
     "dealquest.storage",
     "dealquest.coach",
+    "dealquest.evals",
     "dealquest.testing",
 ]
 

@@ -15,6 +15,7 @@ app.command("dealquest.cli.chat:chat", name="chat", help="Open the coach in the 
 app.command("dealquest.cli.bot:bot", name="bot", help="Run the coach as a Telegram bot.")
 app.command("dealquest.cli.serve:serve", name="serve", help="Serve records, functions and health over HTTP.")
 app.command("dealquest.cli.ask:ask", name="ask", help="Ask a model one question.")
+app.command("dealquest.cli.evaluate:app", name="eval", help="Evaluate models, prompts and judges: run, resume, show, label, export.")
 app.command("dealquest.cli.doctor:doctor", name="doctor", help="Show what is set, from where, and what each missing setting switches off.")
 app.command("dealquest.cli.db:app", name="db", help="The database: status, migrations, and PostgREST over any of them.")
 app.command("dealquest.cli.keys:app", name="keys", help="Encryption keys: make one, rotate the stored secrets.")

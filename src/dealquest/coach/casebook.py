@@ -35,6 +35,7 @@ _CONTACTS = (
     re.compile(r"(?<![\w.])\+?\d[\d ()/-]{7,}\d(?!\w)"),
 )
 _NAME_PARTS = re.compile(r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*")  # noqa: RUF001  # the typographic apostrophe itself
+_NO_BLANKS_FROM = "\u0e00"
 _LEGAL_FORMS = {
     "gmbh",
     "inc",
@@ -120,8 +121,13 @@ def strip_names(text: str, *, people: Iterable[str] = (), companies: Iterable[st
         text = pattern.sub("[contact]", text)
     for names, stand_in in ((companies, "[company]"), (people, "[name]")):
         for word in _words_of(names):
-            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", stand_in, text, flags=re.IGNORECASE)
+            text = re.sub(_spelling(word), stand_in, text, flags=re.IGNORECASE)
     return re.sub(r"(\[(?:name|company|contact)\])(?:[\s-]+\1)+", r"\1", text)
+
+
+def _spelling(word: str) -> str:
+    """A name as a word, or with a genitive's s; scripts that write no blanks between words (from Thai on) have no word's end."""
+    return re.escape(word) if word[0] >= _NO_BLANKS_FROM else rf"(?<!\w){re.escape(word)}(?:['’]?s)?(?!\w)"  # noqa: RUF001  # see above
 
 
 def _words_of(names: Iterable[str]) -> list[str]:

@@ -189,7 +189,9 @@ class Effects:
 
     def has_model(self, caller: Caller) -> bool:
         """Whether a model answers this user; a key that cannot be opened counts, so that its owner is told."""
-        return self._models is not None and (bool(caller.sealed_keys) or self._models.choose(caller) is not None)
+        user = caller.user
+        has_own = not user.uses_shared_key and user.provider in caller.sealed_keys
+        return self._models is not None and (has_own or self._models.choose(caller) is not None)
 
     async def perform(self, effect: Effect, caller: Caller) -> EffectResult:
         """Perform one effect.

@@ -207,7 +207,8 @@ def plan_prompt(fence: str, language: str) -> str:
         "You plan how a salesperson wins the attention and trust of one prospect over the next weeks.\n"
         f"{data_rule(fence)}\n"
         f"Give {MIN_STEPS} to {MAX_STEPS} steps in order, from light to binding, each with an action of the allowed kinds, "
-        "what to do and why, a text that can be used as it is (empty where none is needed), and when. Rest on what is known; invent nothing. "
+        "what to do and why, a text that can be used as it is (empty where none is needed), and when. "
+        "Rest on what is known; invent nothing. "
         f"Write in this language: {language}."
     )
 

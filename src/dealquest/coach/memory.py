@@ -24,6 +24,7 @@ MAX_PATTERNS = 5
 MAX_TEXT_CHARS = 200
 MIN_ANSWERS = 2
 TREND_POINTS = 5
+DRAFT_WISHES = ("shorter", "bolder")
 
 Trend: TypeAlias = Literal["improving", "stable", "declining", "unknown"]
 
@@ -40,6 +41,7 @@ class Interaction:
     words: int | None = None
     missed: tuple[str, ...] = ()
     prospect: str = ""
+    variant: str = "first"
 
 
 @attrs.frozen(kw_only=True)
@@ -70,11 +72,12 @@ class Mistake:
 
 @attrs.frozen(kw_only=True)
 class Preferences:
-    """How the user works."""
+    """How the user works; `draft` is what they keep asking of a draft, `shorter` or `bolder`."""
 
     mode: str = ""
     difficulty: int = 0
     words: int = 0
+    draft: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -204,6 +207,8 @@ def memory_summary(memory: Memory) -> str:
             lines.append(f"{name}: {', '.join(f'{points.area} ({100 * points.share:.0f}%)' for points in areas)}.")
     if memory.mistakes:
         lines.append(f"Often missed: {', '.join(mistake.name for mistake in memory.mistakes)}.")
+    if memory.preferences.draft:
+        lines.append(f"Usually wants drafts {memory.preferences.draft}.")
     lines += [f"Pattern: {pattern}" for pattern in memory.patterns[:2]]
     return "\n".join(lines)
 
@@ -222,10 +227,12 @@ def _preferences(material: Material) -> Preferences:
         attempt.difficulty for attempt in material.attempts if attempt.difficulty and attempt.mode != "learn"
     ).most_common(1)
     words = [attempt.words for attempt in material.attempts if attempt.words and attempt.mode != "roleplay"]
+    drafts = Counter(session.variant for session in material.sessions if session.variant in DRAFT_WISHES).most_common(1)
     return Preferences(
         mode=modes[0][0] if modes else "",
         difficulty=difficulties[0][0] or 0 if difficulties else 0,
         words=round(sum(words) / len(words)) if words else 0,
+        draft=drafts[0][0] if drafts and drafts[0][1] > 1 else "",
     )
 
 

@@ -85,7 +85,9 @@ class RouterModels:
         """The user's own model, else the team's; see `coach.effects.Models`."""
         account = caller.user
         sealed = caller.sealed_keys.get(account.provider)
-        if not shared and not account.uses_shared_key and sealed is not None and self._vault is not None:
+        if not shared and not account.uses_shared_key:
+            if sealed is None or self._vault is None:
+                return None  # the user chose to go without the team's model
             key = self._vault.open(sealed, owner=str(account.id), purpose=account.provider, now=self._clock.now())
             own = Router.from_key(account.provider, key, model=account.model or None, settings=self._settings, transport=self._transport)
             return RouterModel(own, account.language)

@@ -30,6 +30,7 @@ class DealFacts:
         is_deal: Whether this is about a sale, a prospect or a message to one at all.
         photo_text: What stands on the photo, in short; empty without one.
         name, title, company: Of the prospect; empty where they are not said.
+        other_names: Everybody and every company else that is named, so that a kept case names none of them.
         search_words: Up to eight English keywords that describe the situation, for a search in earlier cases.
         wants_research: Whether the user asks to look something up on the web.
     """
@@ -39,6 +40,7 @@ class DealFacts:
     name: str
     title: str
     company: str
+    other_names: list[str]
     persona_type: PersonaType
     scenario_type: ScenarioType
     industry: str
@@ -126,6 +128,7 @@ You sort notes of salespeople about live deals. You fill in what is said and lea
 - is_deal: true when the notes are about a sale, a prospect, a customer, or a message from or to one.
 - photo_text: what stands on the photo, at most 100 words; empty without a photo.
 - name, title, company: of the prospect, as they are written. Not the user's own.
+- other_names: every other person and company that is named.
 - persona_type and scenario_type: the nearest of the allowed words. industry, seniority: one or two English words, or empty.
 - search_words: three to eight English keywords for the situation, such as "discount", "no reply", "competitor".
 - wants_research: true only when the user asks in their own words to look something up."""
@@ -238,9 +241,8 @@ def lesson_of(advice: Advice, facts: DealFacts, *, user_name: str) -> Lesson:
     """What other users may learn from accepted advice: names of the prospect, of companies and of the user are taken out."""
 
     def bare(*texts: str) -> str:
-        return strip_names(
-            " ".join(text.strip() for text in texts if text.strip()), people=[facts.name, user_name], companies=[facts.company]
-        )
+        whole = " ".join(text.strip() for text in texts if text.strip())
+        return strip_names(whole, people=[facts.name, user_name, *facts.other_names], companies=[facts.company])
 
     analysis, strategy, tactics = advice.analysis, advice.strategy, advice.engagement_tactics
     return Lesson(

@@ -22,6 +22,7 @@ from dealquest.values import Clock, Principal, SystemClock
 
 from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse, storable
 from .effects import Caller, Effects, OnPartial, restore
+from .scorecard import ScoreCard
 
 LEASE_S = 15.0
 MAX_FAILURES = 4
@@ -270,7 +271,7 @@ class Turns:
         if step in claim.steps:
             return restore(effect, claim.steps[step])
         result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
-        if not effect.paid or isinstance(result, Failed):
+        if not effect.paid or isinstance(result, Failed) or (isinstance(result, ScoreCard) and result.is_offline):
             return result
         # A model may say what no database stores; the flow goes on with what was stored, as a repeat would.
         kept = _storable(msgspec.to_builtins(result))

@@ -7,11 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .books import find_disagreements
     from .clock import FrozenClock
     from .coaching import Chatter, HeldMedia, ScriptedEars, ScriptedModels
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
+    from .model_server import ModelServer
+    from .models import ChatAnswer, ChatModels, ChatQuestion, judge_by
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
     from .traces import CapturedTraces, Tree, build_trees, capture_traces
@@ -21,6 +24,9 @@ __all__ = [
     "Arrival",
     "AssemblyAIServer",
     "CapturedTraces",
+    "ChatAnswer",
+    "ChatModels",
+    "ChatQuestion",
     "Chatter",
     "Cut",
     "Delay",
@@ -32,6 +38,7 @@ __all__ = [
     "JobScript",
     "JudgeCall",
     "LoopbackServer",
+    "ModelServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
@@ -48,6 +55,8 @@ __all__ = [
     "build_trees",
     "capture_traces",
     "fail",
+    "find_disagreements",
+    "judge_by",
     "load_exchanges",
     "save_exchanges",
     "sign_init_data",
@@ -56,6 +65,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "books": ("find_disagreements",),
     "clock": ("FrozenClock",),
     "coaching": ("Chatter", "HeldMedia", "ScriptedEars", "ScriptedModels"),
     "init_data": (
@@ -72,6 +82,13 @@ _HOMES = {
         "Fault",
         "LoopbackServer",
         "Reply",
+    ),
+    "model_server": ("ModelServer",),
+    "models": (
+        "ChatAnswer",
+        "ChatModels",
+        "ChatQuestion",
+        "judge_by",
     ),
     "recording": (
         "Exchange",

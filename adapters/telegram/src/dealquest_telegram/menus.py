@@ -5,10 +5,8 @@ Source: https://core.telegram.org/bots/api#setmycommands and #botcommandscope, r
 
 import logging
 from collections.abc import Mapping, Sequence
-from importlib import resources
 
-from dealquest.coach.dialogue import catalogue
-from dealquest.coach.dialogue.home import COMMANDS
+from dealquest.coach.dialogue import commands_of, languages
 from dealquest.errors import DealQuestError
 
 from .calls import BotCalls
@@ -19,16 +17,9 @@ FALLBACK = "en"
 MAX_DESCRIPTION = 256
 
 
-def languages() -> list[str]:
-    """The languages that the coach has texts in, English first."""
-    folders = [folder.name for folder in resources.files("dealquest.coach").joinpath("texts").iterdir() if folder.is_dir()]
-    return sorted((name for name in folders if name.isalpha()), key=lambda name: (name != FALLBACK, name))
-
-
-def commands_of(language: str, is_admin: bool) -> Mapping[str, str]:  # noqa: ARG001  # admins have no commands of their own yet
-    """Each command and what it does, in a language."""
-    texts = catalogue(language)
-    return {command: texts.label(f"command.{command}")[:MAX_DESCRIPTION] for command in COMMANDS}
+def menu(language: str, *, is_admin: bool) -> Mapping[str, str]:
+    """Each command and what it does, in a language, within Telegram's limit."""
+    return {command: what[:MAX_DESCRIPTION] for command, what in commands_of(language, is_admin=is_admin)}
 
 
 async def set_menus(calls: BotCalls, admins: Sequence[str]) -> None:
@@ -40,7 +31,7 @@ async def set_menus(calls: BotCalls, admins: Sequence[str]) -> None:
     """
     try:
         for language in languages():
-            await calls.set_menu(commands_of(language, is_admin=False), language="" if language == FALLBACK else language)
+            await calls.set_menu(menu(language, is_admin=False), language="" if language == FALLBACK else language)
     except DealQuestError as exc:
         logger.warning("The command menu could not be set: %s", exc.message)
     for admin in admins:
@@ -51,7 +42,7 @@ async def set_menus(calls: BotCalls, admins: Sequence[str]) -> None:
 async def _set_admin_menus(calls: BotCalls, chat: int) -> None:
     try:
         for language in languages():
-            await calls.set_menu(commands_of(language, is_admin=True), language="" if language == FALLBACK else language, chat=chat)
+            await calls.set_menu(menu(language, is_admin=True), language="" if language == FALLBACK else language, chat=chat)
     except DealQuestError as exc:
         # An admin who never wrote to the bot has no chat with it; the next start tries again.
         logger.info("The admin menu of %d could not be set: %s", chat, exc.message)

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -45,6 +45,7 @@ async def serve_telegram(
     clock: Clock | None = None,
     stop: anyio.Event | None = None,
     port: int = SIMULATION_PORT,
+    admit: Callable[[Person], Awaitable[bool]] | None = None,
     set_aside: SetAside | None = None,
 ) -> None:
     """Run the bot on a durable conversation that is open already.
@@ -57,6 +58,7 @@ async def serve_telegram(
         clock: Where time comes from.
         stop: Ends the bot; SIGTERM and SIGINT do when left out.
         port: Port of the chat page.
+        admit: Who may use the bot; the settings' lists, with claims in the data folder, when left out.
         set_aside: Keeps updates that cannot be understood; a file of the data folder does when left out.
 
     Raises:
@@ -84,7 +86,7 @@ async def serve_telegram(
             open_turns(TelegramMedia(calls)),
             calls,
             clock=clock,
-            admit=_Door(settings),
+            admit=admit or _Door(settings),
             set_aside=set_aside or SetAsideFile(settings.home / "telegram-set-aside.jsonl", clock),
             careful=settings.telegram_careful,
         )
@@ -137,7 +139,7 @@ async def _serve_until(bot: "TelegramBot", calls: "BotCalls", settings: Settings
 
 
 class _Door:
-    """Who may use the bot, by the operator's lists; a name is claimed by the first id that shows it."""
+    """The same rule as the coach's `Admission`, for a conversation that comes without records of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)

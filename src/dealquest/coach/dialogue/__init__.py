@@ -1,7 +1,7 @@
 """The transport-free conversation: an `Event` in, `Reply` values out, pure decisions between."""
 
-from .catalogue import Catalogue, catalogue
-from .converse import converse
+from .catalogue import Catalogue, catalogue, languages
+from .converse import commands_of, converse
 from .effects import (
     Answered,
     AskModel,
@@ -31,6 +31,7 @@ from .values import (
     Button,
     Change,
     Document,
+    Entering,
     Erase,
     Event,
     EventKind,
@@ -60,6 +61,7 @@ __all__ = [
     "Document",
     "Effect",
     "EffectResult",
+    "Entering",
     "Erase",
     "Event",
     "EventKind",
@@ -90,9 +92,11 @@ __all__ = [
     "View",
     "XpEntry",
     "catalogue",
+    "commands_of",
     "converse",
     "fill",
     "join",
+    "languages",
     "storable",
     "styled",
 ]

@@ -25,6 +25,9 @@ from .values import Attempt, Best, Progress, Reply, State, Turn, XpEntry
 MAX_ANSWER_CHARACTERS = 8_000
 """Far more than any scenario asks for; what is longer was pasted by mistake."""
 
+_MENDED_IN_SETTINGS = frozenset(
+    {"vault.sealed.refused", "llm.refused.key", "llm.refused.permission", "llm.refused.credit", "llm.refused.model"}
+)
 _BLANK_RUNS = re.compile(r"\n{3,}")
 
 
@@ -102,7 +105,9 @@ def keep_late(scene: Scene, scenario: Scenario) -> Turn:
 
 def _keep(scene: Scene, text: str, failure: Failed) -> Turn:
     reason = failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + "."
-    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=kept_buttons(scene))
+    # A key that was blocked, spent or cannot be opened any more, and a model that is not served, are mended in the settings.
+    mend = ((scene.button("settings", "settings:back"),),) if failure.code in _MENDED_IN_SETTINGS and scene.house.stores_keys else ()
+    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=(*kept_buttons(scene), *mend))
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))
 
 

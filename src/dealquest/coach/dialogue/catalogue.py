@@ -42,6 +42,12 @@ def catalogue(language: str) -> Catalogue:
     return Catalogue(name, {**_templates(FALLBACK), **_templates(name)})
 
 
+def languages() -> dict[str, str]:
+    """Every language there is a catalogue for, by its tag: what its speakers call it."""
+    tags = sorted(folder.name for folder in (resources.files("dealquest.coach") / "texts").iterdir() if folder.is_dir())
+    return {tag: catalogue(tag).templates["language.name"] for tag in tags if tag.isalpha()}
+
+
 def _folder(language: str) -> Traversable:
     return resources.files("dealquest.coach") / "texts" / language
 

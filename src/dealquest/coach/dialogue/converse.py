@@ -5,9 +5,13 @@ import re
 import attrs
 
 from . import remembering, roleplay
+from .admin import ADMIN
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
+from .catalogue import catalogue
 from .effects import Failed, Hear, Heard
+from .entry import leave_entry, read_entry
 from .home import (
+    COMMANDS,
     cancel,
     is_expired,
     note_expired,
@@ -23,14 +27,17 @@ from .lead_talk import JOBS as LEAD_JOBS
 from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
 from .links import follow_link
+from .my_data import MY_DATA
+from .onboarding import ONBOARDING
 from .part import Job, Part, finish
 from .scene import Flow, Scene
+from .settings_menu import SETTINGS
 from .support import PART as SUPPORT
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
 from .writing import write_scenarios
 
-PARTS: tuple[Part, ...] = (roleplay.PART, remembering.PART, SUPPORT, LEADS)
+PARTS: tuple[Part, ...] = (ONBOARDING, SETTINGS, MY_DATA, roleplay.PART, remembering.PART, SUPPORT, LEADS, ADMIN)
 """The flows beside learning and practice; the first that knows a word takes it."""
 
 JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
@@ -45,6 +52,9 @@ def converse(scene: Scene) -> Flow:
     Yields:
         Effects to perform; send each one's result back. The generator's return value is the turn.
     """
+    if (entry := read_entry(scene)) is not None:
+        return (yield from finish(entry))
+    scene = leave_entry(scene)
     if not is_expired(scene):
         return (yield from _route(scene))
     scenario = scene.open_scenario()
@@ -56,6 +66,20 @@ def converse(scene: Scene) -> Flow:
         return Turn(replies=(note,), state=idle.state)
     turn = yield from _route(idle)
     return attrs.evolve(turn, replies=(note, *turn.replies))
+
+
+def commands_of(language: str, *, is_admin: bool = False) -> tuple[tuple[str, str], ...]:
+    """Every command with what it does, for a channel's menu.
+
+    >>> commands_of("en")[0]
+    ('start', 'where you stand and what to do next')
+    """
+    texts = catalogue(language)
+    return tuple((name, texts.label(f"command.{name}")) for name in _commands(is_admin=is_admin))
+
+
+def _commands(*, is_admin: bool) -> tuple[str, ...]:
+    return (*COMMANDS, *ADMIN.commands) if is_admin else COMMANDS
 
 
 def _route(scene: Scene) -> Flow:
@@ -127,13 +151,13 @@ def _command(scene: Scene, text: str) -> Flow:
         case "stats":
             return (yield from show_stats(scene))
         case "help":
-            return show_help(scene)
+            return show_help(scene, _commands(is_admin=scene.is_admin))
         case "cancel":
             return cancel(scene)
     for part in PARTS:
-        if command in part.commands:
+        if command in part.commands and (scene.is_admin or part is not ADMIN):
             return (yield from finish(part.commands[command](scene, argument)))
-    return unknown_command(scene, command)
+    return unknown_command(scene, command, _commands(is_admin=scene.is_admin))
 
 
 def _press(scene: Scene, data: str) -> Flow:

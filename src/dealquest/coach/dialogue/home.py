@@ -1,18 +1,20 @@
 """The plain commands: start, help, stats, cancel, and what to say to words that fit nowhere."""
 
 import difflib
+from collections.abc import Sequence
 
 import attrs
 
 from dealquest.coach.progress import BADGES, PASS_MARK, level_of, local_day, rank_of, xp_at_level
 
 from .answering import kept_buttons, start_buttons
+from .onboarding import setup_rows, welcome
 from .rewards import Skills, look_at_skills
 from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, show_scenario
 from .text import Text, join
 from .values import Reply, State, Turn
 
-COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "help", "cancel")
+COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "settings", "help", "cancel")
 
 
 def is_expired(scene: Scene) -> bool:
@@ -31,10 +33,9 @@ def set_aside(state: State) -> State:
 def show_start(scene: Scene) -> Turn:
     """Greet, say where the user stands, and show an open scenario again."""
     user = scene.view.user
-    name = user.first_name or scene.event.user.first_name or "there"
+    name = user.first_name or scene.event.user.first_name or scene.texts.label("start.nameless")
     if not user.greeted:
-        rows = ((scene.button("first_lesson", "go:learn"),), (scene.button("practise", "go:train"),))
-        return scene.stay(scene.reply(scene.say("start.welcome", name=name), _scorer_note(scene), buttons=rows))
+        return welcome(scene, name, _scorer_note(scene))
     level = level_of(user.total_xp)
     where = scene.say("start.back", name=name, rank=rank_of(level), level=level, xp=user.total_xp)
     scenario = scene.open_scenario()
@@ -49,7 +50,9 @@ def show_start(scene: Scene) -> Turn:
         if following is None
         else scene.say("start.next_level", level=following[0].levels[following[1]].name, track=following[0].name)
     )
-    return scene.stay(scene.reply(where + "\n" + lesson, _scorer_note(scene), buttons=start_buttons(scene)))
+    # Who went another way than the first welcome offered, and has earned nothing yet, is offered it again.
+    setup = setup_rows(scene) if not user.total_xp and not user.key_providers else ()
+    return scene.stay(scene.reply(where + "\n" + lesson, _scorer_note(scene), buttons=(*start_buttons(scene), *setup)))
 
 
 def note_expired(scene: Scene) -> Reply:
@@ -62,9 +65,9 @@ def note_expired(scene: Scene) -> Reply:
     return Reply(text=scene.say("start.expired", title=scenario.title), buttons=((scene.button("take_up", data),),))
 
 
-def show_help(scene: Scene) -> Turn:
+def show_help(scene: Scene, commands: Sequence[str] = COMMANDS) -> Turn:
     """The commands, a line each."""
-    lines = [scene.say("help.line", command=command, what=scene.say(f"command.{command}")) for command in COMMANDS]
+    lines = [scene.say("help.line", command=command, what=scene.say(f"command.{command}")) for command in commands]
     return scene.stay(scene.reply(join((scene.say("help.title"), *lines)), scene.say("help.answering"), _scorer_note(scene)))
 
 
@@ -125,9 +128,9 @@ def _badge_lines(scene: Scene, skills: Skills | None) -> list[Text]:
     ]
 
 
-def unknown_command(scene: Scene, command: str) -> Turn:
+def unknown_command(scene: Scene, command: str, commands: Sequence[str] = COMMANDS) -> Turn:
     """Name the nearest command; an open scenario stays open."""
-    nearest = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(command, commands, n=1, cutoff=0.5)
     key, values = ("unknown.command", {"nearest": nearest[0]}) if nearest else ("unknown.command_far", {})
     return scene.stay(scene.reply(scene.say(key, command=command[:40], **values)))
 

@@ -3,8 +3,9 @@
 A model that fails costs nothing that the user gave: what they wrote is kept in the lead's history first.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 import msgspec
@@ -33,7 +34,10 @@ from .asking import Step, T, ask, look, read_number, reason_of
 from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
 from .lead_view import lead_buttons, show_advice, show_comments, show_draft, show_reminder
 from .scene import Flow, Scene
-from .values import Change, Turn
+from .values import Change, Reply, Turn
+
+Orders: TypeAlias = Callable[[str, str], str]
+"""Standing orders, from the fence and the user's language."""
 
 MAX_TRIES = 3
 TRY_AGAIN_AFTER = timedelta(minutes=10)
@@ -45,7 +49,7 @@ def take_context(scene: Scene, lead: Lead, text: str) -> Flow:
     if scene.offline:
         reply = scene.reply(scene.say("lead.context_kept"), scene.say("lead.no_model"), buttons=lead_buttons(scene, lead))
         return Turn(replies=(reply,), state=scene.state, changes=(kept,))
-    advice = yield from _ask_about(scene, lead, LeadAdvice, advice_prompt, ("what is new", text))
+    advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, advice_prompt, ("what is new", text))
     if isinstance(advice, Failed):
         reason = scene.say("lead.advice_later", reason=reason_of(advice))
         rows = ((scene.button("lead_advice", f"lead:advice:{lead.id}"),), *lead_buttons(scene, lead))
@@ -56,7 +60,7 @@ def take_context(scene: Scene, lead: Lead, text: str) -> Flow:
 
 def advise_lead(scene: Scene, lead: Lead) -> Flow:
     """What to do next, from all that is known."""
-    advice = yield from _ask_about(scene, lead, LeadAdvice, advice_prompt)
+    advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, advice_prompt)
     if isinstance(advice, Failed):
         return _failed(scene, lead, advice)
     return _said(scene, show_advice(scene, lead, advice), _logged(lead, "ai_advice", _summary(advice)))
@@ -64,7 +68,7 @@ def advise_lead(scene: Scene, lead: Lead) -> Flow:
 
 def write_draft(scene: Scene, lead: Lead) -> Flow:
     """The next message to a lead."""
-    draft = yield from _ask_about(scene, lead, LeadDraft, draft_prompt)
+    draft = yield from _ask_about(scene, lead, "draft", LeadDraft, draft_prompt)
     if isinstance(draft, Failed):
         return _failed(scene, lead, draft)
     stored = {"platform": draft.platform, "message": draft.message, "playbook_reference": ""}
@@ -76,14 +80,20 @@ def comment_on_photo(scene: Scene, lead: Lead) -> Flow:
     """Comments on a post that is seen on a photo."""
     caption = scene.event.text.strip()
     comments = yield from _ask_about(
-        scene, lead, PostComments, comments_prompt, *((("words of the user", caption),) if caption else ()), photo=scene.event.media
+        scene,
+        lead,
+        "comments",
+        PostComments,
+        comments_prompt,
+        *((("words of the user", caption),) if caption else ()),
+        photo=scene.event.media,
     )
     return _commented(scene, lead, comments)
 
 
 def comment_on_words(scene: Scene, lead: Lead, text: str) -> Flow:
     """Comments on a post that was pasted as text."""
-    comments = yield from _ask_about(scene, lead, PostComments, comments_prompt, ("post", text))
+    comments = yield from _ask_about(scene, lead, "comments", PostComments, comments_prompt, ("post", text))
     return _commented(scene, lead, comments)
 
 
@@ -101,7 +111,7 @@ def enrich(scene: Scene) -> Flow:
             research, sources = found.text[:5000], found.sources[:10]
     if not lead.engagement_plan:
         known = attrs.evolve(lead, web_research=research or lead.web_research)
-        plan = yield from _ask_about(scene, known, Plan, plan_prompt)
+        plan = yield from _ask_about(scene, known, "plan", Plan, plan_prompt)
         if not isinstance(plan, Failed):
             steps = keep_steps(plan)
         elif plan.retryable and (tries := int((scene.event.media or {}).get("tries", 0)) + 1) < MAX_TRIES:
@@ -130,7 +140,9 @@ def _lead_of_job(scene: Scene) -> Step[Lead | None]:
     return lead
 
 
-def _ask_about(scene: Scene, lead: Lead, output: type[T], orders: Any, *new: tuple[str, str], photo: Any = None) -> Step[T | Failed]:
+def _ask_about(
+    scene: Scene, lead: Lead, purpose: str, output: type[T], orders: Orders, *new: tuple[str, str], photo: Mapping[str, Any] | None = None
+) -> Step[T | Failed]:
     """An object about a lead, with the team's notes; everything others wrote is fenced."""
     consulted = yield Consult(query=" ".join([lead.label, lead.original_context, *(text for _, text in new)]))
     notes = consulted.text if isinstance(consulted, Consulted) else ""
@@ -138,7 +150,7 @@ def _ask_about(scene: Scene, lead: Lead, output: type[T], orders: Any, *new: tup
     check: Any = check_plan if output is Plan else check_words
     answer = yield from ask(
         AskModel(
-            purpose=f"lead.{output.__name__}",
+            purpose=f"lead.{purpose}",
             system=orders(scene.fence, scene.view.user.language),
             lines=(Line("user", scene.fenced(*parts)),),
             photo=photo,
@@ -163,7 +175,7 @@ def _failed(scene: Scene, lead: Lead, failure: Failed) -> Turn:
     return scene.stay(attrs.evolve(scene.reply(text, buttons=lead_buttons(scene, lead)), edit=False))
 
 
-def _said(scene: Scene, reply: Any, change: Change) -> Turn:
+def _said(scene: Scene, reply: Reply, change: Change) -> Turn:
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=scene.state, changes=(change,))
 
 

@@ -110,6 +110,8 @@ def _sections(scene: Scene, memory: Memory) -> list[Text]:
         numbers.append(scene.say("memory.difficulty", difficulty=scene.texts.label(f"difficulty.{preferences.difficulty}")))
     if preferences.words:
         numbers.append(scene.say("memory.words", words=preferences.words))
+    if preferences.draft:
+        numbers.append(scene.say(f"memory.draft_{preferences.draft}"))
     sections = [join(numbers)]
     for key, areas in (("strengths", memory.strengths), ("weak_areas", memory.weak_areas)):
         if areas:

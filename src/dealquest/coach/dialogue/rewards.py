@@ -47,11 +47,16 @@ def look_at_skills(*, with_week: bool = False) -> Generator[Effect, EffectResult
     return msgspec.convert(found.value, Skills) if isinstance(found, Found) and found.value is not None else None
 
 
+def memory_job(scene: Scene) -> Change:
+    """Bring the memory up to date after this turn."""
+    return Change(kind="start_job", values={"kind": "memory", "key": f"memory:{scene.event.update_id}"})
+
+
 def reward(scene: Scene, scenario: Scenario, turn: Turn) -> Flow:
     """A graded turn with all that follows from it; every change is part of the turn's own transaction."""
     assert turn.attempt is not None
     score = turn.attempt.card.total
-    changes = [Change(kind="start_job", values={"kind": "memory", "key": f"memory:{scene.event.update_id}"})]
+    changes = [memory_job(scene)]
     if scenario.is_generated:
         changes.append(Change(kind="use_generated", values={"scenario_id": scenario.id, "score": score}))
     skills = yield from look_at_skills()

@@ -135,5 +135,6 @@ def show_scenario(scene: Scene, scenario: Scenario, *, head: Text | str = "") ->
         styled(scenario.opening, "quote"),
         scene.say("scenario.how", words=scenario.max_words),
     )
-    rows: Rows = () if scene.offline else ((scene.button("roleplay", f"role:start:{scenario.id}"),),)
+    # A kept answer goes first: its own buttons follow the scenario.
+    rows: Rows = () if scene.offline or scene.state.kept_answer is not None else ((scene.button("roleplay", f"role:start:{scenario.id}"),),)
     return scene.reply(*parts, buttons=rows)

@@ -9,6 +9,7 @@ import msgspec
 
 from dealquest.coach.casebook import MIN_QUALITY, Case, describe_case
 from dealquest.coach.leads import FOLLOW_UP_AFTER
+from dealquest.coach.memory import memory_summary, read_memory
 from dealquest.coach.strategist import (
     Advice,
     DealFacts,
@@ -27,6 +28,7 @@ from .asking import Step, ask, look, read_number, reason_of
 from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
 from .home import stale_button
 from .part import Answer, Part
+from .rewards import memory_job
 from .scene import Flow, Scene
 from .support_view import failed_buttons, show_advice, show_cases
 from .values import Change, State, Turn
@@ -93,19 +95,15 @@ def take_words(scene: Scene) -> Answer:
         return scene.stay(scene.reply(scene.say("support.too_short" if text else "support.blank")))
     if len(text) > MAX_ANSWER_CHARACTERS:
         return scene.stay(scene.reply(scene.say("support.too_long", length=f"{len(text):,}", limit=f"{MAX_ANSWER_CHARACTERS:,}")))
-    deal = Deal(text=text, input_type="voice" if scene.event.kind == "voice" else "text")
-    if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
-        reply = scene.reply(scene.say("support.late"), buttons=failed_buttons(scene, scene.event.update_id))
-        return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "waiting"),))
-    return advise(scene, deal)
+    return _advise_in_time(scene, Deal(text=text, input_type="voice" if scene.event.kind == "voice" else "text"))
 
 
 def take_photo(scene: Scene) -> Answer:
     """A deal on a photo; its caption counts as words."""
-    if scene.offline:
+    if scene.offline or scene.event.media is None:
         return scene.stay(scene.reply(scene.say("support.photo_offline")))
     text = clean_answer(scene.event.text)[:MAX_ANSWER_CHARACTERS]
-    return advise(scene, Deal(text=text, input_type="photo", photo=scene.event.media))
+    return _advise_in_time(scene, Deal(text=text, input_type="photo", photo=scene.event.media))
 
 
 def press(scene: Scene, words: Sequence[str]) -> Answer | None:
@@ -138,11 +136,12 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     deal, web_note = yield from _research(scene, deal, facts)
     consulted = yield Consult(query=query)
     notes = consulted if isinstance(consulted, Consulted) else Consulted()
+    remembered = yield from look(dict[str, Any], "look_remembered")
     advice = yield from ask(
         AskModel(
             purpose="support",
             system=advice_prompt(scene.fence, language=scene.view.user.language, variant=deal.variant),
-            lines=(Line("user", _question(scene, deal, cases or [], notes)),),
+            lines=(Line("user", _question(scene, deal, cases or [], notes, remembered)),),
             photo=deal.photo,
         ),
         Advice,
@@ -154,10 +153,17 @@ def advise(scene: Scene, deal: Deal) -> Flow:
     used = next((case for case in cases or [] if case.id == advice.casebook_match.case_id), None)
     has_lead = bool(facts.name or facts.company)
     replies = show_advice(scene, advice, case=used, sources=deal.sources, note=web_note, ref=scene.event.update_id, has_lead=has_lead)
-    changes = [_saved(deal, "answered", output=advice, provider=scene.view.user.provider)]
+    changes = [_saved(deal, "answered", output=advice, provider=scene.view.user.provider), memory_job(scene)]
     if has_lead:
         changes.append(_lead_of(scene, deal, facts, advice))
     return Turn(replies=replies, state=_waiting(scene), changes=tuple(changes))
+
+
+def _advise_in_time(scene: Scene, deal: Deal) -> Answer:
+    if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
+        reply = scene.reply(scene.say("support.late"), buttons=failed_buttons(scene, scene.event.update_id))
+        return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "waiting"),))
+    return advise(scene, deal)
 
 
 def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
@@ -180,7 +186,8 @@ def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
     short: dict[str, Any] = {
         name: " ".join(getattr(tidied, name).split())[:100] for name in ("name", "title", "company", "industry", "seniority")
     }
-    return attrs.evolve(tidied, search_words=[word[:60] for word in tidied.search_words[:8]], photo_text=tidied.photo_text[:2000], **short)
+    words, others = [word[:60] for word in tidied.search_words[:8]], [name[:100] for name in tidied.other_names[:20]]
+    return attrs.evolve(tidied, search_words=words, other_names=others, photo_text=tidied.photo_text[:2000], **short)
 
 
 def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, str]]:
@@ -198,7 +205,7 @@ def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, st
     return attrs.evolve(deal, research=found.text[:8000], sources=found.sources[:10]), ""
 
 
-def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted) -> str:
+def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted, remembered: Mapping[str, Any] | Failed | None) -> str:
     """All that the strategist may use; every part was written by others, so every part is fenced."""
     parts = [("notes of the user", deal.text or scene.say("support.photo_only").plain)]
     if deal.facts is not None and deal.facts.photo_text:
@@ -209,6 +216,8 @@ def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted)
         parts.append(("web research", f"{deal.research}\n\nSources:\n{listed}"))
     if notes.text:
         parts.append(("notes of the team", notes.text))
+    if not isinstance(remembered, Failed) and (summary := memory_summary(read_memory(remembered))):
+        parts.append(("what is remembered of the user", summary))
     if deal.earlier is not None:
         parts.append(("your earlier draft", deal.earlier.draft.message))
     return scene.fenced(*parts) + "\n\nAdvise on the deal in the notes of the user."
@@ -218,7 +227,8 @@ def _offline(scene: Scene, deal: Deal) -> Flow:
     cases = yield from look(list[Case], "look_casebook", query=deal.text)
     if isinstance(cases, Failed):
         return _keep(scene, deal, cases)
-    return Turn(replies=show_cases(scene, cases or []), state=_waiting(scene), changes=(_saved(deal, "offline", provider="offline"),))
+    changes = (_saved(deal, "offline", provider="offline"), memory_job(scene))
+    return Turn(replies=show_cases(scene, cases or []), state=_waiting(scene), changes=changes)
 
 
 def _with_session(scene: Scene, wish: str, ref: int) -> Flow:

@@ -180,6 +180,21 @@ class House:
 
 
 @attrs.frozen(kw_only=True)
+class Entering:
+    """What the user was asked for beside the open scenario, which stays open meanwhile.
+
+    Attributes:
+        what: A key, a model's name or a time zone to type; or a yes to something that cannot be undone.
+        since: When it was asked; after a day it is forgotten.
+        provider: Whose key.
+    """
+
+    what: Literal["key", "model", "time_zone", "reset", "delete"]
+    since: datetime
+    provider: Literal["openrouter", "anthropic"] | None = None
+
+
+@attrs.frozen(kw_only=True)
 class State:
     """Where a conversation stands; small, and ids only.
 
@@ -191,11 +206,10 @@ class State:
         kept_answer: An answer that could not be scored yet.
         since: When the scenario, or the flow, was opened.
         lead_id: The lead that the next words or photo belong to.
+        entering: What the user was asked to type or to confirm, if anything.
     """
 
-    at: Literal[
-        "idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"
-    ] = "idle"
+    at: Literal["idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"] = "idle"
     mode: Mode | None = None
     scenario_id: str | None = None
     track_id: str | None = None
@@ -204,6 +218,7 @@ class State:
     kept_answer: str | None = None
     since: datetime | None = None
     lead_id: int | None = None
+    entering: Entering | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -73,7 +73,7 @@ $$;
 grant usage on sequence public.generated_versions, public.generator_runs_id_seq to project_admin;
 
 -- Memory is computed from what is stored, so forgetting must last: nothing before this moment is looked at again.
-alter table public.users add column remembered_from timestamptz not null default '-infinity';
+alter table public.users add column remembered_from timestamptz not null default 'epoch';
 alter table public.user_memory add constraint user_memory_is_small check (octet_length(memory::text) <= 16384);
 
 -- Owner's rights: a person may delete their memory through the API, and may not change this column in any other way.
@@ -141,7 +141,7 @@ set search_path = public
 as $$
     select jsonb_build_object(
         'memory', (select memory from user_memory m where m.user_id = of_user),
-        'areas', dealquest.areas_of(of_user, '-infinity', 30),
+        'areas', dealquest.areas_of(of_user, 'epoch', 30),
         'attempts', coalesce((
             select jsonb_agg(jsonb_build_object('at', created_at, 'mode', mode, 'what', scenario_id, 'score', score, 'difficulty', difficulty,
                 'words', array_length(regexp_split_to_array(trim(answer), '\s+'), 1),
@@ -153,12 +153,12 @@ as $$
                 where a.user_id = of_user and a.created_at >= u.remembered_from
                 order by a.created_at desc limit 30) as newest), '[]'),
         'sessions', coalesce((
-            select jsonb_agg(jsonb_build_object('at', created_at, 'mode', 'support',
+            select jsonb_agg(jsonb_build_object('at', created_at, 'mode', 'support', 'variant', variant,
                 'what', coalesce(output_json -> 'analysis' ->> 'key_concern', ''),
                 'prospect', coalesce(output_json -> 'analysis' ->> 'prospect_type', '')) order by created_at desc)
             from (
                 select s.* from support_sessions s
-                where s.user_id = of_user and s.created_at >= u.remembered_from
+                where s.user_id = of_user and s.status in ('answered', 'offline') and s.created_at >= u.remembered_from
                 order by s.created_at desc limit 20) as newest), '[]'),
         'counts', coalesce((
             select jsonb_object_agg(mode, times)
@@ -167,13 +167,22 @@ as $$
                 where a.user_id = of_user and a.created_at >= u.remembered_from group by mode
                 union all
                 select 'support', count(*) from support_sessions s
-                where s.user_id = of_user and s.created_at >= u.remembered_from having count(*) > 0) as by_mode), '{}'),
+                where s.user_id = of_user and s.status in ('answered', 'offline') and s.created_at >= u.remembered_from
+                having count(*) > 0) as by_mode), '{}'),
         'mean_score', (select avg(score)::double precision from attempts a where a.user_id = of_user and a.created_at >= u.remembered_from),
         'completed', (
             select count(*) from (
                 select from attempts a where a.user_id = of_user and a.created_at >= u.remembered_from
                 group by scenario_id having max(score) >= 60) as done))
     from users u where u.id = of_user
+$$;
+
+-- What is remembered, as it was computed last; a prompt may use it.
+create function public.look_remembered(of_user bigint) returns jsonb
+language sql stable
+set search_path = public
+as $$
+    select memory from user_memory m where m.user_id = of_user
 $$;
 
 -- What a model that writes scenarios should know: good cases, by what was learned, without who made them.
@@ -316,7 +325,7 @@ begin
         from pg_proc p
         where p.pronamespace = 'dealquest_changes'::regnamespace
             or (p.pronamespace = 'public'::regnamespace
-                and p.proname in ('look_skills', 'look_roleplay', 'look_memory', 'look_casebook_best', 'generated_pack'))
+                and p.proname in ('look_skills', 'look_roleplay', 'look_memory', 'look_remembered', 'look_casebook_best', 'generated_pack'))
     loop
         execute format('revoke all on function %s from public, anon, authenticated', signature);
         execute format('grant execute on function %s to project_admin', signature);

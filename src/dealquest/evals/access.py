@@ -1,0 +1,70 @@
+"""How a run reaches its models: the router, its budget, its transport and cache, made where the work is done.
+
+Everything here can be sent to another process when its parts can: a function that makes a router, never a router itself.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import attrs
+
+from dealquest.llm import Limits, Router, SpendBudget
+from dealquest.wire import Transport, open_transport
+
+from .caching import CachedTransport
+from .metering import Models
+
+MakeRouter: TypeAlias = Callable[..., Router]
+
+CALL_DEADLINE_S = 120.0
+
+
+@attrs.frozen(kw_only=True)
+class Access:
+    """The way to the models.
+
+    Attributes:
+        is_needed: Whether anything in the run asks a model.
+        calls_at_once: Calls that may be under way at one time.
+        llm: A router, or a function that makes one; `Router.from_env` where None.
+        transport: How to get there; the fastest one where None.
+        cache: A folder that keeps answers.
+        replay: Whether only answers from there are taken.
+    """
+
+    is_needed: bool
+    calls_at_once: int
+    llm: Router | MakeRouter | None = None
+    transport: Transport | None = None
+    cache: Path | None = None
+    replay: bool = False
+
+    @asynccontextmanager
+    async def open(self, budget_usd: Decimal | None) -> AsyncIterator[Models | None]:
+        """The models, with a budget of their own; closed again unless the caller brought them.
+
+        Args:
+            budget_usd: What may be spent; None for no limit.
+        """
+        if not self.is_needed:
+            yield None
+            return
+        if isinstance(self.llm, Router):
+            yield self.llm
+            return
+        options: dict[str, Any] = {"limits": Limits(max_concurrent=self.calls_at_once, deadline_s=CALL_DEADLINE_S)}
+        if budget_usd is not None:
+            options["budget"] = SpendBudget(max(Decimal(0), budget_usd))
+        async with AsyncExitStack() as stack:
+            if self.transport is not None:
+                options["transport"] = self.transport
+            if self.replay and self.cache is not None:
+                options["transport"] = CachedTransport(None, self.cache, mode="replay")
+            elif self.cache is not None:
+                inner = self.transport or await stack.enter_async_context(open_transport())
+                options["transport"] = CachedTransport(inner, self.cache)
+            make: MakeRouter = self.llm or Router.from_env
+            yield await stack.enter_async_context(make(**options))
