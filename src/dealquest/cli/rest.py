@@ -18,6 +18,7 @@ DRAIN_S = 10
 def rest(
     *,
     db_uri: str | None = None,
+    dialect: Literal["postgrest12", "postgrest13", "postgrest16"] = "postgrest16",
     db_schemas: Annotated[Sequence[str], Parameter(consume_multiple=True)] = ("public",),
     db_anon_role: str | None = None,
     db_extra_search_path: Annotated[Sequence[str], Parameter(consume_multiple=True)] = ("public",),
@@ -51,6 +52,7 @@ def rest(
 
     Args:
         db_uri: Address of a login role (NOINHERIT, no superuser); DATABASE_URL when left out.
+        dialect: The version of PostgREST that is answered as.
         db_schemas: Exposed schemas, the default one first.
         db_anon_role: Role of requests without a token; without it they are refused.
         db_extra_search_path: Schemas whose functions and types may be used, but are not exposed.
@@ -87,6 +89,7 @@ def rest(
             "Name a database: --db-uri postgresql://role:password@host/database, or set DATABASE_URL.", code="cli.rest.database"
         )
     config = EngineConfig(
+        dialect=dialect,
         db_schemas=tuple(db_schemas),
         db_anon_role=db_anon_role,
         db_extra_search_path=tuple(db_extra_search_path),

@@ -368,3 +368,37 @@ async def test_answers_name_what_they_vary_by(cinema: str) -> None:
             Case("GET /films?select=&id=eq.1&limit=1", status=200),
         ],
     )
+
+
+async def test_older_versions(cinema: str) -> None:
+    """The engine answers as version 12 or 13 where a program is tested against them."""
+    older = EngineConfig(db_schemas=("cinema", "archive"), db_anon_role="anon", dialect="postgrest12")
+    gone = {"code": "42P01", "details": None, "hint": None, "message": 'relation "cinema.directorx" does not exist'}
+    await replay(
+        cinema,
+        [
+            Case("GET /directorx", gone, 404, shows={"proxy-status": None, "content-length": None}),
+            Case("GET /films?select=id&id=eq.1", [{"id": 1}], shows={"vary": None, "content-length": None}),
+            Case("GET /films?genre=is.not_null", status=400),
+            Case("GET /films?and=(genre.is.not_null,id.eq.1)", status=400),
+            Case(
+                "GET /directors?select=name,...films(id)",
+                {
+                    "code": "PGRST119",
+                    "details": "'directors' and 'films' do not form a many-to-one or one-to-one relationship",
+                    "hint": None,
+                    "message": "A spread operation on 'films' is not possible",
+                },
+                400,
+            ),
+            Case(
+                "GET /films",
+                {"code": "PGRST106", "details": None, "hint": None, "message": "The schema must be one of the following: cinema, archive"},
+                406,
+                headers={"accept-profile": "hidden"},
+            ),
+        ],
+        older,
+    )
+    newer = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", dialect="postgrest13")
+    await replay(cinema, [Case("GET /films?genre=is.not_null&select=id&id=eq.1", [{"id": 1}], shows={"vary": None})], newer)

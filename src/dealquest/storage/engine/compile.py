@@ -20,8 +20,10 @@ from .fragments import Params, Value, quote
 from .fuzzy import find_nearest
 from .media import Format, pick_format, write_body
 from .negotiate import pick_schema
-from .plan import Node, Rules, filters_of, plan_read
+from .plan import Node, Rules, plan_read
 from .read_sql import ReadWriter
+from .trees import filters_of
+from .versions import VERSIONS
 from .write_sql import INSERTED, ChangeWriter, check_put, write_returning
 
 Kind = Literal["read", "insert", "update", "delete", "put", "call"]
@@ -75,7 +77,12 @@ def compile_request(request: DataRequest, catalog: Catalog, config: EngineConfig
         DealQuestError: A PGRST code for anything that the catalog or the options refuse.
     """
     schema = pick_schema(config.db_schemas, request.profile)
-    rules = Rules(schema=schema, max_rows=config.db_max_rows, aggregates=config.db_aggregates_enabled)
+    rules = Rules(
+        schema=schema,
+        max_rows=config.db_max_rows,
+        aggregates=config.db_aggregates_enabled,
+        spreads_lists=VERSIONS[config.dialect].spreads_lists,
+    )
     return _Compiler(catalog, config, schema, rules).compile(request)
 
 

@@ -13,6 +13,8 @@ import attrs
 from dealquest.errors import SettingsError
 from dealquest.values import Secret
 
+from .versions import VersionName
+
 TxEnd = Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"]
 OpenApiMode = Literal["follow-privileges", "ignore-privileges", "disabled"]
 ErrorVerbosity = Literal["verbose", "minimal"]
@@ -33,6 +35,7 @@ class EngineConfig:
     """Options of the engine.
 
     Attributes:
+        dialect: The version of PostgREST that is answered as.
         db_schemas: Exposed schemas, the default one first.
         db_anon_role: Role of requests without a token; None refuses them.
         db_extra_search_path: Schemas whose functions and types may be used, but are not exposed.
@@ -77,6 +80,7 @@ class EngineConfig:
         app_settings: `app.settings.*`, visible in every transaction.
     """
 
+    dialect: VersionName = "postgrest16"
     db_schemas: tuple[str, ...] = attrs.field(default=("public",), validator=_check_schemas)
     db_anon_role: str | None = None
     db_extra_search_path: tuple[str, ...] = ("public",)
