@@ -1,7 +1,7 @@
 """A request of the AST → one statement and what its answer needs: the engine's only way from words to SQL.
 
-Pure: catalog and options in, SQL and values out. The statement's single row is always
-`total, page, body, headers, status, location, inserted`.
+Pure: catalog and options in, SQL and values out. The statement's single row is
+`total, page, body, headers, status, location, inserted`; that of a change has its location before the body.
 """
 
 from collections.abc import Sequence
@@ -330,8 +330,8 @@ class _Compiler:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node, conditions=False)
             body = write_body(found, scalar=None)
         sql = (
-            f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows}) SELECT NULL AS total, count(_postgrest_t) AS page, {body} AS body,"
-            f" {_GUCS}, {location}, {INSERTED if counted else 'NULL'} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
+            f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows}) SELECT NULL AS total, count(_postgrest_t) AS page, {location} AS location,"
+            f" {body} AS body, {_GUCS}, {INSERTED if counted else 'NULL'} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
             sql=self._finish(sql, found),

@@ -283,16 +283,16 @@ class Engine:
 
     async def _describe(self, request: Describe, incoming: Incoming, identity: Identity) -> HttpResponse:
         """The root document, of what the role may use."""
-        schema = pick_schema(self.config.db_schemas, request.profile)
-        mode = self.config.openapi_mode
-        if mode == "disabled":
-            raise refuse("PGRST126", "Root endpoint metadata is disabled")
-        names = [media.name for media in request.accept]
-        shown = next((name for name in names if name in _ROOT_MEDIA), None)
-        if shown is None:
-            raise refuse("PGRST107", f"None of these media types are available: {', '.join(names)}")
+        with timed(incoming.timings, "plan", self.clock):
+            schema = pick_schema(self.config.db_schemas, request.profile)
+            if self.config.openapi_mode == "disabled":
+                raise refuse("PGRST126", "Root endpoint metadata is disabled")
+            names = [media.name for media in request.accept]
+            shown = next((name for name in names if name in _ROOT_MEDIA), None)
+            if shown is None:
+                raise refuse("PGRST107", f"None of these media types are available: {', '.join(names)}")
         visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
-        if mode == "follow-privileges":
+        if self.config.openapi_mode == "follow-privileges":
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
             around = self._surroundings(compiled, incoming, identity)
             with timed(incoming.timings, "transaction", self.clock):
