@@ -329,9 +329,11 @@ class _Compiler:
         else:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node, conditions=False)
             body = write_body(found, scalar=None)
+        inserted = INSERTED if counted else "NULL"
         sql = (
-            f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows}) SELECT NULL AS total, count(_postgrest_t) AS page, {location} AS location,"
-            f" {body} AS body, {_GUCS}, {INSERTED if counted else 'NULL'} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
+            f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows})"
+            f" SELECT NULL AS total, count(_postgrest_t) AS page, {location} AS location, {body} AS body, {_GUCS}, {inserted}"
+            " FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
             sql=self._finish(sql, found),
