@@ -20,7 +20,7 @@ async def main() -> None:
             stop = anyio.Event()
 
             async def serve() -> None:
-                await serve_telegram(settings, conversation, stop=stop)
+                await serve_telegram(settings, lambda _: conversation, stop=stop)
 
             group.start_soon(serve)
             ann = api.user("Ann")

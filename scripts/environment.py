@@ -110,7 +110,7 @@ def runs(command: Sequence[str], *, quiet: bool = False) -> bool:
     """Whether a command ends well. Its output is for the error stream: standard output belongs to the coach."""
     output = subprocess.DEVNULL if quiet else sys.stderr
     environment_free = [str(part) for part in command]
-    return subprocess.run(environment_free, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False).returncode == 0  # noqa: S603
+    return subprocess.run(environment_free, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False).returncode == 0
 
 
 def say(text: str) -> None:

@@ -29,7 +29,6 @@ from dealquest.values import Secret
 from dealquest_telegram import serve_telegram
 from dealquest_telegram.testing import BotApiServer, EchoConversation
 from dealquest_telegram.testing.people import SimulatedUser
-from dealquest_telegram.webhook import WebhookAddress
 
 PEOPLE = 25
 
@@ -37,15 +36,15 @@ PEOPLE = 25
 async def serve(base: str, token: str, folder: Path, *, careful: bool, slow_s: float, hook_port: int) -> None:
     """The bot process."""
     turns = EchoConversation(folder / "echo.db", worker=f"{os.getpid()}:{uuid.uuid4().hex}", slow_s=slow_s)
-    settings = Settings(home=folder, telegram_bot_token=Secret(token), telegram_api_base=base)
-    url = f"http://127.0.0.1:{hook_port}/telegram"
-    hook = WebhookAddress(url=url, secret=Secret("durability"), port=hook_port) if hook_port else None
-    await serve_telegram(settings, turns, careful=careful, webhook=hook)
+    hook = {"telegram_webhook_url": f"http://127.0.0.1:{hook_port}/telegram", "telegram_webhook_port": hook_port} if hook_port else {}
+    settings = Settings(home=folder, telegram_bot_token=Secret(token), telegram_api_base=base, telegram_careful=careful, **hook)
+    await serve_telegram(settings, lambda _: turns)
 
 
 async def start(arguments: argparse.Namespace, base: str, token: str, folder: Path) -> asyncio.subprocess.Process:
     """Start the bot process."""
     command = [sys.executable, __file__, "--serve", base, token, str(folder), "--slow", str(arguments.slow)]
+    command += ["--hook-port", str(arguments.hook_port)]
     return await asyncio.create_subprocess_exec(
         *command, *(["--careful"] if arguments.careful else []), stdout=asyncio.subprocess.DEVNULL, stderr=(folder / "log").open("ab")
     )

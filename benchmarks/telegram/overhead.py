@@ -42,7 +42,7 @@ from dealquest_telegram.testing import EchoConversation
 from pathlib import Path
 base, token, folder = sys.argv[1:]
 settings = Settings(home=Path(folder), telegram_bot_token=Secret(token), telegram_api_base=base)
-asyncio.run(serve_telegram(settings, EchoConversation(folder + "/echo.db")))
+asyncio.run(serve_telegram(settings, lambda _: EchoConversation(folder + "/echo.db")))
 """
 
 

@@ -3,23 +3,31 @@
 import os
 import socket
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import attrs
 from anyio import to_thread
 
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
+from dealquest.coach.dialogue import House, Person
+from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
+from dealquest.coach.knowledge import NotesFolder
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import builtin_packs, load_pack
 from dealquest.coach.scoring import Scorer, SignalScorer
 from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
-from dealquest.storage import DIALECTS, DialectName, Postgrest, RevivingTransport
+from dealquest.storage import DIALECTS, DialectName, Postgrest, Reviver, RevivingTransport
 from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
-from dealquest.values import SERVICE, Clock, Secret, SystemClock
+from dealquest.values import SERVICE, Clock, Principal, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -41,26 +49,65 @@ class Kit:
         clock: Where time comes from.
         records: Storage with the rights of the service role.
         engine: PostgREST in process; None when the records are remote.
+        transport_of: The engine with the rights of somebody; brings an embedded server back that died. None as above.
+        remote: The remote records without a credential, for requests that bring their own; None when they are here.
         llm: The model router; None without any model.
-        scorer: Scores answers, with a model where there is one.
+        scorer: Scores answers, with the team's model where there is one.
         offline_scorer: Scores answers by signals.
+        house: What the settings offer to every user.
+        models: Which model answers whom; None without any.
+        ears: Speech to text; None without a speech service.
+        knowledge: The team's notes.
+        admission: Who may use the coach, and who is an admin.
     """
 
     settings: Settings
     clock: Clock
     records: Postgrest
     engine: "Engine | None"
+    transport_of: Callable[[Principal], Transport] | None
+    remote: Transport | None
     llm: "Router | None"
     scorer: Scorer
     offline_scorer: Scorer
+    house: House
+    models: Models | None
+    ears: Ears | None
+    knowledge: Knowledge
+    admission: Admission
 
-    def turns(self, *, worker: str = "", lease_s: float = LEASE_S, hold_s: float = 0.0) -> Turns:
-        """The durable conversation, for one worker."""
+    def turns(
+        self,
+        *,
+        worker: str = "",
+        lease_s: float = LEASE_S,
+        hold_s: float = 0.0,
+        media: Media | None = None,
+        is_admin: Callable[[Person], Awaitable[bool]] | None = None,
+    ) -> Turns:
+        """The durable conversation, for one worker.
+
+        Args:
+            worker: This process's name in leases.
+            lease_s: Seconds after which a silent worker's turn may be taken over.
+            hold_s: Seconds for which committed replies are held for this worker.
+            media: The channel's files; without them voice and photos are declined.
+            is_admin: Who sees the admin views; when left out those whom the settings list, and the terminal's user.
+        """
+        effects = Effects(
+            packs=pack_for,
+            looks=self.records,
+            house=self.house if media is not None else attrs.evolve(self.house, hears=False),
+            models=self.models,
+            ears=self.ears,
+            media=media,
+            knowledge=self.knowledge,
+            offline_scorer=self.offline_scorer,
+        )
         return Turns(
             self.records,
-            packs=pack_for,
-            scorer=self.scorer,
-            offline_scorer=self.offline_scorer,
+            effects=effects,
+            is_admin=is_admin or self.admission.is_admin,
             worker=worker or f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}",
             clock=self.clock,
             lease_s=lease_s,
@@ -68,6 +115,7 @@ class Kit:
         )
 
 
+@lru_cache(maxsize=64)
 def pack_for(language: str) -> Pack:
     """The built-in pack of a language; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()
@@ -83,18 +131,34 @@ async def open_kit(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        engine, transport, dialect = await _open_records(stack, settings)
-        await _open_tracing(stack, settings, PostgrestSink(transport, prefix=DIALECTS[dialect].tables))
+        found = await _open_records(stack, settings)
+        await _open_tracing(stack, settings, PostgrestSink(found.transport, prefix=DIALECTS[found.dialect].tables))
         offline = SignalScorer()
-        llm, scorer = await _open_model(stack, settings)
+        clock = clock or SystemClock()
+        llm, models = await _open_models(stack, settings, clock)
+        ears = await _open_ears(stack, settings)
+        records = Postgrest(found.transport, dialect=found.dialect)
+        policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
         yield Kit(
             settings=settings,
-            clock=clock or SystemClock(),
-            records=Postgrest(transport, dialect=dialect),
-            engine=engine,
+            clock=clock,
+            records=records,
+            engine=found.engine,
+            transport_of=found.transport_of,
+            remote=found.remote,
             llm=llm,
-            scorer=scorer or offline,
+            scorer=offline if llm is None else _model_scorer(llm),
             offline_scorer=offline,
+            house=House(
+                shared_model="" if llm is None else llm.routes[0].model,
+                stores_keys=bool(settings.encryption_keys),
+                hears=ears is not None,
+                searches=settings.openrouter_api_key is not None,
+            ),
+            models=models,
+            ears=ears,
+            knowledge=NotesFolder(_notes_folder(settings), records, budget_tokens=settings.knowledge_tokens),
+            admission=Admission(policy, NameRows(records, clock)),
         )
 
 
@@ -107,18 +171,48 @@ async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Tran
         PeerUnavailableError: The database does not answer.
     """
     async with AsyncExitStack() as stack:
-        _, transport, dialect = await _open_records(stack, settings)
-        yield transport, dialect
+        found = await _open_records(stack, settings)
+        yield found.transport, found.dialect
 
 
-async def _open_model(stack: AsyncExitStack, settings: Settings) -> "tuple[Router | None, Scorer | None]":
-    if not settings.has_model:
+async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "tuple[Router | None, Models | None]":
+    if not settings.has_model and not settings.encryption_keys:
         return None, None
-    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+    from dealquest.coach.models import RouterModels  # noqa: PLC0415  # whoever plays offline does not wait for it
     from dealquest.llm import Router  # noqa: PLC0415  # see above
+    from dealquest.vault import Vault  # noqa: PLC0415  # see above
 
-    llm = await stack.enter_async_context(Router.from_settings(settings))
-    return llm, ModelScorer(llm)
+    wire = await stack.enter_async_context(open_transport())
+    llm = await stack.enter_async_context(Router.from_settings(settings, transport=wire)) if settings.has_model else None
+    vault = None
+    if settings.encryption_keys:
+        vault = Vault(settings.encryption_keys, other_secrets=[settings.jwt_secret] if settings.jwt_secret else [])
+    return llm, RouterModels(llm, vault=vault, settings=settings, transport=wire, clock=clock)
+
+
+async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None":
+    if settings.whisper_base_url is None and settings.assemblyai_api_key is None:
+        return None
+    from dealquest.coach.ears import TranscriberEars  # noqa: PLC0415  # whoever only types does not wait for it
+    from dealquest.transcription import Transcriber  # noqa: PLC0415  # see above
+
+    return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
+
+
+def _notes_folder(settings: Settings) -> Path:
+    """The operator's notes, else the small playbook that ships."""
+    folder = settings.knowledge_dir
+    if folder is None:
+        return Path(str(resources.files("dealquest.coach") / "notes"))
+    if not folder.is_dir():
+        raise SettingsError(f"KNOWLEDGE_DIR names {folder}, which is no folder. Make it, or unset the variable.", code="settings.invalid")
+    return folder
+
+
+def _model_scorer(llm: "Router") -> Scorer:
+    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+
+    return ModelScorer(llm)
 
 
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
@@ -136,7 +230,16 @@ async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: Postgre
     stack.enter_context(installed_tracer(Tracer(collector)))
 
 
-async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine | None, Transport, DialectName]":
+@attrs.frozen(kw_only=True)
+class _Records:
+    transport: Transport
+    dialect: DialectName
+    engine: "Engine | None" = None
+    transport_of: Callable[[Principal], Transport] | None = None
+    remote: Transport | None = None
+
+
+async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
     if settings.insforge_base_url is not None:
         key = settings.access_api_key
         if key is None:
@@ -144,11 +247,18 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> "tuple[Eng
                 "INSFORGE_BASE_URL is set, but ACCESS_API_KEY is not: the coach needs the key that acts as project_admin.",
                 code="settings.invalid",
             )
-        remote = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
-        return None, remote, "insforge"
+        service = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
+        remote = await stack.enter_async_context(open_transport(settings.insforge_base_url))
+        return _Records(transport=service, dialect="insforge", remote=remote)
     engine, database = await _open_engine(stack, settings)
-    transport = engine.bind(SERVICE)
-    return engine, RevivingTransport(transport, database.revive, SystemClock()) if database.is_embedded else transport, "postgrest16"
+
+    reviver = Reviver(database.revive, SystemClock())
+
+    def transport_of(principal: Principal) -> Transport:
+        bound = engine.bind(principal)
+        return RevivingTransport(bound, reviver) if database.is_embedded else bound
+
+    return _Records(transport=transport_of(SERVICE), dialect="postgrest16", engine=engine, transport_of=transport_of)
 
 
 async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine, Database]":

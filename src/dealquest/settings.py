@@ -7,6 +7,7 @@ Each field names its variable, what it is for and what its absence switches off;
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -21,6 +22,7 @@ ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 ASSEMBLYAI_BASE_URL = "https://api.assemblyai.com"
 TELEGRAM_API_BASE = "https://api.telegram.org"
 MINIMUM_JWT_SECRET = 32
+DB_PROXY_TABLES = ("users", "user_memory", "scenarios_seen", "attempts", "track_progress", "support_sessions", "casebook")
 
 
 def _text(raw: str) -> str:
@@ -71,6 +73,49 @@ def _jwt_secret(raw: str) -> Secret:
     return Secret(raw)
 
 
+def _whole(raw: str) -> int:
+    if re.fullmatch(r"[0-9]{1,12}", raw) is None:
+        raise ValueError("is not a whole number of digits")
+    return int(raw)
+
+
+def _usd(raw: str) -> Decimal:
+    try:
+        amount = Decimal(raw)
+    except InvalidOperation as exc:
+        raise ValueError("is not an amount of USD, such as 2.50") from exc
+    if not amount.is_finite() or not 0 <= amount <= 1_000_000:
+        raise ValueError("is not an amount of USD from 0 to 1,000,000")
+    return amount
+
+
+def _switch(raw: str) -> bool:
+    if raw.casefold() not in {"on", "off"}:
+        raise ValueError("is neither on nor off")
+    return raw.casefold() == "on"
+
+
+def _origins(raw: str) -> tuple[str, ...]:
+    origins = tuple(dict.fromkeys(item.strip().rstrip("/").casefold() for item in raw.split(",") if item.strip()))
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or origin != f"{parts.scheme}://{parts.netloc}" or "@" in origin:
+            raise ValueError("holds what is no origin; write scheme://host or scheme://host:port, separated by commas")
+    return origins
+
+
+def _password(raw: str) -> Secret:
+    if len(raw) < 8 or raw in {"change-this-password", "password"}:
+        raise ValueError("is too weak: at least 8 characters, and none that an example file shows")
+    return Secret(raw)
+
+
+def _email(raw: str) -> str:
+    if re.fullmatch(r"[^@\s]{1,64}@[^@\s]{1,190}", raw) is None:
+        raise ValueError("is not an e-mail address")
+    return raw.casefold()
+
+
 def _folder(raw: str) -> Path:
     try:
         return Path(raw).expanduser().absolute()
@@ -78,10 +123,35 @@ def _folder(raw: str) -> Path:
         raise ValueError("names the home of a user who is not known here") from exc
 
 
+def _tokens(raw: str) -> int:
+    if not raw.isascii() or not raw.isdigit() or not 500 <= int(raw) <= 200_000:
+        raise ValueError("is not a whole number from 500 to 200000")
+    return int(raw)
+
+
 def _level(raw: str) -> str:
     if raw.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
         raise ValueError("is none of DEBUG, INFO, WARNING, ERROR, CRITICAL")
     return raw.upper()
+
+
+def _flag(raw: str) -> bool:
+    known = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if raw.casefold() not in known:
+        raise ValueError("is neither yes nor no")
+    return known[raw.casefold()]
+
+
+def _port(raw: str) -> int:
+    if re.fullmatch(r"[0-9]{1,5}", raw) is None or not 0 < int(raw) < 65536:
+        raise ValueError("is not a port from 1 to 65535")
+    return int(raw)
+
+
+def _webhook_secret(raw: str) -> Secret:
+    if re.fullmatch(r"[A-Za-z0-9_-]{16,256}", raw) is None:
+        raise ValueError("is not 16 to 256 of A-Z a-z 0-9 _ -")
+    return Secret(raw)
 
 
 def _default_home() -> Path:
@@ -165,10 +235,46 @@ class Settings:
     whisper_api_key: Secret | None = _variable("WHISPER_API_KEY", _secret, default=None, secret=True, purpose="its key, if it wants one")
     whisper_model: str = _variable("WHISPER_MODEL", _text, default="whisper-1", purpose="its model")
 
+    knowledge_dir: Path | None = _variable(
+        "KNOWLEDGE_DIR",
+        _folder,
+        default=None,
+        purpose="folder of Markdown files on how you sell and what, shown to the model",
+        without="the small playbook that ships is used",
+    )
+    knowledge_tokens: int = _variable("KNOWLEDGE_TOKENS", _tokens, default=6_000, purpose="most tokens of them that one question shows")
+
     telegram_bot_token: Secret | None = _variable(
         "TELEGRAM_BOT_TOKEN", _bot_token, default=None, secret=True, purpose="the bot's token", without="no Telegram, the terminal works"
     )
     telegram_api_base: str = _variable("TELEGRAM_API_BASE", _url, default=TELEGRAM_API_BASE, purpose="where the Bot API is reached")
+    telegram_webhook_url: str | None = _variable(
+        "TELEGRAM_WEBHOOK_URL", _url, default=None, purpose="public https address to push updates to", without="updates are polled"
+    )
+    telegram_webhook_secret: Secret | None = _variable(
+        "TELEGRAM_WEBHOOK_SECRET",
+        _webhook_secret,
+        default=None,
+        secret=True,
+        purpose="shown by Telegram with every pushed update",
+        without="it is derived from the token",
+    )
+    telegram_webhook_host: str = _variable(
+        "TELEGRAM_WEBHOOK_HOST", _text, default="127.0.0.1", purpose="address to listen on for pushed updates; 0.0.0.0 in a container"
+    )
+    telegram_webhook_port: int = _variable("TELEGRAM_WEBHOOK_PORT", _port, default=8443, purpose="port to listen on for pushed updates")
+    telegram_health_port: int | None = _variable(
+        "TELEGRAM_HEALTH_PORT", _port, default=None, purpose="port of GET /health for a host's checks", without="only a file is touched"
+    )
+    telegram_careful: bool = _variable(
+        "TELEGRAM_CAREFUL",
+        _flag,
+        default=False,
+        purpose="yes makes every answer an edit of a placeholder, so that no crash shows one twice",
+    )
+    mini_app_url: str | None = _variable(
+        "MINI_APP_URL", _url, default=None, purpose="the Mini App behind the button beside the message field", without="no button"
+    )
     allowed_usernames: tuple[str, ...] = _variable(
         "ALLOWED_USERNAMES", _names, default=(), purpose="who may use the bot: ids (preferred) or names", without="everyone may use the bot"
     )
@@ -186,6 +292,50 @@ class Settings:
     )
     jwt_secret: Secret | None = _variable(
         "JWT_SECRET", _jwt_secret, default=None, secret=True, purpose="signs session tokens (HS256)", without="no sign-in over HTTP"
+    )
+
+    # HTTP
+    http_trusted_hops: int = _variable(
+        "HTTP_TRUSTED_HOPS", _whole, default=0, purpose="proxies in front whose X-Forwarded-For entry is believed"
+    )
+    http_cors_origins: tuple[str, ...] = _variable(
+        "HTTP_CORS_ORIGINS",
+        _origins,
+        default=(),
+        purpose="origins whose pages may call with cookies",
+        without="pages of the same origin only",
+    )
+    http_max_body_bytes: int = _variable("HTTP_MAX_BODY_BYTES", _whole, default=8 * 1024 * 1024, purpose="largest request body, in bytes")
+    http_request_limit: int = _variable(
+        "HTTP_REQUEST_LIMIT", _whole, default=1000, purpose="requests of one address in 15 minutes, for each worker; 0 for no limit"
+    )
+    admin_email: str = _variable("ADMIN_EMAIL", _email, default="admin@example.com", purpose="who signs in as project_admin over HTTP")
+    admin_password: Secret | None = _variable(
+        "ADMIN_PASSWORD",
+        _password,
+        default=None,
+        secret=True,
+        purpose="its password",
+        without="one is made at the first start and shown once",
+    )
+    db_proxy_tables: tuple[str, ...] = _variable(
+        "DB_PROXY_TABLES", _names, default=DB_PROXY_TABLES, purpose="tables that POST /functions/db-proxy answers for"
+    )
+    ai_caller_budget_usd: Decimal = _variable(
+        "AI_CALLER_BUDGET_USD", _usd, default=Decimal(1), purpose="USD that one signed-in caller may spend on models in 24 hours over HTTP"
+    )
+    ai_anon_budget_usd: Decimal = _variable(
+        "AI_ANON_BUDGET_USD",
+        _usd,
+        default=Decimal(0),
+        purpose="the same for all callers with the public key together",
+        without="models answer signed-in callers only",
+    )
+    dev_sign_in: bool = _variable(
+        "DEV_SIGN_IN",
+        _switch,
+        default=False,
+        purpose="on: the Mini App signs anybody in without Telegram, for development on one's own machine",
     )
 
     given: frozenset[str] = attrs.field(default=frozenset(), metadata={})

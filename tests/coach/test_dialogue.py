@@ -13,12 +13,13 @@ from dealquest.coach.dialogue import (
     Button,
     Event,
     EventKind,
+    Failed,
+    Look,
     Person,
     Progress,
     Reply,
     Scene,
     ScoreAnswer,
-    ScoringFailed,
     State,
     Turn,
     User,
@@ -42,7 +43,7 @@ class Player:
         self.view = View(user=User(id=1, first_name="Ann"))
         self.updates = 0
         self.now = NOW
-        self.failing: ScoringFailed | None = None
+        self.failing: Failed | None = None
         self.last: Turn | None = None
 
     def says(self, text: str, kind: EventKind = "text") -> str:
@@ -72,6 +73,9 @@ class Player:
         try:
             effect = next(flow)
             while True:
+                if isinstance(effect, Look):
+                    effect = flow.send(Failed(reason="There is no storage here."))
+                    continue
                 assert isinstance(effect, ScoreAnswer)
                 if self.failing is not None and not effect.offline:
                     effect = flow.send(self.failing)
@@ -276,7 +280,7 @@ def test_an_answer_that_could_not_be_scored_is_kept() -> None:
     player = Player()
     player.says("/train easy")
     answer = player.strong_answer()
-    player.failing = ScoringFailed(reason="The model is overloaded.", retryable=True)
+    player.failing = Failed(reason="The model is overloaded.", retryable=True)
     assert "The model is overloaded." in player.says(answer)
     assert (player.view.state.kept_answer, player.view.recent_scores) == (answer, ())
     assert "still waiting" in player.says("/start")
@@ -312,7 +316,7 @@ def test_a_kept_answer_goes_before_a_new_scenario() -> None:
     """Whoever moves on while an answer waits for its score is asked first; dropping it is their choice alone."""
     player = Player()
     player.says("/train easy")
-    player.failing = ScoringFailed(reason="The model is overloaded.", retryable=True)
+    player.failing = Failed(reason="The model is overloaded.", retryable=True)
     answer = player.strong_answer()
     player.says(answer)
     for move in ("/train hard", "/train any"):

@@ -1,5 +1,7 @@
 """The same coach on Telegram: the real command against the offline Bot API server, with kills in between."""
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dealquest.coach.scenarios import load_pack
 from dealquest.storage.embedded import EmbeddedPostgres
+from dealquest.testing import Arrival, AssemblyAIServer, JobScript, LoopbackServer, Reply, WhisperServer
 from dealquest_telegram.testing import BotApiServer
 
 ANSWER = "What does it cost you each month? Could we talk on Thursday at 10 for 15 minutes?"
@@ -22,11 +26,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def start_bot(api: BotApiServer, home: Path) -> "subprocess.Popen[str]":
+def start_bot(api: BotApiServer, home: Path, **more: str) -> "subprocess.Popen[str]":
     clean = {key: value for key, value in os.environ.items() if not key.endswith(("_API_KEY", "_URL", "_TOKEN"))}
     return subprocess.Popen(
         [sys.executable, "-m", "dealquest", "bot"],
-        env={**clean, "TELEGRAM_BOT_TOKEN": api.token, "TELEGRAM_API_BASE": api.base_url, "DEALQUEST_HOME": str(home)},
+        env={**clean, "TELEGRAM_BOT_TOKEN": api.token, "TELEGRAM_API_BASE": api.base_url, "DEALQUEST_HOME": str(home), **more},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -78,3 +82,71 @@ async def test_k1_an_answer_survives_kill_9_of_the_bot(home: Path) -> None:
             assert (
                 records.execute("select total_xp from users").fetchone() == records.execute("select sum(amount) from xp_ledger").fetchone()
             )
+
+
+class Judge(LoopbackServer):
+    """An OpenAI-compatible server that gives full marks to whatever it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompts: list[str] = []
+
+    def answer(self, arrival: Arrival) -> Reply:
+        body = json.loads(b"".join(arrival.chunks()) or b"{}")
+        if arrival.method == "GET":
+            return Reply.json({"object": "list", "data": []})
+        prompt = json.dumps(body)
+        self.prompts.append(prompt)
+        scenario = next(s for s in load_pack("en").scenarios if json.dumps(s.situation)[1:60] in prompt)
+        quotes = ("What does it cost you each month?", "Could we talk on Thursday at 10", "for 15 minutes?")
+        criteria = [
+            {"criterion": c.id, "score": c.weight, "feedback": "Good.", "quote": quotes[number % 3], "suggestion": ""}
+            for number, c in enumerate(scenario.rubric)
+        ]
+        message = {"role": "assistant", "content": json.dumps({"criteria": criteria, "strengths": [], "improvements": []})}
+        return Reply.json(
+            {
+                "id": "c1",
+                "object": "chat.completion",
+                "model": "judge-1",
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 900, "completion_tokens": 200, "total_tokens": 1100},
+            }
+        )
+
+
+@pytest.mark.parametrize("service", ["assemblyai", "whisper"])
+async def test_a_spoken_answer_is_heard_and_scored_by_a_model(home: Path, service: str) -> None:
+    """With nothing but environment variables: a voice note goes to the speech service, its words to the model, no secret to a log."""
+    script = JobScript(text=ANSWER)
+    ears = AssemblyAIServer(script=script) if service == "assemblyai" else WhisperServer(script=script)
+    names = ("ASSEMBLYAI_BASE_URL", "ASSEMBLYAI_API_KEY") if service == "assemblyai" else ("WHISPER_BASE_URL", "WHISPER_API_KEY")
+    sound = b"OggS" + bytes(range(256)) * 400
+    with Judge() as judge, ears:
+        peers = {
+            "OPENAI_BASE_URL": f"{judge.base_url}/v1",
+            "OPENAI_API_KEY": "sk-canary",
+            names[0]: ears.base_url,
+            names[1]: ears.key or "",
+        }
+        async with BotApiServer() as api:
+            process = start_bot(api, home, **peers, LOG_LEVEL="DEBUG")
+            try:
+                ann = api.user("Ann")
+                await ann.says("/train easy")
+                await ann.waits_for_reply("Answer as you would", timeout_s=DEADLINE_S)
+                await ann.sends_voice(sound, duration_s=9)
+                assert "Thursday" in (await ann.waits_for_reply("I heard", timeout_s=DEADLINE_S)).text
+                assert "100 of 100" in (await ann.waits_for_reply("of 100", timeout_s=DEADLINE_S)).text
+                await ann.sends_voice(b"x", size=30_000_000)
+                assert "larger than 20 MB" in (await ann.waits_for_reply()).text
+                await ann.sends_voice(b"OggS" + b"x" * 21_000_000, size=None)
+                assert "larger than 20 MB" in (await ann.waits_for_reply("larger", timeout_s=DEADLINE_S)).text
+                await ann.sends_voice(b"x", duration_s=36_000)
+                assert "longer than 30 minutes" in (await ann.waits_for_reply("longer", timeout_s=DEADLINE_S)).text
+            finally:
+                log = stop_bot(process)
+    assert ears.sounds[0].sha256 == hashlib.sha256(sound).hexdigest()
+    assert not ears.violations
+    assert ANSWER in judge.prompts[0]
+    assert not [secret for secret in (api.token.split(":")[1], "/file/bot", "sk-canary", ears.key or "-") if secret in log]

@@ -93,6 +93,6 @@ def test_an_answer_that_could_not_be_scored_is_kept(home: Path, mode: str) -> No
         said = play(home, server, f"/train easy\n{ANSWER}\n/stats\n")
         assert "could not be scored" in said
         assert "No graded answers yet" in said
-        again = play(home, server, "/start\n2\n")
+        again = play(home, server, "/start\nScore it offline\n")
     assert "still waiting for its score" in again
     assert "of 100" in again

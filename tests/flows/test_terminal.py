@@ -148,7 +148,8 @@ def test_kill_9_twenty_times_loses_no_answer_and_scores_none_twice(home: Path, r
     assert answers, "no round stored its answer before the kill; the delays need a look"
     for update_id, text in answers:
         assert records.execute("select count(*) from attempts where update_id = %s and answer = %s", (update_id, text)).fetchone() == (1,)
-    assert records.execute("select count(*) from inbox where status <> 'done'").fetchone() == (0,)
+    # What an answer leaves to be done later may still wait for a process that has the time.
+    assert records.execute("select count(*) from inbox where status <> 'done' and not is_job").fetchone() == (0,)
     assert records.execute("select count(*) from outbox where status <> 'sent'").fetchone() == (0,)
     assert records.execute(
         "select u.total_xp = coalesce((select sum(amount) from xp_ledger where user_id = u.id), 0) from users u"

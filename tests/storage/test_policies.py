@@ -6,26 +6,39 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-TABLES = (
+OWN = (
     "users",
-    "user_keys",
     "user_memory",
     "scenarios_seen",
     "attempts",
     "xp_ledger",
     "track_progress",
     "support_sessions",
-    "casebook",
+    "badges",
+    "lead_registry",
+    "lead_activity_log",
+    "roleplays",
+    "skill_cards",
+)
+SHARED = ("casebook",)
+CLOSED = (
+    "user_keys",
+    "name_claims",
+    "forgotten_users",
+    "generated_scenarios",
+    "generator_runs",
+    "knowledge_sections",
     "dialogue_states",
     "inbox",
     "inbox_steps",
     "outbox",
     "leases",
+    "updates_set_aside",
+    "http_events",
     "pipeline_traces",
     "pipeline_spans",
 )
-OWN = ("users", "user_memory", "scenarios_seen", "attempts", "xp_ledger", "track_progress", "support_sessions")
-SHARED = ("casebook",)
+TABLES = (*OWN, *SHARED, *CLOSED)
 
 FILL = """
 insert into users (local_name) values ('ann'), ('bob');
@@ -42,6 +55,12 @@ insert into dialogue_states (source, chat, user_id, state) select 't', id, id, '
 insert into inbox (source, update_id, chat, payload) select 't', id, id, '{}' from users;
 insert into inbox_steps (source, update_id, step, result) select 't', id, 's', '{}' from users;
 insert into outbox (source, update_id, seq, chat, payload) select 't', id, 0, id, '{}' from users;
+delete from casebook where created_from_user is null; -- what ships
+insert into badges (user_id, badge, earned_at) select id, 'first-win', now() from users;
+insert into lead_registry (user_id, name) select id, 'Mara' from users;
+insert into lead_activity_log (lead_id, user_id, kind) select id, user_id, 'note' from lead_registry;
+insert into roleplays (user_id, scenario_id, lines) select id, 's', '[]' from users;
+insert into skill_cards (user_id, area, stability, difficulty, due, last_review) select id, 'value', 1, 1, now(), now() from users;
 insert into leases (name, holder, held_until) values ('x', 'y', now());
 """
 

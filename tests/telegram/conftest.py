@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 from dealquest.settings import Settings
@@ -51,7 +52,7 @@ Running = Callable[..., AbstractAsyncContextManager[None]]
 
 @pytest.fixture
 def running(settings: Settings, echo: EchoConversation) -> Running:
-    """`async with running(): …` has the bot running inside, and stops it gracefully."""
+    """`async with running(): …` has the bot running inside, and stops it gracefully; `with_settings` changes settings."""
 
     @asynccontextmanager
     async def run(**options: Any) -> AsyncIterator[None]:
@@ -59,7 +60,9 @@ def running(settings: Settings, echo: EchoConversation) -> Running:
         async with anyio.create_task_group() as group:
 
             async def serve() -> None:
-                await serve_telegram(options.pop("settings", settings), options.pop("turns", echo), stop=stop, **options)
+                changed = attrs.evolve(settings, **options.pop("with_settings", {}))
+                turns = options.pop("turns", echo)
+                await serve_telegram(changed, lambda _: turns, stop=stop, **options)
 
             group.start_soon(serve)
             try:

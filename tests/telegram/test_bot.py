@@ -1,9 +1,12 @@
 """The bot end to end, in process, on the offline server and the echoing conversation."""
 
+import itertools
 import json
 import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import anyio
@@ -17,7 +20,6 @@ from dealquest.values import Secret
 from dealquest_telegram import serve_telegram
 from dealquest_telegram.testing import BotApiServer, EchoConversation
 from dealquest_telegram.testing.people import SimulatedUser
-from dealquest_telegram.webhook import WebhookAddress
 
 pytestmark = pytest.mark.anyio
 Running = Callable[..., AbstractAsyncContextManager[None]]
@@ -68,9 +70,23 @@ async def test_order_per_chat_is_kept(bot_api: BotApiServer, running: Running) -
             assert [seen.text for seen in person.messages()] == [f"echo: n{number} [text]" for number in range(5)]
 
 
-async def test_a_long_answer_arrives_whole_with_buttons_below(bot_api: BotApiServer, running: Running) -> None:
-    """An answer beyond 4096 units is split, and its buttons are under the last part."""
+async def test_a_long_answer_is_one_rich_message(bot_api: BotApiServer, running: Running) -> None:
+    """An answer beyond 4096 units is one rich message with its paragraphs, and its buttons below."""
     ann = bot_api.user("Ann")
+    async with running():
+        await ann.says("long")
+        seen = await ann.waits_for_reply("paragraph 29")
+    assert seen.labels == ("Go on",)
+    assert [block["type"] for block in seen.raw["rich_message"]["blocks"]] == ["paragraph"] * 30
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 404, "description": "Not Found: method not found"}, {"status": 400}], ids=["unknown", "refused"]
+)
+async def test_a_long_answer_arrives_whole_with_buttons_below(fault: dict[str, Any], bot_api: BotApiServer, running: Running) -> None:
+    """Where rich messages are not known or refused, a long answer is split, and its buttons are under the last part."""
+    ann = bot_api.user("Ann")
+    bot_api.fault("sendRichMessage", **fault)
     async with running():
         await ann.says("long")
         await ann.waits_until(lambda: len(ann.messages()) == 5, timeout_s=8)
@@ -120,7 +136,7 @@ async def test_once_answers_what_waits_and_returns(bot_api: BotApiServer, settin
     for number in range(3):
         await ann.says(f"n{number}")
     with anyio.fail_after(10):
-        await serve_telegram(settings, echo, once=True)
+        await serve_telegram(settings, lambda _: echo, once=True)
     assert [seen.text for seen in ann.messages()] == [f"echo: n{number} [text]" for number in range(3)]
     assert not bot_api.account.queue
 
@@ -128,7 +144,7 @@ async def test_once_answers_what_waits_and_returns(bot_api: BotApiServer, settin
 async def test_without_a_token_it_says_what_to_do(settings: Settings, echo: EchoConversation) -> None:
     """No token is one clear error."""
     with pytest.raises(SettingsError, match="BotFather") as caught:
-        await serve_telegram(attrs.evolve(settings, telegram_bot_token=None), echo)
+        await serve_telegram(attrs.evolve(settings, telegram_bot_token=None), lambda _: echo)
     assert caught.value.code == "telegram.no_token"
 
 
@@ -136,7 +152,7 @@ async def test_t1_a_refused_token_ends_the_bot_with_one_message(settings: Settin
     """401 is not repeated: the bot stops and says which variable to mend, and never the token."""
     wrong = attrs.evolve(settings, telegram_bot_token=Secret("987654321:wrong-wrong-wrong"))
     with anyio.fail_after(10), pytest.raises(SettingsError, match="TELEGRAM_BOT_TOKEN") as caught:
-        await serve_telegram(wrong, echo)
+        await serve_telegram(wrong, lambda _: echo)
     assert caught.value.code == "telegram.token_refused"
     assert "wrong-wrong" not in str(caught.value)
 
@@ -175,7 +191,7 @@ async def test_t1_a_chat_that_must_wait_gets_its_answers_later_in_order(bot_api:
         await bob.waits_for_reply("hello", timeout_s=1.5)
         await ann.waits_until(lambda: len(ann.messages()) == 2)
         assert [seen.text for seen in ann.messages()] == ["echo: first [text]", "echo: second [text]"]
-        sent = [call for call in bot_api.calls_of("sendMessage") if call.status == 200 and call.values["chat_id"] == str(ann.id)]
+        sent = [call for call in bot_api.calls_of("sendMessage") if call.status == 200 and call.values["chat_id"] == ann.id]
         assert sent[0].at - refused_at >= 1.9
 
 
@@ -213,7 +229,7 @@ async def test_careful_delivery_never_shows_an_answer_twice(bot_api: BotApiServe
     """With placeholders a lost reply is repeated as an edit, which nobody sees."""
     ann = bot_api.user("Ann")
     bot_api.fault("editMessageText", drop="after")
-    async with running(careful=True):
+    async with running(with_settings={"telegram_careful": True}):
         await ann.says("hello")
         await ann.waits_for_reply("echo: hello")
         await ann.says("next")
@@ -302,11 +318,10 @@ async def test_b5_refused_formatting_is_sent_plain(bot_api: BotApiServer, runnin
         assert (await ann.waits_for_reply("hello")).text == "echo: hello [text]"
 
 
-async def test_b1_only_listed_ids_may_enter(bot_api: BotApiServer, running: Running, settings: Settings, echo: EchoConversation) -> None:
+async def test_b1_only_listed_ids_may_enter(bot_api: BotApiServer, running: Running, echo: EchoConversation) -> None:
     """Strangers are told their id and are not stored; a name belongs to the first id that showed it."""
     ann, thief, eve = bot_api.user("Ann", username="ann"), bot_api.user("Thief", username="Ann"), bot_api.user("Eve")
-    listed = attrs.evolve(settings, allowed_usernames=("ann",))
-    async with running(settings=listed):
+    async with running(with_settings={"allowed_usernames": ("ann",)}):
         await ann.says("hello")
         await ann.waits_for_reply("hello")
         await thief.says("hello")
@@ -380,7 +395,7 @@ async def test_a_second_process_waits_for_the_first(
             await ann.waits_for_reply("one")
 
             async def second() -> None:
-                await serve_telegram(settings, other, stop=stop)
+                await serve_telegram(settings, lambda _: other, stop=stop)
 
             group.start_soon(second)
             await ann.says("two")
@@ -401,6 +416,111 @@ async def test_the_menu_is_set(bot_api: BotApiServer, running: Running) -> None:
     assert "learn" in str(bot_api.account.commands)
 
 
+async def test_a_key_vanishes_from_the_chat(bot_api: BotApiServer, running: Running) -> None:
+    """A message that holds a secret is deleted before its answer is sent (B3)."""
+    ann = bot_api.user("Ann")
+    async with running():
+        said = await ann.says("my key")
+        assert (await ann.waits_for_reply("stored")).text == "stored"
+    assert said["message_id"] not in ann.chat.messages
+    assert [stamp.kind for stamp in ann.chat.log] == ["deleted", "sent"]
+
+
+async def test_b3_the_user_is_told_when_telegram_keeps_the_key(bot_api: BotApiServer, running: Running) -> None:
+    """When the deletion is refused, the answer begins with what to do; when the message is gone already, all is well."""
+    ann = bot_api.user("Ann")
+    bot_api.fault("deleteMessage", status=400, description="Bad Request: message can't be deleted for everyone")
+    async with running():
+        await ann.says("my key")
+        assert (await ann.waits_for_reply("stored")).text == "delete it yourself\n\nstored"
+        bot_api.fault("deleteMessage", status=400, description="Bad Request: message to delete not found")
+        await ann.says("my key")
+        assert (await ann.waits_for_reply("stored")).text == "stored"
+
+
+async def test_a_file_follows_its_words(bot_api: BotApiServer, running: Running) -> None:
+    """A reply with a document is its text and then the file, byte for byte."""
+    ann = bot_api.user("Ann")
+    async with running():
+        await ann.says("export")
+        await ann.waits_for_reply("your data")
+        sent = (await ann.waits_for_reply()).raw["document"]
+    assert (sent["file_name"], bot_api.account.files[sent["file_id"]].content) == ("data.json", b"{}")
+
+
+async def test_a_streamed_answer_is_shown_as_drafts(bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
+    """An answer is seen as a draft while it is written, at most every 0.7 s; then the whole is sent, and no draft after it."""
+    ann = bot_api.user("Ann")
+    turns = EchoConversation(tmp_path / "slow.db", slow_s=0.25)
+    async with running(turns=turns):
+        await ann.says("stream")
+        await ann.waits_until(lambda: (ann.chat.draft or "").count("word") > 3)
+        assert (await ann.waits_for_reply()).text.endswith("end")
+        await anyio.sleep(1)
+    turns.close()
+    drafts = bot_api.calls_of("sendMessageDraft")
+    assert 2 <= len(drafts) <= 5
+    assert all(later.at - earlier.at > 0.6 for earlier, later in itertools.pairwise(drafts))
+    assert [call.method for call in bot_api.calls if call.method in {"sendMessageDraft", "sendMessage"}][-1] == "sendMessage"
+    assert ann.chat.draft is None
+    assert len(ann.messages()) == 1
+
+
+async def test_without_drafts_a_streamed_answer_grows_in_its_placeholder(bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
+    """A server that knows no drafts gets edits of one message, which ends as the answer."""
+    ann = bot_api.user("Ann")
+    bot_api.fault("sendMessageDraft", status=404, description="Not Found: method not found", times=None)
+    turns = EchoConversation(tmp_path / "slow.db", slow_s=0.5)
+    async with running(turns=turns):
+        await ann.says("stream")
+        await ann.waits_for_reply("word word")
+        answer = await ann.waits_for_reply("end", timeout_s=8)
+    turns.close()
+    assert answer.edited
+    assert len(ann.messages()) == 1
+    assert len(bot_api.calls_of("sendMessageDraft")) == 1
+
+
+async def test_a_draft_that_fails_costs_no_answer(bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
+    """Whatever happens to drafts, the answer arrives."""
+    ann = bot_api.user("Ann")
+    bot_api.fault("sendMessageDraft", status=429, retry_after_s=1)
+    bot_api.fault("sendMessageDraft", drop="after")
+    bot_api.fault("sendMessageDraft", status=500, times=None)
+    turns = EchoConversation(tmp_path / "slow.db", slow_s=0.3)
+    async with running(turns=turns):
+        await ann.says("stream")
+        await ann.waits_for_reply("end", timeout_s=8)
+    turns.close()
+    assert len(ann.messages()) == 1
+
+
+async def test_the_menus_are_by_language_and_admins_have_their_own(bot_api: BotApiServer, running: Running) -> None:
+    """Everybody's menu is set, and one for the chat of each admin that is named by number."""
+    async with running(with_settings={"admin_usernames": ("4711", "by_name")}):
+        await bot_api.user("Ann").waits_until(lambda: len(bot_api.account.commands) >= 2)
+    scopes = [json.loads(key)[0] for key in bot_api.account.commands]
+    assert {"type": "default"} in scopes
+    assert {"type": "chat", "chat_id": 4711} in scopes
+
+
+async def test_the_mini_app_has_a_button_when_its_address_is_set(bot_api: BotApiServer, running: Running) -> None:
+    """`MINI_APP_URL` puts a button beside the message field; without it there is none."""
+    async with running(with_settings={"mini_app_url": "https://app.example.com"}):
+        await bot_api.user("Ann").waits_until(lambda: bot_api.account.menu_buttons)
+    assert bot_api.account.menu_buttons[0]["web_app"] == {"url": "https://app.example.com"}
+
+
+async def test_the_health_port_tells_whether_updates_come_in(bot_api: BotApiServer, running: Running, unused_port: int) -> None:
+    """`GET /health` is 200 while the bot polls."""
+    ann = bot_api.user("Ann")
+    async with running(with_settings={"telegram_health_port": unused_port}), aiohttp.ClientSession() as session:
+        await ann.says("hello")
+        await ann.waits_for_reply("hello")
+        async with session.get(f"http://127.0.0.1:{unused_port}/health") as answer:
+            assert (answer.status, await answer.json()) == (200, {"receiving": True})
+
+
 async def test_webhooks_store_first_and_then_answer_200(
     bot_api: BotApiServer, running: Running, echo: EchoConversation, unused_port: int
 ) -> None:
@@ -408,7 +528,8 @@ async def test_webhooks_store_first_and_then_answer_200(
     ann = bot_api.user("Ann")
     url = f"http://127.0.0.1:{unused_port}/telegram"
     echo.failures_to_come = [PeerUnavailableError("down", code="storage.connect")]
-    async with running(webhook=WebhookAddress(url=url, secret=Secret("s3cret"), port=unused_port)):
+    hook = {"telegram_webhook_url": url, "telegram_webhook_secret": Secret("s3cret"), "telegram_webhook_port": unused_port}
+    async with running(with_settings=hook):
         await ann.waits_until(lambda: bot_api.account.webhook)
         for number in range(3):
             await ann.says(f"n{number}")
@@ -444,7 +565,7 @@ async def test_a_second_simulation_is_no_repeat_of_the_first(settings: Settings,
 
 async def _start_simulation(group: anyio.abc.TaskGroup, settings: Settings, echo: EchoConversation, stop: anyio.Event, port: int) -> None:
     async def serve() -> None:
-        await serve_telegram(settings, echo, simulate=True, stop=stop, port=port)
+        await serve_telegram(settings, lambda _: echo, simulate=True, stop=stop, port=port)
 
     group.start_soon(serve)
     with anyio.fail_after(10):

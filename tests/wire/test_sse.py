@@ -78,3 +78,52 @@ def test_many_events_do_not_add_up_to_one() -> None:
     """The limit counts one event, not the stream."""
     decoder = SseDecoder(max_event_bytes=1_000)
     assert sum(len(decoder.feed(b"data: " + b"x" * 500 + b"\n\n")) for _ in range(50)) == 50
+
+
+def test_events_that_arrive_whole_are_read_like_any_other() -> None:
+    """A chunk that is exactly one event keeps the type and id that lines before it set, for one event and for good."""
+    chunks = [b"id: 5\nevent: delta\n", b"data: one\n\n", b"data: two\n\n", b"data: thr", b"ee\n\n", b"data: x\ndata: y\n\n"]
+    expected = [
+        SseEvent(data=b"one", event="delta", id="5"),
+        SseEvent(data=b"two", id="5"),
+        SseEvent(data=b"three", id="5"),
+        SseEvent(data=b"x\ny", id="5"),
+    ]
+    assert decode(chunks) == expected
+    assert decode([b"".join(chunks)]) == expected
+    assert decode([b"data: a\n", b"data: b\n\n"]) == [SseEvent(data=b"a\nb")]
+    assert decode([b"data: a\n\n", b"dat: b\n\n", b"data:  c\n\n", b"data: d\n\nd"]) == [
+        SseEvent(data=b"a"),
+        SseEvent(data=b" c"),
+        SseEvent(data=b"d"),
+    ]
+
+
+@pytest.mark.parametrize(("over", "passes"), [(0, True), (1, False)])
+def test_the_limit_is_exact(over: int, passes: bool) -> None:
+    """An event of the largest size passes, one byte more does not, first on the stream or later."""
+    for first in (b"", b"data: first\n\n"):
+        decoder = SseDecoder(max_event_bytes=50)
+        decoder.feed(first)
+        raw = b"data: " + b"x" * (50 + over) + b"\n\n"
+        if passes:
+            assert [found.data for found in decoder.feed(raw)] == [b"x" * 50]
+            continue
+        with pytest.raises(LimitError, match="larger than 50 bytes"):
+            decoder.feed(raw)
+
+
+def test_a_byte_order_mark_counts_at_the_beginning_only() -> None:
+    """Later it is part of a field's name, which nobody knows."""
+    assert decode([b"\xef\xbb\xbfdata: a\n\n", b"\xef\xbb\xbfdata: b\n\n", b"data: c\xef\xbb\xbf\n\n"]) == [
+        SseEvent(data=b"a"),
+        SseEvent(data=b"c\xef\xbb\xbf"),
+    ]
+
+
+def test_odd_ids_and_types_do_no_harm() -> None:
+    """An id with NUL is ignored; bytes that are no UTF-8 are replaced."""
+    assert decode([b"id: 1\nid: 2\x003\ndata: a\n\n", b"id: \xff\nevent: \xff\ndata: b\n\n"]) == [
+        SseEvent(data=b"a", id="1"),
+        SseEvent(data=b"b", id="\ufffd", event="\ufffd"),
+    ]

@@ -6,28 +6,36 @@ works and Ctrl-C means what it always means.
 
 import contextlib
 import getpass
+import io
 import os
 import random
 import select
+import shlex
 import signal
 import sys
+import threading
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import anyio
+import attrs
+from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from dealquest.coach.dialogue import Button, Event, EventKind, Person, storable
+from dealquest.coach.dialogue import Button, Document, Event, EventKind, Person, storable
 from dealquest.coach.turns import Delivery, Turns
 from dealquest.compose import open_kit
 from dealquest.errors import DealQuestError, InputError, PeerUnavailableError
 from dealquest.settings import load_settings
 from dealquest.values import Clock, SystemClock
 
+from .local_media import LocalMedia, check_file
 from .terminal import Face, buttons_of, choose_face
 
 SOURCE = "terminal"
@@ -36,6 +44,8 @@ PATIENCE_S = 8.0
 _LEASE_S = 3.0
 _PAUSE_S = 0.05
 _PASTE_PAUSE_S = 0.02
+_JOBS_EVERY_S = 1.0
+_FILES = "Here also: /photo PATH caption, and /voice PATH, for a picture or a recording on this machine."
 
 
 def chat(*, plain: bool = False, name: str | None = None) -> None:
@@ -58,9 +68,9 @@ def chat(*, plain: bool = False, name: str | None = None) -> None:
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(open_kit(settings)) as kit,
     ):
-        turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S)
+        turns = kit.turns(worker=f"terminal:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=_LEASE_S, media=LocalMedia())
         conversation = Conversation(turns, person=person, clock=SystemClock())
-        _talk(portal, conversation, face)
+        _Talk(portal, conversation, face, folder=settings.home / "documents").run()
 
 
 class Conversation:
@@ -88,11 +98,12 @@ class Conversation:
             return "Your line is kept in this window and is sent again with your next one."
         return "Your line is stored; its answer follows when this works again."
 
-    async def send(self, text: str, kind: EventKind = "text") -> list[Delivery]:
+    async def send(self, text: str, kind: EventKind = "text", media: Mapping[str, Any] | None = None) -> list[Delivery]:
         """Store one event, see its turn finished, and return every reply that waits for this person."""
         moment = int(self._clock.now().timestamp() * 1000)
+        number = moment << 20 | self._rng.getrandbits(20)
         event = Event(
-            source=SOURCE, chat=self._chat, update_id=moment << 20 | self._rng.getrandbits(20), user=self._person, kind=kind, text=text
+            source=SOURCE, chat=self._chat, update_id=number, user=self._person, kind=kind, text=text, message_id=number, media=media
         )
         self._unstored.append(event)
         await self._turns.receive(self._unstored)
@@ -103,11 +114,22 @@ class Conversation:
             if self._clock.monotonic() - since > PATIENCE_S and self._trouble is not None:
                 raise self._trouble
             await anyio.sleep(_PAUSE_S)
-        waiting = await self._turns.deliveries(SOURCE, chat=self._chat, most=50, lease_s=_LEASE_S)
+        waiting = await self.waiting()
         if any(delivery.update_id == event.update_id for delivery in waiting):
             return waiting
         # Another terminal of the same person was quicker and took them.
         return [*waiting, *(await self._turns.replies_to(SOURCE, event.update_id) or ())]
+
+    async def work_off_jobs(self) -> bool:
+        """Do what earlier turns left to be done later and what is due by now; whether there was anything."""
+        worked = False
+        while await self._turns.work(SOURCE, only_jobs=True) is not None:
+            worked = True
+        return worked
+
+    async def waiting(self) -> list[Delivery]:
+        """Every reply that waits for this person."""
+        return await self._turns.deliveries(SOURCE, chat=self._chat, most=50, lease_s=_LEASE_S)
 
     async def _is_finished(self, event: Event) -> bool:
         """Work on the line, or on one before it; whether the line has its answer now."""
@@ -128,41 +150,163 @@ class Conversation:
             await self._turns.mark_sent(delivery)
 
 
-def _talk(portal: BlockingPortal, conversation: Conversation, face: Face) -> None:
-    choices: list[Button] = []
+@attrs.frozen
+class _Meant:
+    """What a line means."""
 
-    def show(call: Callable[[], Awaitable[list[Delivery]]]) -> None:
-        """Show what a call brings; only the buttons of the newest replies can be pressed."""
-        nonlocal choices
-        try:
-            deliveries = portal.call(call)
-        except DealQuestError as exc:
-            face.note(f"{exc.message} {conversation.what_is_kept()}")
+    kind: EventKind
+    text: str
+    media: Mapping[str, Any] | None = None
+
+
+class _Talk:
+    """What is on screen: replies, the buttons that can be pressed, and what jobs bring while the person types."""
+
+    def __init__(self, portal: BlockingPortal, conversation: Conversation, face: Face, *, folder: Path) -> None:
+        self._portal = portal
+        self._conversation = conversation
+        self._face = face
+        self._folder = folder
+        self._choices: list[Button] = []
+        self._screen = threading.Lock()
+
+    def run(self) -> None:
+        """Talk until the end of input."""
+        self._show(self._conversation.open)
+        if not sys.stdin.isatty():
+            for line in _lines(self._face):
+                self._take(line)
+                self._show_jobs()
             return
-        choices = []
-        for delivery in deliveries:
-            face.show(delivery.reply, first_button=len(choices) + 1)
-            choices += buttons_of([delivery.reply])
+        watching = self._portal.start_task_soon(self._watch)
         try:
-            portal.call(conversation.shown, deliveries)
+            for line in _lines(self._face):
+                self._take(line)
+        finally:
+            watching.cancel()
+            with contextlib.suppress(CancelledError):
+                watching.result()
+
+    def _take(self, line: str) -> None:
+        try:
+            meant = _meaning(line, self._choices)
         except DealQuestError as exc:
-            face.note(exc.message)
+            self._face.note(exc.message)
+            return
+        self._show(partial(self._conversation.send, meant.text, meant.kind, meant.media))
+        if line.split(maxsplit=1)[:1] == ["/help"]:
+            self._face.note(_FILES)
 
-    show(conversation.open)
-    for line in _lines(face):
-        kind, text = _meaning(line, choices)
-        show(partial(conversation.send, text, kind))
+    def _show(self, call: Callable[[], Awaitable[list[Delivery]]], *, anew: bool = True) -> None:
+        """Show what a call brings; only the buttons of the newest replies can be pressed."""
+        with self._screen:
+            try:
+                deliveries = self._portal.call(call)
+            except DealQuestError as exc:
+                self._face.note(f"{exc.message} {self._conversation.what_is_kept()}")
+                return
+            if anew:
+                self._choices = []
+            self._print(deliveries)
+
+    def _print(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            reply = delivery.reply
+            if reply.erase is not None:
+                self._face.note(reply.erase.otherwise.plain)  # nobody can take back what stands on a screen
+            self._face.show(reply, first_button=len(self._choices) + 1)
+            self._choices += buttons_of([reply])
+            if reply.document is not None:
+                self._save(reply.document)
+        try:
+            self._portal.call(self._conversation.shown, deliveries)
+        except DealQuestError as exc:
+            self._face.note(exc.message)
+
+    def _save(self, document: Document) -> None:
+        """A file for its owner alone, beside earlier ones."""
+        name = Path(document.name)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            number = 1
+            while (path := self._folder / f"{name.stem}{'' if number == 1 else f'-{number}'}{name.suffix}").exists():
+                number += 1
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(document.content)
+        except OSError as exc:
+            self._face.note(f"The file {name.name} cannot be saved in {self._folder} ({exc.strerror}).")
+            return
+        self._face.note(f"Saved as {path}")
+
+    def _show_jobs(self) -> None:
+        """Do what is due, and show what it brings."""
+        try:
+            worked = self._portal.call(self._conversation.work_off_jobs)
+        except DealQuestError:
+            return  # the job stays open; whoever comes next tries it again
+        if worked:
+            self._show(self._conversation.waiting, anew=False)
+
+    async def _watch(self) -> None:
+        """Do what is due while the person thinks, and show what it brings above the line being typed."""
+        while True:
+            await anyio.sleep(_JOBS_EVERY_S)
+            with contextlib.suppress(DealQuestError):  # storage is away; the job stays open
+                if await self._conversation.work_off_jobs():
+                    await to_thread.run_sync(self._interject)
+
+    def _interject(self) -> None:
+        with self._screen:
+            deliveries = self._portal.call(self._conversation.waiting)
+            if not deliveries:
+                return
+            self._face.note("")
+            self._print(deliveries)
+            sys.stdout.write(self._face.prompt + _typed_so_far())
+            sys.stdout.flush()
 
 
-def _meaning(line: str, choices: Sequence[Button]) -> tuple[EventKind, str]:
-    """A number or a label of the buttons on screen presses it; everything else is text."""
+def _meaning(line: str, choices: Sequence[Button]) -> _Meant:
+    """A number or a label of the buttons on screen presses it; everything else is text, or a file's path."""
     word = line.strip()
     if word.isascii() and word.isdigit() and 1 <= int(word) <= len(choices):
-        return "button", choices[int(word) - 1].data
+        return _Meant("button", choices[int(word) - 1].data)
     for button in choices:
         if word.casefold() == button.label.casefold():
-            return "button", button.data
-    return "text", line
+            return _Meant("button", button.data)
+    match word.split(maxsplit=1):
+        case ["/photo", rest]:
+            path, caption = _path_and_rest(rest)
+            return _Meant("photo", caption, {"path": str(path)})
+        case ["/voice", rest]:
+            path, _ = _path_and_rest(rest)
+            return _Meant("voice", "", {"path": str(path)})
+        case ["/photo" | "/voice"]:
+            raise InputError(_FILES, code="cli.media.no_path")
+    return _Meant("text", line)
+
+
+def _path_and_rest(text: str) -> tuple[Path, str]:
+    """A path, quoted where it holds blanks, and what stands after it."""
+    source = io.StringIO(text)
+    reader = shlex.shlex(source, posix=True)
+    reader.whitespace_split = True
+    reader.commenters = ""
+    try:
+        word = reader.get_token() or ""
+    except ValueError:
+        word = text  # a quote that does not close belongs to the name
+    path = Path(word).expanduser().absolute()
+    check_file(path)
+    return path, source.read().strip()
+
+
+def _typed_so_far() -> str:
+    with contextlib.suppress(ImportError):
+        import readline  # where there is none, there is no line to bring back
+
+        return readline.get_line_buffer()
+    return ""
 
 
 def _lines(face: Face) -> Iterator[str]:

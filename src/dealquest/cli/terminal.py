@@ -5,9 +5,12 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Sequence
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from dealquest.coach.dialogue import Button, Reply, Span
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDEST = 88
 _RICH_STYLES = {"bold": "bold", "italic": "italic", "code": "cyan", "pre": "cyan", "quote": "italic", "link": "underline"}
@@ -61,10 +64,10 @@ class RichFace:
 
     prompt = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} "
 
-    def __init__(self) -> None:
+    def __init__(self, console: "Console | None" = None) -> None:
         from rich.console import Console  # an extra, and slow enough to load late
 
-        self._console = Console(width=min(shutil.get_terminal_size((80, 24)).columns, _WIDEST), highlight=False, soft_wrap=False)
+        self._console = console or Console(width=min(shutil.get_terminal_size((80, 24)).columns, _WIDEST), highlight=False, soft_wrap=False)
 
     def show(self, reply: Reply, *, first_button: int) -> None:
         """A box with the text, and the numbered buttons below it."""

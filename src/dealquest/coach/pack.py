@@ -4,7 +4,7 @@ Values only: reading and checking files is `scenarios`, measuring an answer is `
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -14,6 +14,9 @@ SignalKind: TypeAlias = Literal["says", "question", "question_first", "number", 
 Area: TypeAlias = Literal["discovery", "qualification", "value", "objection", "negotiation", "next_step", "rapport", "clarity"]
 Channel: TypeAlias = Literal["email", "message", "call", "meeting"]
 Seniority: TypeAlias = Literal["specialist", "manager", "director", "executive", "owner"]
+
+GENERATED = "gen_"
+"""How the ids of scenarios begin that a model wrote."""
 
 GUARDS: frozenset[SignalKind] = frozenset({"avoid", "words", "question_limit"})
 
@@ -124,12 +127,14 @@ class Lexicon:
         phrases: Named groups of phrases; a signal refers to one as `@name`.
         wording: The scorer's own sentences, with `str.format` fields.
         endings: What a word of a phrase may end in and still match.
+        criteria: The shared criteria a rubric can name, as the tables of the language's file.
     """
 
     language: str
     phrases: Mapping[str, tuple[str, ...]]
     wording: Mapping[str, str]
     endings: tuple[str, ...]
+    criteria: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -174,6 +179,11 @@ class Scenario:
     def language(self) -> str:
         """Language tag, such as `en`."""
         return self.lexicon.language
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether a model wrote it; no file may use such an id."""
+        return self.id.startswith(GENERATED)
 
     def for_turns(self, turns: int) -> "Scenario":
         """The same scenario for a role-play: limits of words and questions grow with the seller's turns.

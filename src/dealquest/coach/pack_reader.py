@@ -13,6 +13,7 @@ import attrs
 
 from .file_table import FileTable
 from .pack import (
+    GENERATED,
     Anchor,
     Anchors,
     Area,
@@ -102,6 +103,28 @@ def read_pack(texts: Mapping[str, str], *, name: str, common: Mapping[str, Any])
     return Pack(name=name, language=reader.language, tracks=tuple(reader.tracks), practice=tuple(reader.practice)), faults
 
 
+def read_scenario(data: Mapping[str, Any], lexicon: Lexicon) -> tuple[Scenario, list[Fault]]:
+    """Read one scenario that a model wrote, by the same rules as a file's.
+
+    Args:
+        data: The scenario's table.
+        lexicon: The words and shared criteria of its language.
+
+    Returns:
+        The scenario, whole only where the list of faults is empty, and the faults.
+    """
+    common = {
+        "language": lexicon.language,
+        "phrases": lexicon.phrases,
+        "criteria": lexicon.criteria,
+        "wording": lexicon.wording,
+        "endings": lexicon.endings,
+    }
+    table = FileTable(data=data, path="", file="", faults=[])
+    scenario = _PackReader(common, generated=True).scenario(table)
+    return attrs.evolve(scenario, lexicon=lexicon), [Fault("", 0, path, message) for path, message in table.faults]
+
+
 def _parse(file: str, text: str) -> tuple[FileTable | None, Mapping[str, int], list[Fault]]:
     if len(text) > MAX_FILE_CHARS:
         return None, {}, [Fault(file, 0, "", f"the file has {len(text)} characters; at most {MAX_FILE_CHARS} are read: split it")]
@@ -125,11 +148,16 @@ def _line_of(path: str, lines: Mapping[str, int]) -> int:
 class _PackReader:
     """Reads the documents of one pack; ids are unique over all of them."""
 
-    def __init__(self, common: Mapping[str, Any]) -> None:
+    def __init__(self, common: Mapping[str, Any], *, generated: bool = False) -> None:
+        self.generated = generated
         self.phrases: dict[str, tuple[str, ...]] = {key: tuple(value) for key, value in common["phrases"].items()}
         self.criteria: dict[str, Mapping[str, Any]] = dict(common["criteria"])
         self.lexicon = Lexicon(
-            language=common["language"], phrases=self.phrases, wording=common["wording"], endings=tuple(common["endings"])
+            language=common["language"],
+            phrases=self.phrases,
+            wording=common["wording"],
+            endings=tuple(common["endings"]),
+            criteria=self.criteria,
         )
         self.language: str = common["language"]
         self.ids: dict[str, dict[str, str]] = {}
@@ -200,6 +228,8 @@ class _PackReader:
     def scenario(self, table: FileTable, category: str | None = None) -> Scenario:
         scenario_id = table.identifier()
         self.unique(table, "scenario", scenario_id)
+        if scenario_id.startswith(GENERATED) and not self.generated:
+            table.fault("id", f"{GENERATED!r} marks scenarios that a model wrote: choose another beginning")
         scenario = Scenario(
             id=scenario_id,
             title=table.text("title", most=80),

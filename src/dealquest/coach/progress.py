@@ -1,10 +1,14 @@
-"""The rules of the game, one table for every face of the product: XP, levels, ranks, streaks.
+"""The rules of the game, one table for every face of the product: XP, levels, ranks, streaks, badges.
 
 Pure arithmetic; the database follows the same level rule (`dealquest.level_of`, held equal by a test).
 """
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, tzinfo
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import attrs
 
 PASS_MARK = 60
 """Points, of 100, from which a level is completed."""
@@ -27,6 +31,54 @@ RANKS = (
     "VP of Deals",
     "Deal Legend",
 )
+
+Measure: TypeAlias = Literal["attempts", "best_score", "xp", "streak_days"]
+Rarity: TypeAlias = Literal["common", "rare", "epic", "legendary"]
+
+
+@attrs.frozen
+class Badge:
+    """Earned once, when the measure reaches `least`; its name and meaning stand in the catalogue."""
+
+    id: str
+    rarity: Rarity
+    measure: Measure
+    least: int
+
+
+BADGES = (
+    Badge("first-win", "common", "attempts", 1),
+    Badge("on-fire", "common", "streak_days", 3),
+    Badge("dedicated", "common", "attempts", 10),
+    Badge("perfect-score", "rare", "best_score", 100),
+    Badge("xp-hunter", "rare", "xp", 1000),
+    Badge("streak-master", "rare", "streak_days", 7),
+    Badge("veteran", "epic", "attempts", 50),
+    Badge("legend", "legendary", "xp", 3000),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Tally:
+    """What badges are measured by."""
+
+    attempts: int = 0
+    best_score: int = 0
+    xp: int = 0
+    streak_days: int = 0
+
+    def of(self, measure: Measure) -> int:
+        """One of its numbers."""
+        return {"attempts": self.attempts, "best_score": self.best_score, "xp": self.xp, "streak_days": self.streak_days}[measure]
+
+
+def new_badges(tally: Tally, earned: Collection[str]) -> tuple[Badge, ...]:
+    """The badges that are reached and were not earned before, in the table's order.
+
+    >>> [badge.id for badge in new_badges(Tally(attempts=10, streak_days=3), {"first-win"})]
+    ['on-fire', 'dedicated']
+    """
+    return tuple(badge for badge in BADGES if badge.id not in earned and tally.of(badge.measure) >= badge.least)
 
 
 def xp_for_answer(score: int, *, best_before: int | None, last_before: int | None) -> dict[str, int]:
@@ -86,12 +138,17 @@ def streak_after(now: datetime, *, time_zone: str, last_graded_on: date | None, 
 
     One more on the first graded answer of a new day, one again after a missed day.
     """
-    today = now.astimezone(_zone(time_zone)).date()
+    today = local_day(now, time_zone)
     if last_graded_on is None or (today - last_graded_on).days > 1:
         return 1, today
     if today <= last_graded_on:
         return max(streak_days, 1), last_graded_on
     return streak_days + 1, today
+
+
+def local_day(moment: datetime, time_zone: str) -> date:
+    """The day of a moment in a user's time zone."""
+    return moment.astimezone(_zone(time_zone)).date()
 
 
 def _zone(name: str) -> tzinfo:

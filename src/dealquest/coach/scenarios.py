@@ -71,7 +71,7 @@ def check_pack(text: str, *, file: str = "") -> list[Fault]:
         for level, found in enumerate(levels.levels)
     ]
     places += [(f"scenarios[{place}].anchors", scenario) for place, scenario in enumerate(pack.practice)]
-    return [Fault(file, lines.get(path, 1), path, message) for path, scenario in places for message in _weigh_anchors(scenario)]
+    return [Fault(file, lines.get(path, 1), path, message) for path, scenario in places for message in weigh_anchors(scenario)]
 
 
 def check_file(path: Path) -> list[Fault]:
@@ -89,7 +89,8 @@ def check_file(path: Path) -> list[Fault]:
     return read_pack(texts, name=path.stem, common=_common_of(_language_of(texts)))[1]
 
 
-def _weigh_anchors(scenario: Scenario) -> list[str]:
+def weigh_anchors(scenario: Scenario) -> list[str]:
+    """Where the offline scorer cannot tell a scenario's anchor answers apart; empty where it can."""
     weak, fair, strong = (score_by_signals(scenario, anchor.text).total for anchor in scenario.anchors)
     faults = []
     if not weak < fair < strong:

@@ -6,7 +6,9 @@ turn is committed once. Knows no transport; adapters bring events and take repli
 """
 
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -14,26 +16,13 @@ import anyio
 import attrs
 import msgspec
 
-from dealquest.errors import ConflictError, DealQuestError, PeerError, PeerUnavailableError, UnknownOutcomeError
-from dealquest.tracing import span, trace
+from dealquest.errors import ConflictError, DealQuestError, InputError, PeerError, PeerUnavailableError, UnknownOutcomeError
+from dealquest.tracing import trace
 from dealquest.values import Clock, Principal, SystemClock
 
-from .dialogue import (
-    Effect,
-    EffectResult,
-    Event,
-    Flow,
-    Reply,
-    Scene,
-    ScoringFailed,
-    Turn,
-    View,
-    catalogue,
-    converse,
-)
-from .pack import Pack
+from .dialogue import Effect, EffectResult, Event, Failed, Flow, Person, Reply, Scene, Turn, View, catalogue, converse, storable
+from .effects import Caller, Effects, OnPartial, restore
 from .scorecard import ScoreCard
-from .scoring import Scorer
 
 LEASE_S = 15.0
 MAX_FAILURES = 4
@@ -87,10 +76,18 @@ class Delivery:
 
 @attrs.frozen(kw_only=True)
 class Done:
-    """A turn that was committed by this worker; its replies are held for it to deliver."""
+    """A turn that was committed by this worker.
+
+    Attributes:
+        event: What was answered.
+        deliveries: Its replies, in order.
+        held_s: Seconds from now for which nobody else delivers them, and nothing waits in their chat before them but
+            what this worker holds; 0: take them with `deliveries`.
+    """
 
     event: Event
     deliveries: tuple[Delivery, ...]
+    held_s: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +96,10 @@ class _Claim:
     attempts: int
     steps: dict[str, Any]
     view: View
+    sealed_keys: dict[str, str] = attrs.field(repr=False)
+
+    def caller(self, on_partial: OnPartial | None) -> Caller:
+        return Caller(user=self.view.user, sealed_keys=self.sealed_keys, on_partial=on_partial)
 
 
 class Turns:
@@ -106,9 +107,8 @@ class Turns:
 
     Args:
         records: Storage with the rights of the service role.
-        packs: The scenario pack for a language tag.
-        scorer: Scores answers; its errors become a reply, and the answer is kept.
-        offline_scorer: Used when the user asks for a score without a model.
+        effects: Performs what flows ask for.
+        is_admin: Whether a person sees the admin views; nobody does when left out.
         worker: This process's name in leases, unique among those that run.
         clock: Where time comes from.
         lease_s: Seconds after which another worker may take over a turn whose worker went silent.
@@ -119,18 +119,16 @@ class Turns:
         self,
         records: Records,
         *,
-        packs: Callable[[str], Pack],
-        scorer: Scorer,
-        offline_scorer: Scorer,
+        effects: Effects,
         worker: str,
+        is_admin: Callable[[Person], Awaitable[bool]] | None = None,
         clock: Clock | None = None,
         lease_s: float = LEASE_S,
         hold_s: float = 0.0,
     ) -> None:
         self._records = records
-        self._packs = packs
-        self._scorer = scorer
-        self._offline_scorer = offline_scorer
+        self._effects = effects
+        self._is_admin = is_admin
         self._worker = worker
         self._clock = clock or SystemClock()
         self._lease_s = lease_s
@@ -141,12 +139,32 @@ class Turns:
 
         Returns:
             How many were new.
+
+        Raises:
+            InputError: `coach.event.job`: a job comes from a turn, never from outside.
         """
+        if any(event.kind == "job" for event in events):
+            raise InputError("Jobs are started by turns; no channel may send one.", code="coach.event.job")
         stored: int = await self._call("receive_updates", updates=msgspec.to_builtins(tuple(events)))
         return stored
 
-    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:
+    async def work(
+        self,
+        source: str,
+        *,
+        chat: str | None = None,
+        update_id: int | None = None,
+        only_jobs: bool = False,
+        on_partial: Callable[[Event, str], Awaitable[None]] | None = None,
+    ) -> Done | None:
         """Claim the oldest open event of a chat that nobody works on, and finish its turn.
+
+        Args:
+            source: The channel.
+            chat: Only this conversation.
+            update_id: Only this event.
+            only_jobs: Only what earlier turns left to be done later.
+            on_partial: Is shown an answer while it is written.
 
         Returns:
             The committed turn, or None when there was nothing to claim or another worker finished it first.
@@ -155,14 +173,21 @@ class Turns:
             DealQuestError: Storage failed; the event stays open and is tried again later.
         """
         answer = await self._claim(
-            "claim_update", for_source=source, for_worker=self._worker, lease_s=self._lease_s, for_chat=chat, for_update_id=update_id
+            "take_update",
+            for_source=source,
+            for_worker=self._worker,
+            lease_s=self._lease_s,
+            for_chat=chat,
+            for_update_id=update_id,
+            only_jobs=only_jobs,
         )
         if answer is None:
             return None
         claim = _claimed(answer)
+        caller = claim.caller(None if on_partial is None else partial(on_partial, claim.event))
         async with _Attempt(self._records, claim, self._worker):
             async with trace(_pipeline(claim), user=_principal(claim)):
-                turn = await self._decide(claim)
+                turn = await self._decide(claim, caller)
             return await self._commit(claim, turn)
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
@@ -216,17 +241,19 @@ class Turns:
         except UnknownOutcomeError as exc:
             raise PeerUnavailableError("The connection to the records broke during a claim.", code="coach.claim_lost") from exc
 
-    async def _decide(self, claim: _Claim) -> Turn:
+    async def _decide(self, claim: _Claim, caller: Caller) -> Turn:
         language = claim.view.user.language
-        pack = self._packs(language)
         scene = Scene(
             view=claim.view,
             event=claim.event,
-            pack=pack,
+            pack=await self._effects.pack(language, named=[claim.view.state.scenario_id or "", claim.event.text]),
             texts=catalogue(language),
             now=self._clock.now(),
             rng=random.Random(f"{claim.event.source}:{claim.event.update_id}"),  # noqa: S311  # a choice of scenario, not a secret
-            offline=self._scorer is self._offline_scorer,
+            fence=secrets.token_hex(12),
+            house=self._effects.house,
+            offline=not self._effects.has_model(caller),
+            is_admin=self._is_admin is not None and await self._is_admin(claim.event.user),
         )
         flow: Flow = converse(scene)
         step = 0
@@ -237,31 +264,19 @@ class Turns:
             except StopIteration as end:
                 turn: Turn = end.value
                 return turn
-            result = await self._perform(claim, pack, effect, f"effect-{step}")
+            result = await self._perform(claim, caller, effect, f"effect-{step}")
             step += 1
 
-    async def _perform(self, claim: _Claim, pack: Pack, effect: Effect, step: str) -> EffectResult:
+    async def _perform(self, claim: _Claim, caller: Caller, effect: Effect, step: str) -> EffectResult:
         if step in claim.steps:
-            return msgspec.convert(claim.steps[step], ScoreCard)
-        scorer = self._offline_scorer if effect.offline else self._scorer
-        try:
-            async with span("score", scenario=effect.scenario_id) as scoring:
-                card = await self._while_leased(claim, lambda: scorer.score(pack.scenario(effect.scenario_id), effect.answer))
-                scoring.set("score", card.total)
-                scoring.set("scorer", card.scorer)
-        except DealQuestError as exc:
-            if exc.code == "coach.lease_lost":
-                raise
-            return ScoringFailed(reason=exc.message, retryable=exc.retryable)
-        if not card.is_offline:
-            await self._call(
-                "save_step",
-                for_source=claim.event.source,
-                for_update_id=claim.event.update_id,
-                for_step=step,
-                step_result=msgspec.to_builtins(card),
-            )
-        return card
+            return restore(effect, claim.steps[step])
+        result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
+        if not effect.paid or isinstance(result, Failed) or (isinstance(result, ScoreCard) and result.is_offline):
+            return result
+        # A model may say what no database stores; the flow goes on with what was stored, as a repeat would.
+        kept = _storable(msgspec.to_builtins(result))
+        await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=kept)
+        return restore(effect, kept)
 
     async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
         """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
@@ -294,14 +309,15 @@ class Turns:
                 scope.cancel()
 
     async def _commit(self, claim: _Claim, turn: Turn) -> Done | None:
-        ids = await self._call("commit_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
-        if ids is None:
+        stored = await self._call("finish_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
+        if stored is None:
             return None
+        event, target = claim.event, stored["target"]
         deliveries = tuple(
-            Delivery(id=reply_id, update_id=claim.event.update_id, seq=seq, chat=claim.event.chat, reply=reply)
-            for seq, (reply_id, reply) in enumerate(zip(ids, turn.replies, strict=True))
+            Delivery(id=reply_id, update_id=event.update_id, seq=seq, chat=event.reply_chat or event.chat, reply=reply, placeholder=target)
+            for seq, (reply_id, reply) in enumerate(zip(stored["ids"], turn.replies, strict=True))
         )
-        return Done(event=claim.event, deliveries=deliveries)
+        return Done(event=event, deliveries=deliveries, held_s=self._hold_s if stored["is_next"] else 0.0)
 
 
 class _Attempt:
@@ -326,7 +342,8 @@ class _Attempt:
             elif not isinstance(error, PeerError | UnknownOutcomeError):
                 # A fault of ours must not block the chat for ever: after some failures the event is set aside, and the user is told.
                 texts = catalogue(self._claim.view.user.language)
-                apology = Reply(text=texts.say("apology.dead", number=f"{event.update_id}"))
+                # A job that fails was not asked for by anybody who waits, so nobody is told.
+                apology = None if event.kind == "job" else Reply(text=texts.say("apology.dead", number=f"{event.update_id}"))
                 await self._records.rpc(
                     "fail_update",
                     **names,
@@ -341,12 +358,24 @@ def _claimed(answer: dict[str, Any]) -> _Claim:
     known = {name: answer[name] for name in ("user", "progress", "seen", "bests", "recent_scores")}
     view = msgspec.convert({**known, "state": answer["state"] or {}}, View)
     event = msgspec.convert(answer["event"], Event)
-    return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view)
+    return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view, sealed_keys=answer["sealed_keys"])
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _pipeline(claim: _Claim) -> str:
     """The name of the trace: the mode while a scenario is open, else the plain conversation."""
     state = claim.view.state
+    if claim.event.kind == "job":
+        return f"job.{claim.event.text}"
+    if state.at == "roleplay":
+        return state.at
     return state.mode if state.at == "answering" and state.mode is not None else "conversation"
 
 
@@ -365,4 +394,10 @@ def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str
         "user_id": claim.view.user.id,
         "worker": worker,
         "hold_s": hold_s,
+        "target": _message_to_edit(claim.event, turn),
     }
+
+
+def _message_to_edit(event: Event, turn: Turn) -> int | None:
+    """The message whose button was pressed, when the first reply may take its place."""
+    return event.message_id if event.kind == "button" and turn.replies and turn.replies[0].edit else None

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from dealquest.coach import ModelScorer, Pack, Scenario, ScoreCard, Scorer, SignalScorer, load_pack
-from dealquest.coach.dialogue import Event, Person, Scene, ScoreAnswer, ScoringFailed, State, Turn, User, View, catalogue, converse
+from dealquest.coach.dialogue import Event, Failed, Person, Scene, ScoreAnswer, State, Turn, User, View, catalogue, converse
 from dealquest.errors import DealQuestError, InputError
 from dealquest.values import Clock, JsonObject, SystemClock
 
@@ -158,7 +158,7 @@ async def play_turn(pack: Pack, scenario: Scenario, answer: str, scorer: Scorer,
         except DealQuestError as exc:
             if exc.code == "llm.budget.exceeded":
                 raise
-            result = ScoringFailed(reason=exc.message, retryable=exc.retryable)
+            result = Failed(reason=exc.message, retryable=exc.retryable)
 
 
 def _card_of(case: Case, answer: Answer) -> ScoreCard:

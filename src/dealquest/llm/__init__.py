@@ -32,18 +32,20 @@ from .messages import (
 )
 from .models import CLAUDE_MODEL, DEFAULT_MODEL, RESEARCH_MODEL, resolve_model
 from .observing import CallWatch, Observer
-from .prices import Price, find_price
+from .prices import DEAREST, Price, find_price, worst_case
 from .router import Router, RouterState, Structured
 from .routes import Provider, Route, own_provider, providers_of
 from .sending import Limits
 from .spend import SpendBudget, SpendState
 
 if TYPE_CHECKING:
+    from .embeddings import Embeddings, ListedModel, worst_case_of_texts
     from .keys import KeyCheck, ModelCheck, check_key, check_models
     from .research import Research, fence
 
 __all__ = [
     "CLAUDE_MODEL",
+    "DEAREST",
     "DEFAULT_MODEL",
     "RESEARCH_MODEL",
     "AnswerStream",
@@ -54,11 +56,13 @@ __all__ = [
     "Citation",
     "Completion",
     "Done",
+    "Embeddings",
     "Event",
     "File",
     "Image",
     "KeyCheck",
     "Limits",
+    "ListedModel",
     "Message",
     "ModelCheck",
     "Observer",
@@ -92,9 +96,15 @@ __all__ = [
     "system",
     "tool_result",
     "user",
+    "worst_case",
+    "worst_case_of_texts",
 ]
 
-_HOMES = {"keys": ("KeyCheck", "ModelCheck", "check_key", "check_models"), "research": ("Research", "fence")}
+_HOMES = {
+    "embeddings": ("Embeddings", "ListedModel", "worst_case_of_texts"),
+    "keys": ("KeyCheck", "ModelCheck", "check_key", "check_models"),
+    "research": ("Research", "fence"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -32,6 +32,7 @@ from .structured import read_object, repair_request, schema_of
 if TYPE_CHECKING:
     from dealquest.settings import Settings
 
+    from .embeddings import Embeddings, ListedModel
     from .keys import KeyCheck, ModelCheck
     from .research import Research
 
@@ -293,6 +294,34 @@ class Router:
             allow_truncated=True,
         )
         return read_research(completion)
+
+    async def embed(self, texts: Sequence[str], *, model: str, dimensions: int | None = None) -> "Embeddings":
+        """Turn texts into vectors; one request to one server, which nothing repeats.
+
+        Args:
+            texts: What to embed, none of them empty.
+            model: Whose vectors.
+            dimensions: Their length, where the model lets one choose.
+
+        Raises:
+            InputError: `llm.input.*`.
+            PeerError: `llm.refused.*`, `llm.unavailable.*`, `llm.answer.garbled`, `wire.*`.
+        """
+        from .embeddings import embed  # noqa: PLC0415  # few ask; the others start faster
+
+        route = self._routes_for(model, ())[0]
+        return await embed(texts, route, self._wire(), dimensions=dimensions, now=self._timer.now())
+
+    async def list_models(self) -> "tuple[ListedModel, ...]":
+        """What the providers serve, in their order; spends no token.
+
+        Raises:
+            PeerError: As `embed`.
+        """
+        from .embeddings import list_models  # noqa: PLC0415  # see above
+
+        lists = [await list_models(provider, self._wire(), now=self._timer.now()) for provider in self.providers]
+        return tuple(model for listed in lists for model in listed)
 
     async def settle_estimates(self) -> int:
         """Ask the providers what broken-off answers really cost, and correct the budget; returns how many were corrected.

@@ -7,10 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .books import find_disagreements
     from .clock import FrozenClock
+    from .coaching import Chatter, HeldMedia, ScriptedEars, ScriptedModels
     from .init_data import sign_init_data, sign_init_data_ed25519, sign_login_widget
     from .judge import JudgeCall, ScriptedJudge
     from .loopback import Arrival, Fault, LoopbackServer, Reply
+    from .model_server import ModelServer
     from .models import ChatAnswer, ChatModels, ChatQuestion, judge_by
     from .recording import Exchange, RecordingTransport, ReplayTransport, load_exchanges, save_exchanges
     from .speech_servers import AssemblyAIServer, JobScript, WhisperServer
@@ -24,19 +27,24 @@ __all__ = [
     "ChatAnswer",
     "ChatModels",
     "ChatQuestion",
+    "Chatter",
     "Cut",
     "Delay",
     "Exchange",
     "Fault",
     "FrozenClock",
     "Hang",
+    "HeldMedia",
     "JobScript",
     "JudgeCall",
     "LoopbackServer",
+    "ModelServer",
     "RecordingTransport",
     "ReplayTransport",
     "Reply",
+    "ScriptedEars",
     "ScriptedJudge",
+    "ScriptedModels",
     "ScriptedTransport",
     "Step",
     "Tree",
@@ -47,6 +55,7 @@ __all__ = [
     "build_trees",
     "capture_traces",
     "fail",
+    "find_disagreements",
     "judge_by",
     "load_exchanges",
     "save_exchanges",
@@ -56,7 +65,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "books": ("find_disagreements",),
     "clock": ("FrozenClock",),
+    "coaching": ("Chatter", "HeldMedia", "ScriptedEars", "ScriptedModels"),
     "init_data": (
         "sign_init_data",
         "sign_init_data_ed25519",
@@ -72,6 +83,7 @@ _HOMES = {
         "LoopbackServer",
         "Reply",
     ),
+    "model_server": ("ModelServer",),
     "models": (
         "ChatAnswer",
         "ChatModels",

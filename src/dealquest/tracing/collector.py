@@ -87,7 +87,7 @@ class Collector:
         self,
         sinks: Sequence[Sink],
         *,
-        spool: Path | None = None,
+        spool: str | Path | None = None,
         durability: Durability = "tick",
         overflow: Overflow = "spill",
         limits: Limits | None = None,
@@ -101,8 +101,9 @@ class Collector:
         self.sinks = tuple(sinks)
         self.limits = limits or Limits()
         self.warnings = Warnings()
-        self.dead_letters = DeadLetters(spool)
-        self._spool = spool if durability != "off" else None
+        folder = None if spool is None else Path(spool)
+        self.dead_letters = DeadLetters(folder)
+        self._spool = folder if durability != "off" else None
         self._write_through = durability == "span"
         self._overflow = overflow
         self._redactor = redactor or Redactor()

@@ -26,12 +26,13 @@ class _StoredRow(msgspec.Struct):
 _stored_decoder = msgspec.json.Decoder(_StoredRow)
 
 
-def read_records(path: Path) -> Iterator[Record]:
+def read_records(path: str | Path) -> Iterator[Record]:
     """The records in a spool folder or in a JSONL file; torn lines are passed over.
 
     Raises:
         NotFoundError: `tracing.nothing_there`.
     """
+    path = Path(path)
     if path.is_dir():
         for segment in sorted(path.glob("*/*.seg")) or sorted(path.glob("*.seg")):
             yield from _read_segment(segment)
@@ -64,7 +65,7 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
                     yield Record(kind, bytes(stored.row))
 
 
-def read_traces(path: Path) -> list[Trace]:
+def read_traces(path: str | Path) -> list[Trace]:
     """The traces in a spool folder or in a JSONL file, newest first.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Self
 import attrs
 
 from dealquest.errors import DealQuestError, InputError, SettingsError
-from dealquest.settings import ASSEMBLYAI_BASE_URL, load_settings
+from dealquest.settings import ASSEMBLYAI_BASE_URL, Settings, load_settings
 from dealquest.values import Secret
 from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
 
@@ -69,7 +69,11 @@ class AssemblyAITranscriber:
         Raises:
             SettingsError: `transcription.not_configured` when there is no key; `settings.invalid`.
         """
-        settings = load_settings(environ)
+        return cls.from_settings(load_settings(environ))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The same for settings that were read already; raises as `from_env`."""
         if settings.assemblyai_api_key is None:
             raise SettingsError("Speech to text is off: set ASSEMBLYAI_API_KEY.", code="transcription.not_configured")
         return cls(settings.assemblyai_api_key, base_url=settings.assemblyai_base_url)

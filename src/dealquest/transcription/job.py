@@ -47,8 +47,8 @@ class PollPlan:
         brisk_for_s: Age in seconds at which the plain waits take over.
 
     >>> plan = PollPlan()
-    >>> [plan.wait_s(look, age_s=age) for look, age in ((0, 0), (1, 0.3), (2, 0.8), (3, 1.6), (9, 30))]
-    [0.3, 0.5, 0.8, 0.9, 1.5]
+    >>> tuple(plan.wait_s(look, age_s=age) for look, age in ((0, 0), (1, 0.3), (2, 0.8), (3, 1.6), (9, 30)))
+    (0.3, 0.5, 0.8, 0.9, 1.5)
     """
 
     waits_s: tuple[float, ...] = (0.3, 0.5, 0.8, 1.2, 1.5)

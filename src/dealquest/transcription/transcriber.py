@@ -9,6 +9,8 @@ from dealquest.errors import SettingsError
 from .defaults import DEADLINE_S, ignore_progress
 
 if TYPE_CHECKING:
+    from dealquest.settings import Settings
+
     from .source import AudioSource
     from .transcript import OnProgress, Transcript
 
@@ -33,15 +35,19 @@ class Transcriber(Protocol):
         """
         from dealquest.settings import load_settings  # noqa: PLC0415  # whoever brings a transcriber of their own reads no environment
 
-        settings = load_settings(environ)
+        return Transcriber.from_settings(load_settings(environ))
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> "Transcriber":
+        """The same for settings that were read already; raises as `from_env`."""
         if settings.whisper_base_url is not None:
             from .whisper import WhisperTranscriber  # noqa: PLC0415  # only the one that is used is loaded
 
-            return WhisperTranscriber.from_env(environ)
+            return WhisperTranscriber.from_settings(settings)
         if settings.assemblyai_api_key is not None:
             from .assemblyai import AssemblyAITranscriber  # noqa: PLC0415  # see above
 
-            return AssemblyAITranscriber.from_env(environ)
+            return AssemblyAITranscriber.from_settings(settings)
         raise SettingsError(
             "Speech to text is off: set ASSEMBLYAI_API_KEY, or WHISPER_BASE_URL for a server of your own.",
             code="transcription.not_configured",

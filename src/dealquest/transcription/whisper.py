@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from dealquest.errors import DealQuestError, InputError, LimitError, NotFoundError, PeerError, SettingsError
-from dealquest.settings import load_settings
+from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret
 from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
 
@@ -69,7 +69,11 @@ class WhisperTranscriber:
         Raises:
             SettingsError: `transcription.not_configured` when there is no address; `settings.invalid`.
         """
-        settings = load_settings(environ)
+        return cls.from_settings(load_settings(environ))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The same for settings that were read already; raises as `from_env`."""
         if settings.whisper_base_url is None:
             raise SettingsError("No speech server of your own: set WHISPER_BASE_URL.", code="transcription.not_configured")
         return cls(settings.whisper_base_url, key=settings.whisper_api_key, model=settings.whisper_model)

@@ -1,74 +1,91 @@
-"""The routes: health, and the records and functions of the engine under the paths that the InsForge clients use.
+"""The application: rooms of routes behind the guards.
 
-Thin: who may do what is decided by the token's role and the database's policies, not here.
+A room is a module or a folder that gives one function, and this file lists the rooms:
+
+    def routes(service: Service) -> list[BaseRoute]: ...
+
+A route is an `async def name(request: Request) -> Response`. Inside it
+  * `service_of(request)` gives the shared parts (`service.py`): the kit, tokens, keys, settings, clock;
+  * `await caller_of(request)` or `await require(request, "authenticated")` gives the proven `Caller` (`callers.py`);
+  * `await read_json(request, SomeStruct)` gives the checked body (`bodies.py`);
+  * `answer_json(...)` answers (`answers.py`); what is wrong is *raised* as one of the house's errors, and
+    `answers.answer_error` makes the envelope of it. A code whose status differs from its class's gets a line in
+    `answers.SHOWN`, and every code one in `docs/errors/http.md`.
+Background work belongs to the kit's owner; a room opens nothing that must be closed.
 """
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-from dealquest import __version__
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
+
 from dealquest.compose import Kit
 from dealquest.errors import DealQuestError
 
-RECORDS = "/api/database/records"
-FUNCTIONS = "/api/database/rpc"
+from . import accounts, ai, coach, functions, health, mini_app, records
+from .answers import BY_STATUS, answer_error, refuse
+from .guards import AccessLog, BodyLimit, Cors, HeadCheck, RateLimit
+from .openapi import openapi_route
+from .service import Service, open_service
+
+Room: TypeAlias = Callable[[Service], list[BaseRoute]]
+
+ROOMS: Sequence[Room] = (
+    health.routes,
+    accounts.routes,
+    records.routes,
+    functions.routes,
+    ai.routes,
+    coach.routes,
+    mini_app.routes,
+)
 
 
-def create_app(kit: Kit) -> Starlette:
+def create_app(kit: Kit) -> ASGIApp:
     """An ASGI application over an open kit; the kit stays the caller's to close.
 
     Args:
-        kit: Its engine answers records and functions; without one (remote records) only health is served.
+        kit: Its engine answers records and functions; without one they are passed on to the remote records.
+
+    Raises:
+        SettingsError: `http.jwt_secret`, `auth.secret.*`.
     """
-
-    async def health(_: Request) -> JSONResponse:
-        database = await _database_state(kit)
-        body = {
-            "status": "ok" if database == "ok" else "degraded",
-            "service": "dealquest",
-            "version": __version__,
-            "timestamp": kit.clock.now().isoformat().replace("+00:00", "Z"),
-            "components": {"database": database, "model": "ok" if kit.llm is not None else "off"},
-        }
-        return JSONResponse(body, status_code=200 if database == "ok" else 503)
-
-    async def not_found(request: Request, _: Exception) -> JSONResponse:
-        return _refusal(404, "NOT_FOUND", f"There is nothing at {request.url.path[:200]}.")
-
-    async def not_allowed(request: Request, _: Exception) -> JSONResponse:
-        return _refusal(405, "INVALID_INPUT", f"{request.method} is not answered at {request.url.path[:200]}.")
-
-    routes: list[Route | Mount] = [Route("/api/health", health, methods=["GET"])]
-    if kit.engine is not None:
-        engine = kit.engine.asgi
-        routes += [Mount(RECORDS, app=engine), Mount("/api/database", app=_FunctionsOnly(engine))]
-    return Starlette(routes=routes, exception_handlers={404: not_found, 405: not_allowed})
+    service = open_service(kit)
+    handlers = {DealQuestError: _refused, HTTPException: _not_routed, ClientDisconnect: _gone, Exception: _failed}
+    routes = [route for room in ROOMS for route in room(service)]
+    routed = Starlette(routes=[*routes, openapi_route(routes)], exception_handlers=handlers)
+    routed.router.redirect_slashes = False
+    routed.state.service = service
+    settings = kit.settings
+    app: ASGIApp = BodyLimit(routed, max_bytes=settings.http_max_body_bytes)
+    app = RateLimit(app, clock=kit.clock, limit=settings.http_request_limit)
+    app = Cors(app, origins=settings.http_cors_origins)
+    return AccessLog(HeadCheck(app), clock=kit.clock, trusted_hops=settings.http_trusted_hops)
 
 
-class _FunctionsOnly:
-    """Lets `/rpc/...` through to the engine, whose own paths begin below `/api/database`."""
-
-    def __init__(self, engine: ASGIApp) -> None:
-        self._engine = engine
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(f"{FUNCTIONS}/"):
-            refusal = _refusal(404, "NOT_FOUND", f"There is nothing at {scope['path'][:200]}.")
-            await refusal(scope, receive, send)
-            return
-        await self._engine(scope, receive, send)
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, DealQuestError)
+    return answer_error(error)
 
 
-async def _database_state(kit: Kit) -> str:
-    try:
-        await kit.records.table("users").select("id").limit(1).all()
-    except DealQuestError as exc:
-        return exc.code
-    return "ok"
+async def _not_routed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:200]
+    message = {404: f"There is nothing at {path}.", 405: f"{request.method} is not answered at {path}."}.get(
+        error.status_code, error.detail
+    )
+    return refuse(error.status_code, BY_STATUS.get(error.status_code, "INTERNAL_ERROR"), message, headers=error.headers)
 
 
-def _refusal(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": code, "message": message, "statusCode": status, "nextActions": "See /api/health."}, status_code=status)
+async def _gone(_: Request, __: Exception) -> Response:
+    return refuse(400, "INVALID_INPUT", "The caller left before its body was complete.")
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """A defect of ours: the server's log gets the traceback, the caller the id."""
+    return refuse(500, "INTERNAL_ERROR", "This is our fault; the log has it under this answer's x-request-id.")

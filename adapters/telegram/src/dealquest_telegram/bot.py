@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 import anyio.abc
+import attrs
 
 from dealquest.coach.dialogue import Event
 from dealquest.coach.turns import Done
@@ -20,10 +21,11 @@ from dealquest.values import Clock
 
 from .boundary import Conversation
 from .calls import BotCalls
-from .intake import Admit, Intake, SetAside
+from .intake import Admit, Intake
 from .outlet import Outlet
 from .pace import Pace
 from .progress import Progress
+from .setaside import SetAside
 
 logger = logging.getLogger("dealquest.telegram")
 
@@ -102,6 +104,7 @@ class TelegramBot:
             receiving, working = anyio.CancelScope(), anyio.CancelScope()
             received, worked = anyio.Event(), anyio.Event()
             group.start_soon(outlet.run)
+            group.start_soon(progress.run)
             group.start_soon(self._run_workers, working, worked, outlet, progress)
             group.start_soon(self._run_intake, receiving, received, receive, intake, stop)
             logger.info("The bot %s is ready.", self.source)
@@ -117,6 +120,8 @@ class TelegramBot:
             await worked.wait()
             with anyio.move_on_after(DELIVERY_GRACE_S):
                 await outlet.drain()
+            with anyio.move_on_after(DELIVERY_GRACE_S):
+                await outlet.put_back()
             group.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -141,7 +146,7 @@ class TelegramBot:
             while (after := await intake.poll_once(offset, timeout_s=0)) != offset:
                 offset = after
             while (done := await self._turns.work(self.source)) is not None:
-                await self._settle(done, progress)
+                await outlet.deliver(await self._settle(done, progress))
                 count += 1
             await outlet.deliver_all()
             group.cancel_scope.cancel()
@@ -200,7 +205,7 @@ class TelegramBot:
     async def _worker(self, watchful: bool, outlet: Outlet, progress: Progress) -> None:  # one call, above
         while not self._stopping:
             try:
-                done = await self._turns.work(self.source)
+                done = await self._turns.work(self.source, on_partial=progress.show)
             except DealQuestError as exc:
                 logger.warning("A turn failed and will be tried again: %s", exc.message)
                 await anyio.sleep(FAILURE_PAUSE_S)
@@ -213,11 +218,7 @@ class TelegramBot:
                 await self._wait_for_work(watchful=watchful)
                 continue
             more = self._has_more(done.event.chat)
-            try:
-                await self._settle(done, progress)
-            except DealQuestError as exc:
-                logger.warning("The target of an answer could not be noted: %s", exc.message)
-            outlet.wake(done.event.chat)
+            outlet.take(await self._settle(done, progress))
             if not more:
                 await self._wait_for_work(watchful=watchful)
 
@@ -234,10 +235,9 @@ class TelegramBot:
         with anyio.move_on_after(IDLE_S if watchful else math.inf):
             await self._permits.acquire()
 
-    async def _settle(self, done: Done, progress: Progress) -> None:
-        """Before delivery: no more signs of being busy, and the target of an edit is known to the store."""
-        event = done.event
-        await progress.end(event)
-        edits = bool(done.deliveries) and done.deliveries[0].reply.edit
-        if event.kind == "button" and event.message_id is not None and edits:
-            await self._turns.note_placeholder(event, event.message_id)
+    async def _settle(self, done: Done, progress: Progress) -> Done:
+        """Before delivery no more signs of being busy are given; the first reply takes the place of what they left."""
+        placeholder = await progress.end(done.event)
+        if placeholder is None or not done.deliveries:
+            return done
+        return attrs.evolve(done, deliveries=(attrs.evolve(done.deliveries[0], placeholder=placeholder), *done.deliveries[1:]))

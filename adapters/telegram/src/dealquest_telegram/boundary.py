@@ -1,6 +1,6 @@
 """What the adapter needs of the coach: the durable conversation as one protocol, over the dialogue's own values. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from dealquest.coach.dialogue import Event
@@ -18,8 +18,16 @@ class Conversation(Protocol):
         """Store events before anything is done with them; how many were new."""
         ...
 
-    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:
-        """Claim the oldest open event of a chat that nobody works on, and finish its turn."""
+    async def work(
+        self,
+        source: str,
+        *,
+        chat: str | None = None,
+        update_id: int | None = None,
+        only_jobs: bool = False,
+        on_partial: Callable[[Event, str], Awaitable[None]] | None = None,
+    ) -> Done | None:
+        """Claim the oldest open event of a chat that nobody works on, and finish its turn; a slow answer is shown while it is written."""
         ...
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = 15.0) -> list[Delivery]:

@@ -4,14 +4,13 @@ No error here holds the token: addresses of files contain it, so aiogram's own w
 Source: https://core.telegram.org/bots/api#making-requests, read 2026-11-22.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 from aiogram import Bot
-from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import (
     AiogramError,
@@ -26,10 +25,10 @@ from aiogram.exceptions import (
     TelegramServerError,
     TelegramUnauthorizedError,
 )
-from aiogram.methods import GetUpdates
-from aiogram.types import BotCommand, InlineKeyboardMarkup, MenuButtonWebApp, MessageEntity, WebAppInfo
+from aiogram.types import BotCommand, BotCommandScopeChat, BufferedInputFile, InlineKeyboardMarkup, MenuButtonWebApp, WebAppInfo
 from aiohttp import ClientError, ClientResponseError
 
+from dealquest.coach.dialogue import Document
 from dealquest.errors import (
     ConflictError,
     DealQuestError,
@@ -43,16 +42,15 @@ from dealquest.errors import (
 from dealquest.values import Secret
 
 from .render import Part
+from .session import LeanSession
 
 CALL_TIMEOUT_S = 15
 DOWNLOAD_TIMEOUT_S = 60
 MAX_DOWNLOAD_BYTES = 20_000_000
 
 
-class RawUpdates(GetUpdates):
-    """`getUpdates` whose updates stay as they came, so that each can be decoded by itself."""
-
-    __returning__: ClassVar[Any] = list[Any]
+Keyboard = dict[str, Any]
+"""An inline keyboard as the Bot API spells it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,12 +69,12 @@ class BotCalls:
     """
 
     def __init__(self, token: Secret, api_base: str) -> None:
-        session = AiohttpSession(api=TelegramAPIServer.from_base(api_base.replace("{", "").replace("}", "")), timeout=CALL_TIMEOUT_S)
-        self._bot = Bot(token.reveal(), session=session)
+        self._session = LeanSession(api=TelegramAPIServer.from_base(api_base.replace("{", "").replace("}", "")), timeout=CALL_TIMEOUT_S)
+        self._bot = Bot(token.reveal(), session=self._session)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._bot.session.close()
+        await self._session.close()
 
     @property
     def bot_id(self) -> int:
@@ -102,50 +100,82 @@ class BotCalls:
             ConflictError: `telegram.conflict` while another poller or a webhook is active.
             PeerUnavailableError: `telegram.flood` with the seconds to wait, `telegram.unreachable`.
         """
-        method = RawUpdates(offset=offset, limit=limit, timeout=timeout_s, allowed_updates=list(kinds))
+        wanted = {"offset": offset, "limit": limit, "timeout": timeout_s, "allowed_updates": list(kinds)}
         with mapped_errors(keep_body=True):
-            updates: list[Any] = await self._bot(method, request_timeout=timeout_s + CALL_TIMEOUT_S)
+            updates: list[Any] = await self._session.call(self._bot, "getUpdates", wanted, timeout_s=timeout_s + CALL_TIMEOUT_S)
         return updates
 
-    async def send(self, chat: str, part: Part, keyboard: InlineKeyboardMarkup | None = None, *, plain: bool = False) -> int:
+    async def send(self, chat: str, part: Part, keyboard: Keyboard | None = None, *, plain: bool = False) -> int:
         """Send a message; its id. `plain` leaves the entities out."""
+        return _id_of(await self._call("sendMessage", chat_id=int(chat), **_content(part, plain=plain), reply_markup=keyboard))
+
+    async def edit(self, chat: str, message_id: int, part: Part, keyboard: Keyboard | None = None, *, plain: bool = False) -> None:
+        """Make a message say something else; it is fine when it says that already."""
+        content = {**_content(part, plain=plain), "reply_markup": keyboard}
+        await self._edit(chat_id=int(chat), message_id=message_id, **content)
+
+    async def send_rich(self, chat: str, blocks: Sequence[Any], keyboard: Keyboard | None = None) -> int:
+        """Send a long formatted message; its id.
+
+        Raises:
+            NotFoundError: `telegram.unknown_method` where the server has no rich messages.
+        """
+        return _id_of(await self._call("sendRichMessage", chat_id=int(chat), rich_message={"blocks": blocks}, reply_markup=keyboard))
+
+    async def edit_rich(self, chat: str, message_id: int, blocks: Sequence[Any], keyboard: Keyboard | None = None) -> None:
+        """Make a message a long formatted one."""
+        await self._edit(chat_id=int(chat), message_id=message_id, rich_message={"blocks": blocks}, reply_markup=keyboard)
+
+    async def send_draft(self, chat: str, draft_id: int, part: Part) -> None:
+        """Show a text that is still being written; it vanishes with the next message, or after half a minute.
+
+        Raises:
+            NotFoundError: `telegram.unknown_method` where the server has no drafts.
+        """
+        await self._call("sendMessageDraft", chat_id=int(chat), draft_id=draft_id, **_content(part, plain=False))
+
+    async def send_document(self, chat: str, document: Document, keyboard: Keyboard | None = None) -> int:
+        """Send a file; the id of its message."""
+        file = BufferedInputFile(document.content.encode(), filename=document.name)
+        markup = None if keyboard is None else InlineKeyboardMarkup.model_validate(keyboard)
         with mapped_errors():
-            message = await self._bot.send_message(int(chat), part.text, entities=None if plain else _entities(part), reply_markup=keyboard)
+            message = await self._bot.send_document(int(chat), file, reply_markup=markup)
         return message.message_id
 
-    async def edit(
-        self, chat: str, message_id: int, part: Part, keyboard: InlineKeyboardMarkup | None = None, *, plain: bool = False
-    ) -> None:
-        """Make a message say something else; it is fine when it says that already."""
+    async def _edit(self, **values: Any) -> None:
         try:
-            with mapped_errors():
-                await self._bot.edit_message_text(
-                    part.text, chat_id=int(chat), message_id=message_id, entities=None if plain else _entities(part), reply_markup=keyboard
-                )
+            await self._call("editMessageText", **values)
         except PeerRefusedError as exc:
             if exc.code != "telegram.not_modified":
                 raise
 
-    async def delete(self, chat: str, message_id: int) -> None:
-        """Take a message away."""
+    async def _call(self, method: str, **values: Any) -> Any:
         with mapped_errors():
-            await self._bot.delete_message(int(chat), message_id)
+            return await self._session.call(self._bot, method, values, timeout_s=CALL_TIMEOUT_S)
+
+    async def delete(self, chat: str, message_id: int) -> None:
+        """Take a message away.
+
+        Raises:
+            NotFoundError: `telegram.message_gone` when it is not there any more.
+            PeerRefusedError: `telegram.not_deleted` when Telegram keeps it.
+        """
+        await self._call("deleteMessage", chat_id=int(chat), message_id=message_id)
 
     async def answer_press(self, callback_id: str, text: str = "", *, alert: bool = False) -> None:
         """Stop a button's spinner, with a few words where given."""
-        with mapped_errors():
-            await self._bot.answer_callback_query(callback_id, text=text or None, show_alert=alert)
+        await self._call("answerCallbackQuery", callback_query_id=callback_id, text=text or None, show_alert=alert)
 
     async def show_busy(self, chat: str) -> None:
         """Show for five seconds that an answer is being written."""
-        with mapped_errors():
-            await self._bot.send_chat_action(int(chat), "typing")
+        await self._call("sendChatAction", chat_id=int(chat), action="typing")
 
-    async def set_menu(self, commands: Mapping[str, str], *, language: str = "") -> None:
-        """Set the command menu: name to description."""
+    async def set_menu(self, commands: Mapping[str, str], *, language: str = "", chat: int | None = None) -> None:
+        """Set the command menu, name to description: everybody's, a language's, or one chat's."""
+        menu = [BotCommand(command=name, description=words) for name, words in commands.items()]
+        scope = None if chat is None else BotCommandScopeChat(chat_id=chat)
         with mapped_errors():
-            menu = [BotCommand(command=name, description=words) for name, words in commands.items()]
-            await self._bot.set_my_commands(menu, language_code=language or None)
+            await self._bot.set_my_commands(menu, scope=scope, language_code=language or None)
 
     async def set_app_button(self, label: str, url: str) -> None:
         """Put a button that opens the Mini App beside the message field."""
@@ -162,7 +192,7 @@ class BotCalls:
         with mapped_errors():
             await self._bot.set_webhook(url, secret_token=secret.reveal(), allowed_updates=list(kinds), max_connections=connections)
 
-    async def download(self, file_id: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> AsyncIterator[bytes]:
+    async def download(self, file_id: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> AsyncGenerator[bytes]:
         """A file's bytes as they arrive, counted on the way: the size that was announced is not trusted.
 
         Raises:
@@ -175,18 +205,28 @@ class BotCalls:
             raise _too_large(max_bytes)
         if not file.file_path:
             raise NotFoundError("Telegram no longer has this file; send it again.", code="telegram.file_gone")
-        url = self._bot.session.api.file_url(self._bot.token, file.file_path)
+        url = self._session.api.file_url(self._bot.token, file.file_path)
         seen = 0
         with mapped_errors():
-            async for chunk in self._bot.session.stream_content(url, timeout=DOWNLOAD_TIMEOUT_S):
-                seen += len(chunk)
-                if seen > max_bytes:
-                    raise _too_large(max_bytes)
-                yield chunk
+            async with aclosing(self._session.stream_content(url, timeout=DOWNLOAD_TIMEOUT_S)) as chunks:
+                async for chunk in chunks:
+                    seen += len(chunk)
+                    if seen > max_bytes:
+                        raise _too_large(max_bytes)
+                    yield chunk
 
 
-def _entities(part: Part) -> list[MessageEntity] | None:
-    return [MessageEntity(**entity) for entity in part.entities] or None
+def _content(part: Part, *, plain: bool) -> dict[str, Any]:
+    return {"text": part.text, "entities": None if plain or not part.entities else part.entities}
+
+
+def _id_of(message: Any) -> int:
+    try:
+        return int(message["message_id"])
+    except (TypeError, KeyError, ValueError):
+        raise PeerGarbledError(
+            "The Bot API server answered a sent message without its id.", code="telegram.garbled", retryable=True
+        ) from None
 
 
 def _too_large(max_bytes: int) -> LimitError:
@@ -197,6 +237,7 @@ _REFUSALS: tuple[tuple[str, type[DealQuestError], str, str], ...] = (
     ("message is not modified", PeerRefusedError, "telegram.not_modified", "The message says that already."),
     ("message to edit not found", NotFoundError, "telegram.message_gone", "The message to edit is gone."),
     ("message can't be edited", NotFoundError, "telegram.message_gone", "The message can no longer be edited."),
+    ("message can't be deleted", PeerRefusedError, "telegram.not_deleted", "Telegram does not let the bot delete this message."),
     ("message to delete not found", NotFoundError, "telegram.message_gone", "The message to delete is gone."),
     ("message_id_invalid", NotFoundError, "telegram.message_gone", "The message to edit is gone."),
     ("chat not found", PeerRefusedError, "telegram.chat_gone", "The chat does not exist, or never wrote to the bot."),

@@ -10,8 +10,13 @@ from dealquest.compose import open_kit
 from dealquest.settings import Settings
 
 from .running import serve_telegram
+from .setaside import SetAsideRows
+
+logger = logging.getLogger("dealquest.telegram")
 
 LEASE_S = 15.0
+HOLD_S = 60.0
+"""For so long the process that commits a turn may deliver its replies; a process that takes over from a dead one frees them."""
 
 
 def run_bot(settings: Settings, *, once: bool = False, simulate: bool = False) -> None:
@@ -31,8 +36,17 @@ def run_bot(settings: Settings, *, once: bool = False, simulate: bool = False) -
 
 async def _run_with_kit(settings: Settings, once: bool, simulate: bool) -> None:  # called once, above
     async with open_kit(settings) as kit:
-        turns = kit.turns(worker=f"telegram:{os.getpid()}:{uuid.uuid4().hex[:8]}", lease_s=LEASE_S)
-        await serve_telegram(settings, turns, once=once, simulate=simulate)
+        for warning in kit.admission.warnings:
+            logger.warning("%s", warning)
+        worker = f"telegram:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        await serve_telegram(
+            settings,
+            lambda media: kit.turns(worker=worker, lease_s=LEASE_S, hold_s=HOLD_S, media=media),
+            once=once,
+            simulate=simulate,
+            admit=kit.admission.may_use,
+            set_aside=SetAsideRows(kit.records),
+        )
 
 
 def _log_to_stderr(level: str) -> None:

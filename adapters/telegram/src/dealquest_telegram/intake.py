@@ -18,13 +18,14 @@ import anyio
 import anyio.abc
 import msgspec
 
-from dealquest.coach.dialogue import Event, Person
+from dealquest.coach.dialogue import Event, Person, catalogue
 from dealquest.errors import DealQuestError, InputError, PeerGarbledError, PeerRefusedError, SettingsError
 from dealquest.values import Clock
 
 from .boundary import Conversation
 from .calls import BotCalls, Undecoded
 from .render import Part
+from .setaside import SetAside
 from .translate import WANTED_UPDATES, Ignored, Incoming, Undecodable, decode_update
 
 logger = logging.getLogger("dealquest.telegram")
@@ -38,11 +39,7 @@ CHAT_EVENTS_PER_MINUTE = 120
 REFUSE_EVERY_S = 60.0
 MOST_CHATS = 10_000
 
-REFUSAL = "This bot is for a team. Ask its operator to add your Telegram id: {id}"
-SLOW_DOWN = "That is a lot at once. Please wait a minute."
-
 Admit = Callable[[Person], Awaitable[bool]]
-SetAside = Callable[[int | None, str, str], None]
 
 
 class Intake:
@@ -54,7 +51,7 @@ class Intake:
         source: The channel's name.
         clock: For waiting and counting.
         admit: Whether a person may use the bot.
-        set_aside: Keeps what cannot be understood: update id, raw text, reason.
+        set_aside: Keeps what cannot be understood.
         stored: Told of the events of each stored batch, and whether all of them were new.
         group: Where answers to button presses run.
     """
@@ -166,7 +163,7 @@ class Intake:
             match decoded:
                 case Undecodable(update_id=update_id, reason=reason):
                     logger.warning("Update %s is set aside: %s", update_id, reason)
-                    self._set_aside(update_id, _raw_text(raw), reason)
+                    await self._set_aside(self._source, update_id, _raw_text(raw), reason)
                 case Ignored():
                     pass
                 case Incoming(private=False):
@@ -196,7 +193,7 @@ class Intake:
                 ) from None
             update_id = int(found.group(1))
             logger.warning("Update %d is set aside: its JSON cannot be read", update_id)
-            self._set_aside(update_id, text, "its JSON cannot be read")
+            await self._set_aside(self._source, update_id, text, "its JSON cannot be read")
             return [{"update_id": update_id, "set_aside": True}]
 
     async def _store(self, events: Sequence[Event]) -> int:
@@ -205,7 +202,7 @@ class Intake:
         except (InputError, PeerRefusedError) as exc:
             if len(events) == 1:
                 logger.warning("Update %d is set aside: the store refuses it: %s", events[0].update_id, exc.message)
-                self._set_aside(events[0].update_id, _raw_text(msgspec.to_builtins(events[0])), exc.message)
+                await self._set_aside(self._source, events[0].update_id, _raw_text(msgspec.to_builtins(events[0])), exc.message)
                 return 0
             return sum([await self._store([event]) for event in events])
 
@@ -213,11 +210,11 @@ class Intake:
         event = incoming.event
         if not await self._admit(event.user):
             logger.warning("Refused: Telegram id %s", event.user.telegram_id)
-            self._refuse(incoming, REFUSAL.format(id=event.user.telegram_id))
+            self._refuse(incoming, catalogue(event.user.language).label("telegram.refused", id=event.user.telegram_id or 0))
             return False
         if not self._quota.take(event.chat):
             logger.warning("Chat %s sends too much; update %d is dropped.", event.chat, event.update_id)
-            self._refuse(incoming, SLOW_DOWN)
+            self._refuse(incoming, catalogue(event.user.language).label("telegram.slow_down"))
             return False
         return True
 

@@ -36,6 +36,8 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _LINE = re.compile(r"\n")
 _WORD = re.compile(r"[ \t]+")
 _WEB_ADDRESS = re.compile(r"https?://[^\s\x00-\x20]+")
+_HALF = re.compile("[\ud800-\udfff]")
+_WIDE = re.compile("[\U00010000-\U0010ffff]")
 _ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -57,12 +59,13 @@ class Part:
     entities: tuple[dict[str, Any], ...] = ()
 
 
-def render(text: Text, *, limit: int = MAX_TEXT) -> list[Part]:
+def render(text: Text, *, limit: int = MAX_TEXT, most_entities: int = MAX_ENTITIES) -> list[Part]:
     """Turn a text into the fewest messages that hold it whole.
 
     Args:
         text: What to say; lone surrogates are replaced, they cannot travel.
         limit: Most UTF-16 units of a part, at least 64.
+        most_entities: Most entities of a part.
 
     Returns:
         Parts in order; none when the text is blank.
@@ -71,10 +74,12 @@ def render(text: Text, *, limit: int = MAX_TEXT) -> list[Part]:
     >>> render(Text("Hi 😀 Ann", (Span(style="bold", offset=5, length=3),)))[0].entities
     ({'type': 'bold', 'offset': 6, 'length': 3},)
     """
-    plain = "".join("\ufffd" if "\ud800" <= mark <= "\udfff" else mark for mark in text.plain)
+    plain = _HALF.sub("\ufffd", text.plain)
     spans = untangle([Stretch(span.style, span.offset, span.offset + span.length, span.url) for span in text.spans], len(plain))
     starts = [span.start for span in spans]
-    places = [0, *accumulate(1 if mark <= "\uffff" else 2 for mark in plain)]
+    # Where each character stands in UTF-16 units: for most texts that is its own number.
+    wide = _WIDE.search(plain) is not None
+    places: Sequence[int] = [0, *accumulate(1 if mark <= "\uffff" else 2 for mark in plain)] if wide else range(len(plain) + 1)
     parts: list[Part] = []
     carried: list[Stretch] = []  # begun before this part and still open
     arriving = 0
@@ -82,8 +87,8 @@ def render(text: Text, *, limit: int = MAX_TEXT) -> list[Part]:
     while start < len(plain):
         furthest = bisect_right(places, places[start] + limit) - 1
         inside = carried + spans[arriving : bisect_left(starts, furthest)]
-        if len(inside) > MAX_ENTITIES:
-            furthest = max(inside[MAX_ENTITIES].start, start + 1)
+        if len(inside) > most_entities:
+            furthest = max(inside[most_entities].start, start + 1)
         end = furthest if furthest == len(plain) else _best_cut(plain, start, furthest)
         kept = start + len(plain[start:end].rstrip())
         if kept > start:
@@ -150,7 +155,7 @@ def _allowed(active: list[int], spans: list[Stretch]) -> set[int]:
     return kept
 
 
-def _entity(span: Stretch, start: int, end: int, places: list[int], origin: int) -> dict[str, Any]:
+def _entity(span: Stretch, start: int, end: int, places: Sequence[int], origin: int) -> dict[str, Any]:
     entity: dict[str, Any] = {"type": _TYPES[span.style], "offset": places[start] - origin, "length": places[end] - places[start]}
     if span.style == "link":
         entity["url"] = span.url

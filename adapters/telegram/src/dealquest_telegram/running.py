@@ -1,18 +1,19 @@
 """Serving one bot from settings, on a conversation that is open. aiogram is loaded here and nowhere earlier."""
 
-import contextlib
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 import anyio.abc
+import attrs
 
 from dealquest.auth import AccessPolicy, decide_access
-from dealquest.coach.dialogue import Person
+from dealquest.coach.dialogue import Person, catalogue
+from dealquest.coach.effects import Media
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings
 from dealquest.values import Clock, Secret, SystemClock
@@ -20,70 +21,55 @@ from dealquest.values import Clock, Secret, SystemClock
 from .boundary import Conversation
 from .loading import load_aiogram
 from .names import NameFile
-from .setaside import SetAsideFile
+from .setaside import SetAside, SetAsideFile
 
 if TYPE_CHECKING:
     from .bot import TelegramBot
     from .calls import BotCalls
-    from .webhook import WebhookAddress
 
 logger = logging.getLogger("dealquest.telegram")
 
-MENU: Mapping[str, str] = {
-    "start": "Begin, or see where you are",
-    "learn": "Lessons and their scenarios",
-    "train": "Practise a scenario",
-    "stats": "Your progress",
-    "help": "What I can do",
-    "cancel": "Leave the open scenario",
-}
 SIMULATION_PORT = 8088
-HEALTH_EVERY_S = 5.0
 LAST_WORDS_S = 2.0
+
+OpenTurns: TypeAlias = Callable[[Media], Conversation]
+"""Makes the durable conversation, given the channel's files."""
 
 
 async def serve_telegram(
     settings: Settings,
-    turns: Conversation,
+    open_turns: OpenTurns,
     *,
     once: bool = False,
     simulate: bool = False,
-    careful: bool = False,
     clock: Clock | None = None,
     stop: anyio.Event | None = None,
     port: int = SIMULATION_PORT,
-    webhook: "WebhookAddress | None" = None,
+    admit: Callable[[Person], Awaitable[bool]] | None = None,
+    set_aside: SetAside | None = None,
 ) -> None:
     """Run the bot on a durable conversation that is open already.
 
     Args:
-        settings: Token, Bot API server, access lists, data folder.
-        turns: The durable conversation.
+        settings: Token, Bot API server, webhook, access lists, data folder.
+        open_turns: Gives the durable conversation; `lambda media: kit.turns(media=media)`.
         once: Answer what waits, then return.
         simulate: Start an offline Bot API server with a chat page, and talk to that instead of Telegram.
-        careful: Make every answer an edit of a placeholder, so that no crash shows an answer twice.
         clock: Where time comes from.
         stop: Ends the bot; SIGTERM and SIGINT do when left out.
         port: Port of the chat page.
-        webhook: Have updates pushed to this address; polling when left out.
+        admit: Who may use the bot; the settings' lists, with claims in the data folder, when left out.
+        set_aside: Keeps updates that cannot be understood; a file of the data folder does when left out.
 
     Raises:
-        SettingsError: `telegram.no_token` without TELEGRAM_BOT_TOKEN, `telegram.token_refused` when Telegram does not take it.
+        SettingsError: `telegram.no_token` without TELEGRAM_BOT_TOKEN, `telegram.token_refused` when Telegram does not take it,
+            `telegram.port` when a port cannot be opened.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
-        token, api_base = settings.telegram_bot_token, settings.telegram_api_base
         if simulate:
-            from .testing import BotApiServer  # noqa: PLC0415  # a server that only a simulation needs
-
-            # The store knows the ids of earlier simulations, so these begin later.
-            first_id = int(clock.now().timestamp() * 100)
-            try:
-                server = await stack.enter_async_context(BotApiServer(port=port, clock=clock, first_update_id=first_id))
-            except OSError as exc:
-                raise SettingsError(f"Port {port} for the chat page cannot be opened ({exc.strerror}).", code="telegram.port") from exc
-            token, api_base = Secret(server.token), server.base_url
-            print(f"Open {server.base_url}/ in a browser and write to the bot. Ctrl-C ends it.", flush=True)  # noqa: T201  # the command's output
+            settings = await _start_simulation(stack, settings, port, clock)
+        token = settings.telegram_bot_token
         if token is None:
             raise SettingsError(
                 "TELEGRAM_BOT_TOKEN is not set. Get a token from BotFather, or try the bot with --simulate.", code="telegram.no_token"
@@ -92,33 +78,56 @@ async def serve_telegram(
         load_aiogram()
         from .bot import TelegramBot  # noqa: PLC0415  # needs aiogram
         from .calls import BotCalls  # noqa: PLC0415  # needs aiogram
+        from .media import TelegramMedia  # noqa: PLC0415  # needs aiogram
 
-        calls = BotCalls(token, api_base)
+        calls = BotCalls(token, settings.telegram_api_base)
         stack.push_async_callback(calls.aclose)
-        set_aside = SetAsideFile(settings.home / "telegram-set-aside.jsonl", clock)
-        bot = TelegramBot(turns, calls, clock=clock, admit=_Door(settings), set_aside=set_aside, careful=careful)
+        bot = TelegramBot(
+            open_turns(TelegramMedia(calls)),
+            calls,
+            clock=clock,
+            admit=admit or _Door(settings),
+            set_aside=set_aside or SetAsideFile(settings.home / "telegram-set-aside.jsonl", clock),
+            careful=settings.telegram_careful,
+        )
         if once:
             await calls.drop_webhook()
             await bot.run_once()
             return
-        await _serve_until(bot, calls, settings, stop, webhook)
+        await _serve_until(bot, calls, settings, stop)
 
 
-async def _serve_until(
-    bot: "TelegramBot", calls: "BotCalls", settings: Settings, stop: anyio.Event | None, webhook: "WebhookAddress | None"
-) -> None:
+async def _start_simulation(stack: AsyncExitStack, settings: Settings, port: int, clock: Clock) -> Settings:
+    """Start the offline server; the settings that lead to it."""
+    from .testing import BotApiServer  # noqa: PLC0415  # a server that only a simulation needs
+
+    # The store knows the ids of earlier simulations, so these begin later.
+    first_id = int(clock.now().timestamp() * 100)
+    try:
+        server = await stack.enter_async_context(BotApiServer(port=port, clock=clock, first_update_id=first_id))
+    except OSError as exc:
+        raise SettingsError(f"Port {port} for the chat page cannot be opened ({exc.strerror}).", code="telegram.port") from exc
+    print(f"Open {server.base_url}/ in a browser and write to the bot. Ctrl-C ends it.", flush=True)  # noqa: T201  # the command's output
+    return attrs.evolve(
+        settings, telegram_bot_token=Secret(server.token), telegram_api_base=server.base_url, telegram_webhook_url=None, mini_app_url=None
+    )
+
+
+async def _serve_until(bot: "TelegramBot", calls: "BotCalls", settings: Settings, stop: anyio.Event | None) -> None:
+    from .health import health_port, touch_while_healthy  # noqa: PLC0415  # needs aiohttp
     from .intake import Intake  # noqa: PLC0415  # needs aiogram
-    from .webhook import WebhookReceiver  # noqa: PLC0415  # needs aiogram
+    from .webhook import WebhookReceiver, webhook_address  # noqa: PLC0415  # needs aiogram
 
+    address = webhook_address(settings)
     refusal: SettingsError | None = None
-    async with anyio.create_task_group() as group:
+    async with health_port(settings.telegram_health_port, lambda: bot.is_receiving), anyio.create_task_group() as group:
         if stop is None:
             stop = anyio.Event()
             await group.start(_stop_on_signal, stop)
-        group.start_soon(_introduce, calls, webhook is None)
-        group.start_soon(_show_health, settings.home / "telegram-health", bot)
+        group.start_soon(_introduce, calls, settings, address is None)
+        group.start_soon(touch_while_healthy, settings.home / "telegram-health", lambda: bot.is_receiving)
         try:
-            await bot.run(stop, Intake.poll if webhook is None else WebhookReceiver(calls, webhook).receive)
+            await bot.run(stop, Intake.poll if address is None else WebhookReceiver(calls, address).receive)
         except SettingsError as exc:
             refusal = exc  # raised below, outside the group that would wrap it
         finally:
@@ -130,7 +139,7 @@ async def _serve_until(
 
 
 class _Door:
-    """Who may use the bot, by the operator's lists; a name is claimed by the first id that shows it."""
+    """The same rule as the coach's `Admission`, for a conversation that comes without records of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames)
@@ -154,24 +163,19 @@ async def _stop_on_signal(stop: anyio.Event, *, task_status: anyio.abc.TaskStatu
             stop.set()
 
 
-async def _introduce(calls: "BotCalls", polling: bool) -> None:  # one call, above
-    """Say who speaks and set the menu; the bot works without the menu."""
+async def _introduce(calls: "BotCalls", settings: Settings, polling: bool) -> None:  # one call, above
+    """Say who speaks, set the menus and the Mini App's button; the bot works without them."""
+    from .menus import set_menus  # noqa: PLC0415  # needs aiogram
+
     try:
         logger.info("Speaking as @%s", await calls.who_am_i())
         if polling:
             await calls.drop_webhook()
-        await calls.set_menu(MENU)
+        if settings.mini_app_url is not None:
+            await calls.set_app_button(catalogue("en").label("telegram.app_button"), settings.mini_app_url)
     except DealQuestError as exc:
-        logger.warning("The command menu could not be set: %s", exc.message)
-
-
-async def _show_health(path: Path, bot: "TelegramBot") -> None:
-    """Touch a file while updates come in, for a container's health check."""
-    while True:
-        if bot.is_receiving:
-            with contextlib.suppress(OSError):  # a full disk is not a reason to end
-                await anyio.Path(path).touch()
-        await anyio.sleep(HEALTH_EVERY_S)
+        logger.warning("The bot could not introduce itself: %s", exc.message)
+    await set_menus(calls, settings.admin_usernames)
 
 
 def _prepare_folder(home: Path) -> None:

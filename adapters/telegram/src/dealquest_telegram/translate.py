@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
-from aiogram.types import CallbackQuery, InlineKeyboardButton, InlineKeyboardMarkup, Message, PhotoSize, Update, User
+from aiogram.types import CallbackQuery, Message, PhotoSize, Update, User
 from pydantic import ValidationError
 
 from dealquest.coach.dialogue import Button, Event, EventKind, Person
@@ -76,10 +76,10 @@ def decode_update(raw: Any, *, source: str) -> Decoded:
     return found
 
 
-def encode_keyboard(rows: tuple[tuple[Button, ...], ...]) -> InlineKeyboardMarkup | None:
-    """A reply's buttons; None where there are none."""
-    keyboard = [[InlineKeyboardButton(text=button.label, callback_data=button.data) for button in row] for row in rows if row]
-    return InlineKeyboardMarkup(inline_keyboard=keyboard) if keyboard else None
+def encode_keyboard(rows: tuple[tuple[Button, ...], ...]) -> dict[str, Any] | None:
+    """A reply's buttons as the Bot API spells them; None where there are none."""
+    keyboard = [[{"text": button.label, "callback_data": button.data} for button in row] for row in rows if row]
+    return {"inline_keyboard": keyboard} if keyboard else None
 
 
 def storable(text: str) -> str:

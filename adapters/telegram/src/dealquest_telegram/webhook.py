@@ -14,6 +14,7 @@ import attrs
 from aiohttp import web
 
 from dealquest.errors import DealQuestError, PeerError, SettingsError
+from dealquest.settings import Settings
 from dealquest.values import Secret
 
 from .calls import BotCalls
@@ -44,6 +45,19 @@ class WebhookAddress:
     secret: Secret
     host: str = "127.0.0.1"
     port: int = 8443
+
+
+def webhook_address(settings: Settings) -> WebhookAddress | None:
+    """The webhook that the settings ask for; None while updates are polled.
+
+    Without a secret of its own one is derived from the token, which only Telegram and the operator know.
+    """
+    url, token, secret = settings.telegram_webhook_url, settings.telegram_bot_token, settings.telegram_webhook_secret
+    if url is None or token is None:
+        return None
+    if secret is None:
+        secret = Secret(hmac.new(token.reveal().encode(), b"dealquest webhook", "sha256").hexdigest())
+    return WebhookAddress(url=url, secret=secret, host=settings.telegram_webhook_host, port=settings.telegram_webhook_port)
 
 
 class WebhookReceiver:

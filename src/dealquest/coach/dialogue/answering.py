@@ -16,13 +16,18 @@ from dealquest.coach.progress import (
 )
 from dealquest.coach.scorecard import ScoreCard
 
+from .effects import Failed, ScoreAnswer
+from .rewards import reward
 from .scene import Flow, Rows, Scene, bar, find_level
 from .text import Text, join, styled
-from .values import Attempt, Best, Progress, Reply, ScoreAnswer, ScoringFailed, State, Turn, XpEntry
+from .values import Attempt, Best, Progress, Reply, State, Turn, XpEntry
 
 MAX_ANSWER_CHARACTERS = 8_000
 """Far more than any scenario asks for; what is longer was pasted by mistake."""
 
+_MENDED_IN_SETTINGS = frozenset(
+    {"vault.sealed.refused", "llm.refused.key", "llm.refused.permission", "llm.refused.credit", "llm.refused.model"}
+)
 _BLANK_RUNS = re.compile(r"\n{3,}")
 
 
@@ -49,9 +54,10 @@ def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
         length, limit = f"{len(cleaned):,}", f"{MAX_ANSWER_CHARACTERS:,}"
         return scene.stay(scene.reply(scene.say("answer.too_long", length=length, limit=limit)))
     outcome = yield ScoreAnswer(scenario_id=scenario.id, answer=cleaned, offline=offline)
-    if isinstance(outcome, ScoringFailed):
+    if not isinstance(outcome, ScoreCard):
+        assert isinstance(outcome, Failed)
         return _keep(scene, cleaned, outcome)
-    return _graded(scene, scenario, cleaned, outcome)
+    return (yield from reward(scene, scenario, graded(scene, scenario, cleaned, outcome)))
 
 
 def score_kept(scene: Scene, *, offline: bool) -> Flow:
@@ -97,13 +103,16 @@ def keep_late(scene: Scene, scenario: Scenario) -> Turn:
     return Turn(replies=(reply,), state=attrs.evolve(scene.state, kept_answer=scene.event.text, since=scene.now))
 
 
-def _keep(scene: Scene, text: str, failure: ScoringFailed) -> Turn:
+def _keep(scene: Scene, text: str, failure: Failed) -> Turn:
     reason = failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + "."
-    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=kept_buttons(scene))
+    # A key that was blocked, spent or cannot be opened any more, and a model that is not served, are mended in the settings.
+    mend = ((scene.button("settings", "settings:back"),),) if failure.code in _MENDED_IN_SETTINGS and scene.house.stores_keys else ()
+    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=(*kept_buttons(scene), *mend))
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))
 
 
-def _graded(scene: Scene, scenario: Scenario, text: str, card: ScoreCard) -> Turn:
+def graded(scene: Scene, scenario: Scenario, text: str, card: ScoreCard) -> Turn:
+    """A score card as a turn: feedback, XP, streak, and in a lesson the level."""
     view, state = scene.view, scene.state
     mode = state.mode or "train"
     before = view.best(scenario.id)
@@ -136,7 +145,7 @@ def _graded(scene: Scene, scenario: Scenario, text: str, card: ScoreCard) -> Tur
         ),
         xp=tuple(XpEntry(reason=reason, amount=amount) for reason, amount in earned.items()),
         progress=progress,
-        seen=(scenario.id,) if mode == "train" else (),
+        seen=() if mode == "learn" else (scenario.id,),
         streak_days=streak,
         graded_on=day,
     )

@@ -1,8 +1,9 @@
-"""The sentences of one language, from a TOML file; a key that a translation lacks falls back to English."""
+"""The sentences of one language, from a folder of TOML files; a key that a translation lacks falls back to English."""
 
 import tomllib
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import attrs
@@ -36,16 +37,28 @@ class Catalogue:
 def catalogue(language: str) -> Catalogue:
     """The catalogue for a language tag such as `de` or `de-AT`; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()
-    file = resources.files("dealquest.coach") / "texts" / f"{name}.toml"
-    if name == FALLBACK or not name.isalpha() or not file.is_file():
+    if name == FALLBACK or not name.isalpha() or not _folder(name).is_dir():
         return Catalogue(FALLBACK, _templates(FALLBACK))
     return Catalogue(name, {**_templates(FALLBACK), **_templates(name)})
 
 
+def languages() -> dict[str, str]:
+    """Every language there is a catalogue for, by its tag: what its speakers call it."""
+    tags = sorted(folder.name for folder in (resources.files("dealquest.coach") / "texts").iterdir() if folder.is_dir())
+    return {tag: catalogue(tag).templates["language.name"] for tag in tags if tag.isalpha()}
+
+
+def _folder(language: str) -> Traversable:
+    return resources.files("dealquest.coach") / "texts" / language
+
+
 @cache
 def _templates(language: str) -> dict[str, str]:
-    text = (resources.files("dealquest.coach") / "texts" / f"{language}.toml").read_text("utf-8")
-    return _flat(tomllib.loads(text))
+    templates: dict[str, str] = {}
+    for file in _folder(language).iterdir():
+        if file.name.endswith(".toml"):
+            templates |= _flat(tomllib.loads(file.read_text("utf-8")))
+    return templates
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, str]:

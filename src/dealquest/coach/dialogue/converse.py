@@ -4,8 +4,14 @@ import re
 
 import attrs
 
+from . import remembering, roleplay
+from .admin import ADMIN
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
+from .catalogue import catalogue
+from .effects import Failed, Hear, Heard
+from .entry import leave_entry, read_entry
 from .home import (
+    COMMANDS,
     cancel,
     is_expired,
     note_expired,
@@ -17,10 +23,25 @@ from .home import (
     unknown_command,
     unknown_text,
 )
+from .lead_talk import JOBS as LEAD_JOBS
+from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .links import follow_link
+from .my_data import MY_DATA
+from .onboarding import ONBOARDING
+from .part import Job, Part, finish
 from .scene import Flow, Scene
+from .settings_menu import SETTINGS
+from .support import PART as SUPPORT
 from .train import DIFFICULTIES, next_scenario, show_training, take_up
 from .values import Turn
+from .writing import write_scenarios
+
+PARTS: tuple[Part, ...] = (ONBOARDING, SETTINGS, MY_DATA, roleplay.PART, remembering.PART, SUPPORT, LEADS, ADMIN)
+"""The flows beside learning and practice; the first that knows a word takes it."""
+
+JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
+"""What is done later, by the kind a turn named in its `start_job`."""
 
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
 
@@ -31,6 +52,9 @@ def converse(scene: Scene) -> Flow:
     Yields:
         Effects to perform; send each one's result back. The generator's return value is the turn.
     """
+    if (entry := read_entry(scene)) is not None:
+        return (yield from finish(entry))
+    scene = leave_entry(scene)
     if not is_expired(scene):
         return (yield from _route(scene))
     scenario = scene.open_scenario()
@@ -44,47 +68,105 @@ def converse(scene: Scene) -> Flow:
     return attrs.evolve(turn, replies=(note, *turn.replies))
 
 
+def commands_of(language: str, *, is_admin: bool = False) -> tuple[tuple[str, str], ...]:
+    """Every command with what it does, for a channel's menu.
+
+    >>> commands_of("en")[0]
+    ('start', 'where you stand and what to do next')
+    """
+    texts = catalogue(language)
+    return tuple((name, texts.label(f"command.{name}")) for name in _commands(is_admin=is_admin))
+
+
+def _commands(*, is_admin: bool) -> tuple[str, ...]:
+    return (*COMMANDS, *ADMIN.commands) if is_admin else COMMANDS
+
+
 def _route(scene: Scene) -> Flow:
     event = scene.event
-    if event.kind == "hello":
-        return show_start(scene)
-    if event.kind == "button":
-        return (yield from _press(scene, event.text))
-    if event.kind != "text":
-        return scene.stay(scene.reply(scene.say("unknown.media")))
+    match event.kind:
+        case "hello":
+            return show_start(scene)
+        case "button":
+            return (yield from _press(scene, event.text))
+        case "voice":
+            return (yield from _listen(scene))
+        case "job":
+            return (yield from finish(JOBS[event.text](scene))) if event.text in JOBS else scene.stay()
+        case "photo":
+            return (yield from finish(show_photo(scene)))
+        case "other":
+            return scene.stay(scene.reply(scene.say("unknown.media")))
     text = event.text.strip()
     if text.startswith("/"):
-        return _command(scene, text)
+        return (yield from _command(scene, text))
+    return (yield from _words(scene))
+
+
+def _words(scene: Scene) -> Flow:
+    """Words that are no command belong to whatever is open."""
     if scene.state.at == "answering":
-        return (yield from answer(scene, event.text))
+        return (yield from answer(scene, scene.event.text))
+    for part in PARTS:
+        if scene.state.at in part.words:
+            return (yield from finish(part.words[scene.state.at](scene)))
     return unknown_text(scene)
 
 
-def _command(scene: Scene, text: str) -> Turn:
+def _listen(scene: Scene) -> Flow:
+    """A voice message counts as what was said in it, never as a command; it is shown as it was heard."""
+    if not scene.house.hears or scene.event.media is None:
+        return scene.stay(scene.reply(scene.say("voice.off")))
+    heard = yield Hear(media=scene.event.media)
+    if not isinstance(heard, Heard):
+        assert isinstance(heard, Failed)
+        return scene.stay(scene.reply(scene.say("voice.failed", reason=heard.reason)))
+    if not heard.text.strip():
+        return scene.stay(scene.reply(scene.say("voice.silence")))
+    turn = yield from _words(attrs.evolve(scene, event=attrs.evolve(scene.event, text=heard.text)))
+    return attrs.evolve(turn, replies=(scene.reply(scene.say("voice.heard", text=heard.text)), *turn.replies))
+
+
+def show_photo(scene: Scene) -> Flow | Turn:
+    """A photo belongs to the flow that is open, where it takes photos."""
+    for part in PARTS:
+        if scene.state.at in part.photos:
+            return part.photos[scene.state.at](scene)
+    return scene.stay(scene.reply(scene.say("unknown.media")))
+
+
+def _command(scene: Scene, text: str) -> Flow:
     match = _COMMAND.match(text)
     command = match.group(1).casefold() if match else text[1:].split(" ", maxsplit=1)[0]
     argument = (match.group(2) or "").strip().casefold() if match else ""
     match command:
         case "start":
-            return show_start(scene)
+            return (follow_link(scene, argument) if argument else None) or show_start(scene)
         case "learn":
             return show_learning(scene)
         case "train":
             if argument not in DIFFICULTIES:
                 return show_training(scene)
-            return ask_about_kept(scene) if _has_kept(scene) else next_scenario(scene, DIFFICULTIES[argument])
+            return ask_about_kept(scene) if _has_kept(scene) else (yield from next_scenario(scene, DIFFICULTIES[argument]))
         case "stats":
-            return show_stats(scene)
+            return (yield from show_stats(scene))
         case "help":
-            return show_help(scene)
+            return show_help(scene, _commands(is_admin=scene.is_admin))
         case "cancel":
             return cancel(scene)
-        case _:
-            return unknown_command(scene, command)
+    for part in PARTS:
+        if command in part.commands and (scene.is_admin or part is not ADMIN):
+            return (yield from finish(part.commands[command](scene, argument)))
+    return unknown_command(scene, command, _commands(is_admin=scene.is_admin))
 
 
 def _press(scene: Scene, data: str) -> Flow:
     """A button's data is a wish, not a right: whatever it names is checked against what the user may do."""
+    for part in PARTS:
+        if (word := data.split(":", 1)[0]) in part.buttons:
+            pressed = part.buttons[word](scene, data.split(":")[1:])
+            if pressed is not None:
+                return (yield from finish(pressed))
     turn: Turn | None
     match data.split(":", 2):
         case ["go", "learn"]:
@@ -92,7 +174,7 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["go", "train"]:
             turn = show_training(scene)
         case ["go", "stats"]:
-            turn = show_stats(scene)
+            turn = yield from show_stats(scene)
         case ["learn", "track", track_id]:
             turn = show_track(scene, track_id)
         case ["learn", "level", level_id]:
@@ -104,9 +186,9 @@ def _press(scene: Scene, data: str) -> Flow:
         case ["learn", "scenario", level_id]:
             turn = begin_level(scene, level_id)
         case ["train", "diff", ("0" | "1" | "2" | "3") as difficulty]:
-            turn = next_scenario(scene, int(difficulty))
+            turn = yield from next_scenario(scene, int(difficulty))
         case ["train", "next"]:
-            turn = next_scenario(scene, scene.state.difficulty)
+            turn = yield from next_scenario(scene, scene.state.difficulty)
         case ["again", scenario_id]:
             turn = take_up(scene, scenario_id) or _level_of_scenario(scene, scenario_id)
         case ["ideal", scenario_id]:

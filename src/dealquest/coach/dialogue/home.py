@@ -1,20 +1,20 @@
 """The plain commands: start, help, stats, cancel, and what to say to words that fit nowhere."""
 
 import difflib
-from datetime import timedelta
+from collections.abc import Sequence
 
 import attrs
 
-from dealquest.coach.progress import level_of, rank_of, xp_at_level
+from dealquest.coach.progress import BADGES, PASS_MARK, level_of, local_day, rank_of, xp_at_level
 
 from .answering import kept_buttons, start_buttons
-from .scene import Scene, bar, level_status, next_open_level, show_scenario
+from .onboarding import setup_rows, welcome
+from .rewards import Skills, look_at_skills
+from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, show_scenario
 from .text import Text, join
 from .values import Reply, State, Turn
 
-COMMANDS = ("start", "learn", "train", "stats", "help", "cancel")
-OPEN_FOR = timedelta(days=1)
-"""A scenario that waited longer is set aside, with a button to take it up again."""
+COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "settings", "help", "cancel")
 
 
 def is_expired(scene: Scene) -> bool:
@@ -27,16 +27,15 @@ def is_expired(scene: Scene) -> bool:
 
 def set_aside(state: State) -> State:
     """The same conversation with nothing open; difficulty and the last scenario stay known."""
-    return attrs.evolve(state, at="idle", kept_answer=None, since=None)
+    return attrs.evolve(state, at="idle", kept_answer=None, since=None, lead_id=None)
 
 
 def show_start(scene: Scene) -> Turn:
     """Greet, say where the user stands, and show an open scenario again."""
     user = scene.view.user
-    name = user.first_name or scene.event.user.first_name or "there"
+    name = user.first_name or scene.event.user.first_name or scene.texts.label("start.nameless")
     if not user.greeted:
-        rows = ((scene.button("first_lesson", "go:learn"),), (scene.button("practise", "go:train"),))
-        return scene.stay(scene.reply(scene.say("start.welcome", name=name), _scorer_note(scene), buttons=rows))
+        return welcome(scene, name, _scorer_note(scene))
     level = level_of(user.total_xp)
     where = scene.say("start.back", name=name, rank=rank_of(level), level=level, xp=user.total_xp)
     scenario = scene.open_scenario()
@@ -51,7 +50,9 @@ def show_start(scene: Scene) -> Turn:
         if following is None
         else scene.say("start.next_level", level=following[0].levels[following[1]].name, track=following[0].name)
     )
-    return scene.stay(scene.reply(where + "\n" + lesson, _scorer_note(scene), buttons=start_buttons(scene)))
+    # Who went another way than the first welcome offered, and has earned nothing yet, is offered it again.
+    setup = setup_rows(scene) if not user.total_xp and not user.key_providers else ()
+    return scene.stay(scene.reply(where + "\n" + lesson, _scorer_note(scene), buttons=(*start_buttons(scene), *setup)))
 
 
 def note_expired(scene: Scene) -> Reply:
@@ -64,9 +65,9 @@ def note_expired(scene: Scene) -> Reply:
     return Reply(text=scene.say("start.expired", title=scenario.title), buttons=((scene.button("take_up", data),),))
 
 
-def show_help(scene: Scene) -> Turn:
+def show_help(scene: Scene, commands: Sequence[str] = COMMANDS) -> Turn:
     """The commands, a line each."""
-    lines = [scene.say("help.line", command=command, what=scene.say(f"command.{command}")) for command in COMMANDS]
+    lines = [scene.say("help.line", command=command, what=scene.say(f"command.{command}")) for command in commands]
     return scene.stay(scene.reply(join((scene.say("help.title"), *lines)), scene.say("help.answering"), _scorer_note(scene)))
 
 
@@ -74,12 +75,15 @@ def cancel(scene: Scene) -> Turn:
     """Leave the open scenario; it stays unseen."""
     if scene.state.at == "idle":
         return scene.stay(scene.reply(scene.say("cancel.nothing"), buttons=start_buttons(scene)))
+    if scene.state.at != "answering":
+        return Turn(replies=(scene.reply(scene.say("cancel.left"), buttons=start_buttons(scene)),), state=set_aside(scene.state))
     key = "cancel.done" if scene.state.kept_answer is None else "cancel.dropped"
     return Turn(replies=(scene.reply(scene.say(key), buttons=start_buttons(scene)),), state=set_aside(scene.state))
 
 
-def show_stats(scene: Scene) -> Turn:
-    """XP, level, streak, lessons, practice and the last scores."""
+def show_stats(scene: Scene) -> Flow:
+    """XP, level, streak, lessons, practice, the last scores and the badges."""
+    skills = yield from look_at_skills()
     view, user = scene.view, scene.view.user
     level = level_of(user.total_xp)
     floor, ceiling = xp_at_level(level), xp_at_level(level + 1)
@@ -98,14 +102,35 @@ def show_stats(scene: Scene) -> Turn:
         scene.say("stats.total", xp=user.total_xp, streak=streak),
         scene.say("stats.levels", done=statuses.count("completed"), all=len(statuses)),
         scene.say("stats.practice", seen=sum(scenario.id in view.seen for scenario in pool), pool=len(pool)),
+        scene.say("stats.completed", completed=sum(best.best_score >= PASS_MARK for best in view.bests), tried=len(view.bests)),
         recent,
+        *_badge_lines(scene, skills),
     )
     return scene.stay(scene.reply(join(lines), buttons=start_buttons(scene)))
 
 
-def unknown_command(scene: Scene, command: str) -> Turn:
+def _badge_lines(scene: Scene, skills: Skills | None) -> list[Text]:
+    if skills is None or not skills.badges:
+        return []
+    days = {earned.badge: local_day(earned.earned_at, scene.view.user.time_zone) for earned in skills.badges}
+    return [
+        scene.say("badge.title", earned=len(days), all=len(BADGES)),
+        *(
+            scene.say(
+                "badge.line",
+                name=scene.texts.label(f"badge.name.{badge.id}"),
+                rarity=scene.texts.label(f"badge.rarity.{badge.rarity}"),
+                day=days[badge.id].isoformat(),
+            )
+            for badge in BADGES
+            if badge.id in days
+        ),
+    ]
+
+
+def unknown_command(scene: Scene, command: str, commands: Sequence[str] = COMMANDS) -> Turn:
     """Name the nearest command; an open scenario stays open."""
-    nearest = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(command, commands, n=1, cutoff=0.5)
     key, values = ("unknown.command", {"nearest": nearest[0]}) if nearest else ("unknown.command_far", {})
     return scene.stay(scene.reply(scene.say(key, command=command[:40], **values)))
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Generator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import attrs
@@ -10,13 +10,17 @@ import attrs
 from dealquest.coach.pack import Level, Pack, Scenario, Track
 
 from .catalogue import Catalogue
+from .effects import Effect, EffectResult
 from .text import Text, join, styled
-from .values import Button, Effect, EffectResult, Event, LevelStatus, Reply, State, Turn, View
+from .values import Button, Event, House, LevelStatus, Reply, State, Turn, View
 
 Flow: TypeAlias = Generator[Effect, EffectResult, Turn]
 """A conversation step: it may ask for effects, and ends with the turn to store."""
 
 Rows: TypeAlias = tuple[tuple[Button, ...], ...]
+
+OPEN_FOR = timedelta(days=1)
+"""A scenario that waited longer is set aside, with a button to take it up again."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,7 +34,10 @@ class Scene:
         texts: The sentences of the user's language.
         now: The moment of the event, aware UTC.
         rng: Seeded by the event, so that a repeated turn chooses the same.
-        offline: Whether answers are scored without a model.
+        fence: An unguessable word, new for each turn, that walls in the texts of strangers in prompts.
+        house: What the operator's settings offer.
+        offline: Whether this user has no model, neither an own one nor the team's.
+        is_admin: Whether this user sees the admin views.
     """
 
     view: View
@@ -39,7 +46,10 @@ class Scene:
     texts: Catalogue
     now: datetime
     rng: random.Random = attrs.field(repr=False)
+    fence: str = attrs.field(default="fence", repr=False)
+    house: House = attrs.field(factory=House)
     offline: bool = True
+    is_admin: bool = False
 
     @property
     def state(self) -> State:
@@ -61,6 +71,11 @@ class Scene:
     def stay(self, *replies: Reply) -> Turn:
         """Say something, change nothing."""
         return Turn(replies=replies, state=self.state)
+
+    def fenced(self, *parts: tuple[str, str]) -> str:
+        """Texts of strangers by name, walled in for a prompt whose orders say that they are data."""
+        walls = ((f"<{name} {self.fence}>", text.replace(self.fence, ""), f"</{name} {self.fence}>") for name, text in parts)
+        return "\n\n".join("\n".join(wall) for wall in walls)
 
     def open_scenario(self) -> Scenario | None:
         """The scenario that waits for an answer, if the pack still has it."""
@@ -112,11 +127,14 @@ def bar(part: float, whole: float) -> str:
 def show_scenario(scene: Scene, scenario: Scenario, *, head: Text | str = "") -> Reply:
     """A scenario as the seller meets it: hidden facts stay hidden."""
     persona = scenario.persona
+    mark = scene.say("scenario.generated") if scenario.is_generated else ""
     parts = (
-        scene.say("scenario.title", title=scenario.title) + "\n" + head if head else scene.say("scenario.title", title=scenario.title),
+        join((scene.say("scenario.title", title=scenario.title), head, mark)),
         styled(f"{persona.name}, {persona.role}, {persona.company}", "bold") + "\n" + join((persona.background, persona.context)),
         scenario.situation,
         styled(scenario.opening, "quote"),
         scene.say("scenario.how", words=scenario.max_words),
     )
-    return scene.reply(*parts)
+    # A kept answer goes first: its own buttons follow the scenario.
+    rows: Rows = () if scene.offline or scene.state.kept_answer is not None else ((scene.button("roleplay", f"role:start:{scenario.id}"),),)
+    return scene.reply(*parts, buttons=rows)

@@ -13,8 +13,8 @@ from dealquest.coach.scorecard import ScoreCard
 
 from .text import Text
 
-EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other"]
-Mode: TypeAlias = Literal["learn", "train"]
+EventKind: TypeAlias = Literal["text", "button", "hello", "voice", "photo", "other", "job"]
+Mode: TypeAlias = Literal["learn", "train", "roleplay"]
 LevelStatus: TypeAlias = Literal["locked", "unlocked", "in_progress", "completed"]
 
 MAX_BUTTON_DATA_BYTES = 64
@@ -50,10 +50,12 @@ class Event:
         chat: The conversation within the source; its events are handled in order.
         update_id: Unique within the source; a repeated one is the same event.
         user: Who wrote.
-        kind: `text`, `button` (text is its data), `hello` (a conversation was opened), `voice`, `photo` or `other`.
-        text: The words, the caption, or the button's data.
+        kind: `text`, `button` (text is its data), `hello` (a conversation was opened), `voice`, `photo` or `other`;
+            `job` is what the house left itself to do later, and comes from no channel.
+        text: The words, the caption, the button's data, or the job's kind.
         message_id: The channel's own message, for a reply that edits it.
-        media: What else the channel knows (file id, size, type), JSON values only.
+        media: What else the channel knows (file id, size, type), or the job's payload; JSON values only.
+        reply_chat: Where a job's replies go.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Event:
     text: str = attrs.field(default="", converter=storable)
     message_id: int | None = None
     media: Mapping[str, Any] | None = None
+    reply_chat: str | None = None
 
 
 @attrs.frozen
@@ -80,6 +83,28 @@ class Button:
 
 
 @attrs.frozen(kw_only=True)
+class Document:
+    """A file that goes out with a reply."""
+
+    name: str
+    content: str
+    media_type: str = "application/json"
+
+
+@attrs.frozen(kw_only=True)
+class Erase:
+    """A message of the user that shall vanish from the channel, such as one with a key.
+
+    Attributes:
+        message_id: The channel's own message.
+        otherwise: What to tell the user when the channel refuses.
+    """
+
+    message_id: int
+    otherwise: Text
+
+
+@attrs.frozen(kw_only=True)
 class Reply:
     """One message to the user.
 
@@ -87,11 +112,15 @@ class Reply:
         text: What it says.
         buttons: Rows of choices.
         edit: Whether it may replace the message whose button was pressed.
+        erase: A message of the user's to delete before this is sent.
+        document: A file to send with it.
     """
 
     text: Text
     buttons: tuple[tuple[Button, ...], ...] = ()
     edit: bool = False
+    erase: Erase | None = None
+    document: Document | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -117,7 +146,7 @@ class Best:
 
 @attrs.frozen(kw_only=True)
 class User:
-    """The user's row, as far as the dialogue reads it."""
+    """The user's row, as far as the dialogue reads it; `key_providers` are those whose own key is stored."""
 
     id: int
     first_name: str = ""
@@ -127,6 +156,42 @@ class User:
     streak_days: int = 0
     last_graded_on: date | None = None
     greeted: bool = False
+    provider: str = "openrouter"
+    model: str = ""
+    uses_shared_key: bool = True
+    key_providers: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class House:
+    """What the operator's settings offer to everybody.
+
+    Attributes:
+        shared_model: The name of the team's model; empty without one.
+        stores_keys: Whether users may bring a key of their own.
+        hears: Whether voice messages can be written down.
+        searches: Whether the web can be searched.
+    """
+
+    shared_model: str = ""
+    stores_keys: bool = False
+    hears: bool = False
+    searches: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Entering:
+    """What the user was asked for beside the open scenario, which stays open meanwhile.
+
+    Attributes:
+        what: A key, a model's name or a time zone to type; or a yes to something that cannot be undone.
+        since: When it was asked; after a day it is forgotten.
+        provider: Whose key.
+    """
+
+    what: Literal["key", "model", "time_zone", "reset", "delete"]
+    since: datetime
+    provider: Literal["openrouter", "anthropic"] | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -134,14 +199,17 @@ class State:
     """Where a conversation stands; small, and ids only.
 
     Attributes:
-        at: `idle`, or `answering` while a scenario is open.
+        at: `idle`, `answering` while a scenario is open, `roleplay` while a conversation with its persona goes on, or the flow
+            that waits for words or a photo.
         scenario_id, mode, track_id, level_id: The open scenario, or the last one.
         difficulty: The difficulty last chosen for training; 0 is any.
         kept_answer: An answer that could not be scored yet.
-        since: When the scenario was opened.
+        since: When the scenario, or the flow, was opened.
+        lead_id: The lead that the next words or photo belong to.
+        entering: What the user was asked to type or to confirm, if anything.
     """
 
-    at: Literal["idle", "answering"] = "idle"
+    at: Literal["idle", "answering", "roleplay", "support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"] = "idle"
     mode: Mode | None = None
     scenario_id: str | None = None
     track_id: str | None = None
@@ -149,6 +217,8 @@ class State:
     difficulty: int = 0
     kept_answer: str | None = None
     since: datetime | None = None
+    lead_id: int | None = None
+    entering: Entering | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -194,6 +264,17 @@ class XpEntry:
 
 
 @attrs.frozen(kw_only=True)
+class Change:
+    """A stored change beyond the attempt: done in the turn's own transaction by the SQL function `dealquest_changes.<kind>`.
+
+    The function gets the turn's user, the turn and `values`; it decides on the user's own rows alone.
+    """
+
+    kind: str
+    values: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class Turn:
     """The outcome of one event: what to say and what to store, committed together.
 
@@ -206,6 +287,8 @@ class Turn:
         seen: Scenarios that count as seen from now on.
         unseen: Scenarios that are forgotten because their round is complete.
         streak_days, graded_on: The streak after this turn, when it changed.
+        changes: What else is stored, in order.
+        forget_text: Whether the event's own words are wiped from the inbox, because they held a secret.
     """
 
     replies: tuple[Reply, ...]
@@ -217,24 +300,5 @@ class Turn:
     unseen: tuple[str, ...] = ()
     streak_days: int | None = None
     graded_on: date | None = None
-
-
-@attrs.frozen(kw_only=True)
-class ScoreAnswer:
-    """An effect: the dialogue asks for this answer's score and goes on when it has it."""
-
-    scenario_id: str
-    answer: str
-    offline: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class ScoringFailed:
-    """What comes back when an answer could not be scored: why, in words for the user."""
-
-    reason: str
-    retryable: bool
-
-
-Effect: TypeAlias = ScoreAnswer
-EffectResult: TypeAlias = ScoreCard | ScoringFailed
+    changes: tuple[Change, ...] = ()
+    forget_text: bool = False

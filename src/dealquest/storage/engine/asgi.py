@@ -6,10 +6,12 @@ Source: ASGI 3.0, "HTTP & WebSocket"; Fetch standard, "CORS protocol", read 2026
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from dealquest.errors import DealQuestError, PeerUnavailableError
 from dealquest.wire import HttpResponse
 
-from .errors import refuse, show_error
+from .errors import refuse
 from .incoming import Incoming
 from .jwt import TokenReader
 from .timing import timed, write_timings
@@ -67,9 +69,8 @@ class EngineApp:
             with timed(timings, "jwt", self._engine.clock):
                 identity = self._tokens.read(headers.get("authorization"), now=self._engine.clock.now(), allowed=self._engine.allowed_roles)
         except DealQuestError as exc:
-            status, shown, content = show_error(exc)
-            extra += write_timings(timings)
-            return HttpResponse(status=status, headers=(*shown.items(), *extra), body=b"" if method == "HEAD" else content)
+            shown = self._engine.show(exc, head=method == "HEAD")
+            return attrs.evolve(shown, headers=(*shown.headers, *extra, *write_timings(timings)))
         raw_path = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.partition(b"?")[0].decode("latin-1")
         root: str = scope.get("root_path", "")
@@ -80,8 +81,7 @@ class EngineApp:
             response = await self._engine.answer(incoming, identity)
         except (PeerUnavailableError, TimeoutError) as exc:
             gone = refuse("PGRST001", "Database client error. Retrying the connection.") if isinstance(exc, TimeoutError) else exc
-            status, shown, content = show_error(gone)
-            response = HttpResponse(status=status, headers=tuple(shown.items()), body=b"" if method == "HEAD" else content)
+            response = self._engine.show(gone, head=method == "HEAD")
         extra += write_timings(timings)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 

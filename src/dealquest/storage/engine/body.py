@@ -18,6 +18,9 @@ from .errors import refuse
 
 _ROW = dict[str, msgspec.Raw]
 _ROWS = list[dict[str, msgspec.Raw]]
+OTHER_MEDIA = frozenset({"text/csv", "application/x-www-form-urlencoded"})
+"""Media types of rows that are no JSON, so that they are never one JSON argument."""
+
 _RAW_MEDIA = frozenset({"application/octet-stream", "text/plain", "text/xml"})
 
 
@@ -30,6 +33,7 @@ class Body:
         keys: Keys of its rows; empty for raw media.
         is_list: Whether it holds rows and not one row.
         size: Rows.
+        media: The media type that the rows came as.
         raw: The media type of bytes that are one argument, else None.
         pairs: A form's fields in order, names repeated as sent; None for any other body.
     """
@@ -38,6 +42,7 @@ class Body:
     keys: tuple[str, ...] = ()
     is_list: bool = False
     size: int = 1
+    media: str = JSON_MEDIA.name
     raw: str | None = None
     pairs: tuple[tuple[str, str], ...] | None = None
 
@@ -137,10 +142,10 @@ def _read_csv(content: bytes) -> Body:
         raise refuse("PGRST102", "All lines must have same number of fields")
     header = lines[0]
     rows = [{key: None if cell == "NULL" else cell for key, cell in zip(header, line, strict=True)} for line in lines[1:]]
-    return Body(content=msgspec.json.encode(rows), keys=tuple(header), is_list=True, size=len(rows))
+    return Body(content=msgspec.json.encode(rows), keys=tuple(header), is_list=True, size=len(rows), media="text/csv")
 
 
 def _read_form(content: bytes) -> Body:
     pairs = tuple(parse_qsl(content.decode("utf-8", "replace"), keep_blank_values=True))
     row = dict(pairs)
-    return Body(content=msgspec.json.encode(row), keys=tuple(row), pairs=pairs)
+    return Body(content=msgspec.json.encode(row), keys=tuple(row), pairs=pairs, media="application/x-www-form-urlencoded")

@@ -21,6 +21,9 @@ _UNNAMED = {
 }
 
 
+_NAMED = frozenset({None, "application/json", "text/csv", "application/x-www-form-urlencoded"})
+
+
 def find_routine(catalog: Catalog, name: Name, keys: Sequence[str], *, media: str | None) -> Routine:
     """Pick the overload that these argument names fit.
 
@@ -43,7 +46,7 @@ def find_routine(catalog: Catalog, name: Name, keys: Sequence[str], *, media: st
         if len(routine.parameters) == 1 and not routine.parameters[0].name:
             if routine.parameters[0].type in types:
                 unnamed.append(routine)
-        elif media in {None, "application/json"} and _fits(routine, given):
+        elif media in _NAMED and _fits(routine, given):
             fitting.append(routine)
     found = fitting or unnamed
     if len(found) == 1:
@@ -68,14 +71,14 @@ def _signature(routine: Routine) -> str:
 
 def _unknown(catalog: Catalog, name: Name, keys: Sequence[str], *, media: str | None, label: str) -> Exception:
     shown = f"{name.schema}.{name.name}"
-    raw = media is not None and media != "application/json"
+    raw = media not in _NAMED
     listed = ", ".join(keys)
     if raw:
         called, searched = shown, f"a single unnamed {label} parameter"
     else:
         called = f"{shown}({listed})" if keys else f"{shown} without parameters"
         searched = f"parameter{'s' if len(keys) > 1 else ''} {listed}" if keys else "without parameters"
-        if media is not None:
+        if label:
             searched += " or with a single unnamed json/jsonb parameter"
     with_ = "" if searched.startswith("without") else "with "
     hint = None
@@ -95,8 +98,16 @@ def _unknown(catalog: Catalog, name: Name, keys: Sequence[str], *, media: str | 
     )
 
 
-def write_call(routine: Routine, request: Call, body: Body, params: Params) -> str:
-    """The call as a SELECT: a row type's columns, or one column `pgrst_scalar`."""
+def write_call(routine: Routine, request: Call, body: Body, params: Params, *, computed: Sequence[str] = ()) -> str:
+    """The call as a SELECT: a row type's columns, or one column `pgrst_scalar`.
+
+    Args:
+        routine: The function.
+        request: The call.
+        body: Its body.
+        params: Takes the values.
+        computed: Computed columns of the row type that are asked for; only a row of that very type has them.
+    """
     function = quote_name(routine.id)
     source = ""
     if len(routine.parameters) == 1 and not routine.parameters[0].name:
@@ -110,14 +121,15 @@ def write_call(routine: Routine, request: Call, body: Body, params: Params) -> s
         used = [item for item in routine.parameters if item.name in keys]
         arguments = ", ".join(f"{_mode(item)}{quote(item.name)} := pgrst_args.{quote(item.name)}" for item in used)
         if used:
-            types = ", ".join(f"{quote(item.name)} {item.type}" for item in used)
+            types = ", ".join(f"{quote(item.name)} {item.cast}" for item in used)
             reader = "json_to_recordset" if body.is_list else "json_to_record"
             tail = " LIMIT 1" if body.is_list else ""
             source = f"(SELECT * FROM {reader}({params.bind(body.content)}::json) AS _({types}){tail}) AS pgrst_args"
     called = f"{function}({arguments})"
     if routine.returns_composite:
         lateral = f"{source}, LATERAL " if source else ""
-        return f"SELECT pgrst_call.* FROM {lateral}{called} AS pgrst_call"
+        columns = "".join(f", pgrst_call.{quote(name)}" for name in computed)
+        return f"SELECT pgrst_call.*{columns} FROM {lateral}{called} AS pgrst_call"
     origin = f" FROM {source}" if source else ""
     return f"SELECT {called} AS pgrst_scalar{origin}"
 
@@ -132,7 +144,7 @@ def _write_given(routine: Routine, given: Sequence[tuple[str, str]], params: Par
             continue
         texts = values[item.name]
         value = array_literal(tuple(texts)) if item.variadic else texts[-1]
-        parts.append(f"{_mode(item)}{quote(item.name)} := {params.bind(value)}::{item.type}")
+        parts.append(f"{_mode(item)}{quote(item.name)} := {params.bind(value)}::{item.cast}")
     return ", ".join(parts)
 
 

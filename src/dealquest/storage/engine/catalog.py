@@ -99,6 +99,7 @@ class Relationship:
         constraint: The foreign key's name; of a computed relationship its function's.
         columns: Pairs of origin and target columns; empty for a junction or a function.
         function: The computed relationship's function.
+        is_inverse: Whether the foreign key is the target's.
     """
 
     origin: Name
@@ -109,8 +110,13 @@ class Relationship:
     junction: Junction | None = None
     function: Name | None = None
     is_self: bool = False
+    is_inverse: bool = False
     origin_is_view: bool = False
     target_is_view: bool = False
+
+
+# A parameter has no length, and these types without one have the length 1.
+_LONGEST = {"bit": "bit varying", "bit[]": "bit varying[]", "character": "character varying", "character[]": "character varying[]"}
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +127,11 @@ class Parameter:
     type: str
     required: bool
     variadic: bool = False
+
+    @property
+    def cast(self) -> str:
+        """The type that a value is read as, with all of its length."""
+        return _LONGEST.get(self.type, self.type)
 
 
 Volatility: TypeAlias = Literal["volatile", "stable", "immutable"]
@@ -181,7 +192,7 @@ class Catalog:
         functions: By name, overloads together.
         representations: (source type, target type) to the cast's function, with one side a domain.
         role_settings: Settings of each role that a transaction under it applies.
-        isolation: Isolation level of a role or function, where it is not the default.
+        geojson: PostGIS's function from a row to GeoJSON, where PostGIS is installed.
     """
 
     server_version: int
@@ -193,6 +204,7 @@ class Catalog:
     role_settings: Mapping[str, tuple[tuple[str, str], ...]] = attrs.field(factory=dict)
     roles: frozenset[str] = frozenset()
     schema_descriptions: Mapping[str, str | None] = attrs.field(factory=dict)
+    geojson: Name | None = None
 
 
 def invert(links: Iterable[Relationship]) -> list[Relationship]:
@@ -205,6 +217,7 @@ def invert(links: Iterable[Relationship]) -> list[Relationship]:
             constraint=link.constraint,
             columns=tuple((there, here) for here, there in link.columns),
             is_self=link.is_self,
+            is_inverse=True,
             origin_is_view=link.target_is_view,
             target_is_view=link.origin_is_view,
         )

@@ -63,6 +63,7 @@ async def load_catalog(
         (catalog_sql.SCHEMAS, exposed),
         (catalog_sql.VIEWS, []),
         (catalog_sql.ATTRIBUTES, []),
+        (catalog_sql.GEOJSON, []),
     ]
     # A function of a user's may have left its session another role.
     batch = [Query(sql=b"BEGIN READ ONLY"), Query(sql=b"SET LOCAL ROLE NONE"), Query(sql=b"SET LOCAL search_path = ''")]
@@ -71,7 +72,7 @@ async def load_catalog(
     if outcome.error is not None:
         await connection.run([Query(sql=b"ROLLBACK")])
         raise PeerRefusedError(f"PostgreSQL did not show its catalog: {outcome.error.message}", code="engine.catalog")
-    tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes = (
+    tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes, geojson = (
         read_rows(result) for result in outcome.results[3:-1]
     )
     relations = {int(_some(oid)): (Name(_some(schema), _some(name)), _numbers(columns)) for oid, schema, name, _, columns in attributes}
@@ -108,6 +109,7 @@ async def load_catalog(
         role_settings={_some(role): tuple((name, value) for name, value in _json(settings)) for role, settings in roles if settings},
         roles=frozenset(_some(role) for role, _ in roles),
         schema_descriptions={_some(schema): text for schema, text in described},
+        geojson=Name(_some(geojson[0][0]), _some(geojson[0][1])) if geojson else None,
     )
 
 

@@ -95,7 +95,7 @@ SELECT n.nspname, p.proname, obj_description(p.oid, 'pg_proc'),
                      COALESCE(p.proargmodes, array_fill('i'::"char", ARRAY[p.pronargs])))
               WITH ORDINALITY AS a(type, mode, place) WHERE a.mode IN ('i', 'b', 'v')) i),
   tn.nspname, COALESCE(rc.relname, t.typname), p.proretset::text,
-  (t.typtype = 'c' OR b.typtype = 'c' OR t.oid = 'record'::regtype
+  (t.typtype = 'c' OR b.typtype = 'c'
    OR COALESCE(p.proargmodes::text[] && '{t,b,o}', false))::text,
   (t.oid = 'void'::regtype)::text, p.provolatile::text,
   CASE WHEN t.typtype = 'd' THEN t.typname END,
@@ -138,6 +138,12 @@ JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc JOIN pg_catalog.pg_namespace n O
 WHERE c.castmethod = 'f' AND c.castcontext = 'i'
   AND (s.typtype = 'd' AND t.oid IN ('json'::regtype, 'text'::regtype)
        OR t.typtype = 'd' AND s.oid IN ('json'::regtype, 'text'::regtype))
+"""
+
+# PostGIS's function from a row to GeoJSON, which came with its version 3.
+GEOJSON = """
+SELECT n.nspname, p.proname FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+WHERE p.proname = 'st_asgeojson' AND p.proargtypes[0] = 'record'::regtype LIMIT 1
 """
 
 # $1: exposed schemas and the extra search path. Aggregates that end in a domain named like a media type.

@@ -9,9 +9,9 @@ from typing import Literal
 
 import attrs
 
-from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Delete, Insert, Put, Read, Shape, Update, Upsert
+from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Column, Delete, Embed, Insert, Put, Read, Shape, Update, Upsert
 
-from .body import NO_BODY, read_arguments, read_rows
+from .body import NO_BODY, OTHER_MEDIA, read_arguments, read_rows
 from .call_sql import find_routine, write_call
 from .catalog import Catalog, Name, Routine, Table
 from .config import EngineConfig
@@ -20,13 +20,14 @@ from .fragments import Params, Value, quote
 from .fuzzy import find_nearest
 from .media import Format, pick_format, write_body
 from .negotiate import pick_schema
-from .plan import Node, Rules, plan_read
+from .plan import Node, Rules, filters_of, plan_read
 from .read_sql import ReadWriter
 from .write_sql import INSERTED, ChangeWriter, check_put, write_returning
 
 Kind = Literal["read", "insert", "update", "delete", "put", "call"]
 DataRequest = Read | Insert | Upsert | Put | Update | Delete | Call
 
+_LEAST = 0.75
 _GUCS = "NULLIF(current_setting('response.headers', true), ''), NULLIF(current_setting('response.status', true), '')"
 
 
@@ -86,7 +87,7 @@ def find_table(catalog: Catalog, name: Name) -> Table:
     """
     table = catalog.tables.get(name)
     if table is None:
-        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema))
+        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema), least=_LEAST)
         raise refuse(
             "PGRST205",
             f"Could not find the table '{name.schema}.{name.name}' in the schema cache",
@@ -123,7 +124,7 @@ class _Compiler:
             request.accept,
             self._catalog,
             table,
-            whole=request.select == ALL_COLUMNS,
+            whole=request.select in {(), ALL_COLUMNS},
             plan_enabled=self._config.db_plan_enabled,
             routine=routine,
         )
@@ -161,6 +162,8 @@ class _Compiler:
         wanted = request.prefer.count
         if wanted is None:
             return "NULL", "", b"", ()
+        if wanted == "exact" and node.limit is None and not node.offset:
+            return "count(_postgrest_t)", "", b"", ()
         if wanted == "exact" or rows_of is not None:
             counted = ReadWriter(self._catalog, self._params, rows_of=rows_of).count(node)
             return "(SELECT count(*) FROM pgrst_count)", f", pgrst_count AS ({counted})", b"", ()
@@ -178,7 +181,7 @@ class _Compiler:
         body = read_arguments(request.payload) if posted else NO_BODY
         if posted:
             keys: Sequence[str] = request.columns if request.columns is not None else body.keys
-            media = body.raw or "application/json"
+            media = body.raw or (body.media if body.media in OTHER_MEDIA else "application/json")
         else:
             keys, media = [name for name, _ in request.arguments], ""
         routine = find_routine(self._catalog, Name(self._schema, request.function), keys, media=media or None)
@@ -189,7 +192,7 @@ class _Compiler:
                 "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
             )
         found = self._format(request, routine.returns if routine.returns in self._catalog.tables else None, routine)
-        called = write_call(routine, request, body, self._params)
+        called = write_call(routine, request, body, self._params, computed=self._computed(request, routine))
         limit, offset = _window(request, self._rules.max_rows)
         total, ctes = "NULL", ""
         if routine.returns_composite or request.where or request.order:
@@ -198,17 +201,19 @@ class _Compiler:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node)
             total, ctes, _, _ = self._count(request, node, "pgrst_source")
         else:
-            rows = "SELECT * FROM pgrst_source"
+            rows = f"SELECT * FROM pgrst_source AS {quote(request.function)}"
             if limit is not None:
                 rows += f" LIMIT {self._params.bind(limit)}"
             if offset:
                 rows += f" OFFSET {self._params.bind(offset)}"
             if request.prefer.count is not None:
                 total, ctes = "(SELECT count(*) FROM pgrst_source)", ""
-        empty = request.method == "HEAD" or routine.returns_void
+        empty = request.method == "HEAD" or (routine.returns_void and found.explain is None)
         rendered = "''" if empty else write_body(found, scalar=routine)
+        # A value that is its own answer needs no aggregate, and is one row.
+        page = "1" if found.handler is not None and not found.handler.is_aggregate and not empty else "count(_postgrest_t)"
         sql = (
-            f"WITH pgrst_source AS ({called}){ctes}, pgrst_rows AS ({rows}) SELECT {total} AS total, count(_postgrest_t) AS page,"
+            f"WITH pgrst_source AS ({called}){ctes}, pgrst_rows AS ({rows}) SELECT {total} AS total, {page} AS page,"
             f" {rendered} AS body, {_GUCS}, NULL, NULL FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
@@ -223,6 +228,17 @@ class _Compiler:
             routine=routine,
             empty=empty,
         )
+
+    def _computed(self, request: Call, routine: Routine) -> list[str]:
+        """Columns asked of a function's rows that their table does not have itself."""
+        table = self._catalog.tables.get(routine.returns)
+        columns = [item for item in request.select if isinstance(item, Column)]
+        if table is None or not request.select or any(item.field.name == "*" for item in columns):
+            return []
+        fields = [item.field for item in columns]
+        fields += [term.field for term in request.order if term.relation is None] + [item.field for item in filters_of(request.where)]
+        embeds = {name for item in request.select if isinstance(item, Embed) for name in (item.name, item.relation)}
+        return [name for name in dict.fromkeys(field.name for field in fields) if name not in table.columns and name not in embeds]
 
     def _insert(self, request: Insert, table: Table) -> Compiled:
         found = self._format(request, table.id)
@@ -302,7 +318,7 @@ class _Compiler:
             rows, body = "SELECT * FROM pgrst_source", "''"
             if kind == "insert" and request.prefer.returning == "headers-only" and table.key:
                 keys = ", ".join(quote(name) for name in table.key)
-                location = f"(SELECT row_to_json(k) FROM (SELECT {keys} FROM pgrst_source LIMIT 1) AS k)"
+                location = f"(SELECT row_to_json(pgrst_key) FROM (SELECT {keys} FROM pgrst_source LIMIT 1) AS pgrst_key)"
         else:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node, conditions=False)
             body = write_body(found, scalar=None)
@@ -319,7 +335,7 @@ class _Compiler:
             format=found,
             table=request.relation,
             conflict_known=conflict_known,
-            empty=node is None,
+            empty=node is None and found.explain is None,
         )
 
     def _finish(self, sql: str, found: Format) -> bytes:

@@ -14,6 +14,7 @@ from dealquest.values import Secret
 
 TxEnd = Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"]
 OpenApiMode = Literal["follow-privileges", "ignore-privileges", "disabled"]
+ErrorVerbosity = Literal["verbose", "minimal"]
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -35,6 +36,9 @@ class EngineConfig:
         db_pool_acquisition_timeout: Seconds a request waits for one.
         db_pool_max_waiting: Requests that may wait at once.
         db_prepared_statements: Whether statements stay prepared; off behind a pooler that shares sessions.
+        db_pool_max_lifetime: Seconds after which a connection is not lent again; None for no limit.
+        db_pool_max_idletime: Seconds that a connection may lie idle; None for no limit.
+        db_root_spec: Function without parameters that answers the root instead of the engine's own document.
         db_channel: Channel that announces schema changes; empty listens to none.
         db_hoisted_tx_settings: Settings of a function that its whole transaction takes over.
         db_allowed_roles: Roles that a token may name; None means those the login role may become.
@@ -45,6 +49,9 @@ class EngineConfig:
         jwt_aud: Audience that a token must name, if any.
         jwt_role_claim_key: Path to the role in the claims.
         jwt_cache_max_entries: Verified tokens remembered.
+        client_error_verbosity: `minimal` leaves details and hint out of every error.
+        url_use_legacy_target_names: Whether a condition may call an embed by its relation although it has an alias;
+            the answer then carries a warning.
         openapi_mode: What the root describes.
         openapi_security_active: Whether the root names the token in its security section.
         openapi_server_proxy_uri: The public address, for the root.
@@ -72,7 +79,10 @@ class EngineConfig:
     db_pool: int = 10
     db_pool_acquisition_timeout: float = 5.0
     db_pool_max_waiting: int = 1000
+    db_pool_max_lifetime: float | None = 1800.0
+    db_pool_max_idletime: float | None = 30.0
     db_prepared_statements: bool = True
+    db_root_spec: str | None = None
     db_channel: str = "pgrst"
     db_hoisted_tx_settings: tuple[str, ...] = ("statement_timeout", "plan_filter.statement_cost_limit", "default_transaction_isolation")
     db_allowed_roles: frozenset[str] | None = None
@@ -81,8 +91,10 @@ class EngineConfig:
     jwt_secret: Secret | None = None
     jwt_secret_is_base64: bool = False
     jwt_aud: str | None = None
-    jwt_role_claim_key: str = ".role"
+    jwt_role_claim_key: str = "$.role"
     jwt_cache_max_entries: int = 1000
+    client_error_verbosity: ErrorVerbosity = "verbose"
+    url_use_legacy_target_names: bool = True
     openapi_mode: OpenApiMode = "follow-privileges"
     openapi_security_active: bool = False
     openapi_server_proxy_uri: str | None = None

@@ -68,6 +68,8 @@ class Connection:
 
     Attributes:
         broken: True once it must not be used again.
+        opened_at: When its owner opened it, by the owner's clock.
+        idle_since: When its owner got it back.
     """
 
     def __init__(self, pg: "pq.abc.PGconn", *, max_prepared: int = 256) -> None:
@@ -83,6 +85,8 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.broken = False
+        self.opened_at = 0.0
+        self.idle_since = 0.0
 
     @classmethod
     async def open(cls, dsn: str, *, max_prepared: int = 256, timeout_s: float = 10.0) -> "Connection":

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import NO_PAYLOAD, Delete, Describe, Payload, Read
+from dealquest.storage.postgrest.ast import NO_PAYLOAD, Call, Delete, Describe, Payload, Read, Shape
 from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
@@ -33,9 +33,9 @@ from .incoming import Incoming
 from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
-from .parse import Limits, parse_request, split_path, split_query
+from .parse import Limits, read_request, split_path, split_query
 from .pool import Pool
-from .response import Context, Responder, find_check
+from .response import VARY, Context, Responder, find_check
 from .shape import Shapes, SlotBody, fill, take_apart
 from .timing import timed
 
@@ -85,6 +85,9 @@ class Engine:
             wait_s=config.db_pool_acquisition_timeout,
             max_waiting=config.db_pool_max_waiting,
             max_prepared=config.prepared_per_connection,
+            max_age_s=config.db_pool_max_lifetime,
+            max_idle_s=config.db_pool_max_idletime,
+            clock=self.clock,
         )
         self._catalog: Catalog | None = None
         self._limits = Limits(
@@ -93,6 +96,7 @@ class Engine:
             max_embed_depth=config.max_embed_depth,
             max_filters=config.max_filters,
             max_select_items=config.max_select_items,
+            legacy_target_names=config.url_use_legacy_target_names,
         )
         self._context = Context(
             multiple_schemas=len(config.db_schemas) > 1,
@@ -184,9 +188,16 @@ class Engine:
         except PeerUnavailableError as exc:
             if find_body(exc) is None:
                 raise
-            return _show(exc, head=incoming.method == "HEAD")
+            return self.show(exc, head=incoming.method == "HEAD")
         except DealQuestError as exc:
-            return _show(exc, head=incoming.method == "HEAD")
+            return self.show(exc, head=incoming.method == "HEAD")
+
+    def show(self, error: DealQuestError, *, head: bool) -> HttpResponse:
+        """An error as the answer that the options want."""
+        status, headers, body = show_error(error, minimal=self.config.client_error_verbosity == "minimal")
+        if head:
+            return HttpResponse(status=status, headers=tuple(headers.items()))
+        return HttpResponse(status=status, headers=(*headers.items(), ("content-length", str(len(body)))), body=body)
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
@@ -229,9 +240,11 @@ class Engine:
         if known is not None:
             return known, fill(known.values, shaped)
         with timed(incoming.timings, "parse", self.clock):
-            request = parse_request(incoming, split_query(incoming.query), limits=self._limits)
+            request, renamed = read_request(incoming, split_query(incoming.query), limits=self._limits)
         if isinstance(request, Describe):
-            return request, ()
+            if self.config.db_root_spec is None:
+                return request, ()
+            request = self._call_root(request, self.config.db_root_spec)
         with timed(incoming.timings, "plan", self.clock):
             compiled = compile_request(request, self.catalog, self.config)
         given = compiled.values
@@ -246,7 +259,7 @@ class Engine:
             values=tuple(values),
             check=find_check(request, compiled),
             commit=self._commits(request),
-            responder=Responder(request, compiled, self._context),
+            responder=Responder(request, compiled, self._context, renamed=renamed),
         )
         # A body that was rewritten, such as CSV, is part of the values and cannot be put in anew; nor can an estimate's filters.
         if not compiled.planned and (not body or (keys is not None and any(type(value) is SlotBody for value in values))):
@@ -258,6 +271,11 @@ class Engine:
         if self.config.db_tx_end.endswith("allow-override") and request.prefer.tx is not None:
             commit = request.prefer.tx == "commit"
         return commit
+
+    def _call_root(self, request: Describe, function: str) -> Call:
+        """The root as a call of the operator's own function."""
+        shape = {field.name: getattr(request, field.name) for field in attrs.fields(Shape)}
+        return Call(function=function, method="HEAD" if request.head else "GET", **shape)
 
     async def _describe(self, request: Describe, incoming: Incoming, identity: Identity) -> HttpResponse:
         """The root document, of what the role may use."""
@@ -278,7 +296,7 @@ class Engine:
             visible = msgspec.json.decode(answer.body)
         with timed(incoming.timings, "response", self.clock):
             document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
-        headers = [("content-type", f"{_ROOT_MEDIA[shown]}; charset=utf-8")]
+        headers = [("content-type", f"{_ROOT_MEDIA[shown]}; charset=utf-8"), VARY]
         if len(self.config.db_schemas) > 1:
             headers.append(("content-profile", schema))
         body = b"" if request.head else msgspec.json.encode(document)
@@ -299,7 +317,7 @@ class Engine:
             allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
         else:
             raise refuse("PGRST125", "Invalid path specified in request URL")
-        return HttpResponse(status=200, headers=(("allow", allow), ("content-length", "0")))
+        return HttpResponse(status=200, headers=(("allow", allow), ("content-length", "0"), VARY))
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
         request, compiled = plan.request, plan.compiled
@@ -412,10 +430,3 @@ def _allowed_methods(table: Table) -> str:
     methods += ["PATCH"] if table.updatable else []
     methods += ["DELETE"] if table.deletable else []
     return ",".join(methods)
-
-
-def _show(error: DealQuestError, *, head: bool) -> HttpResponse:
-    status, headers, body = show_error(error)
-    if head:
-        return HttpResponse(status=status, headers=tuple(headers.items()))
-    return HttpResponse(status=status, headers=(*headers.items(), ("content-length", str(len(body)))), body=body)

@@ -101,8 +101,12 @@ def _detail_problem(detail: str | None) -> str:
     return "DETAIL is missing in the RAISE statement" if detail is None else f"Invalid JSON value for DETAIL: '{detail}'"
 
 
-def show_error(error: DealQuestError) -> tuple[int, dict[str, str], bytes]:
+def show_error(error: DealQuestError, *, minimal: bool = False) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an error.
+
+    Args:
+        error: It.
+        minimal: Whether details and hint are kept back.
 
     >>> show_error(refuse("PGRST125", "Invalid path specified in request URL"))[0]
     404
@@ -113,6 +117,8 @@ def show_error(error: DealQuestError) -> tuple[int, dict[str, str], bytes]:
     headers = {"content-type": "application/json; charset=utf-8", "proxy-status": f"PostgREST; error={body.code}"}
     headers.update(error.__dict__.get("headers", {}))
     shown: dict[str, Any] = {"code": body.code, "details": body.details, "hint": body.hint, "message": body.message}
+    if minimal:
+        shown = {"code": body.code, "message": body.message}
     return body.status, headers, msgspec.json.encode(shown)
 
 

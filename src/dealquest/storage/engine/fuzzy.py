@@ -20,7 +20,7 @@ def find_nearest(name: str, known: Iterable[str], *, least: float = _LEAST) -> s
     'projects'
     """
     normal = name.lower()
-    candidates = {item.lower(): item for item in sorted(known, reverse=True)}
+    candidates = {item.lower(): item for item in sorted(known)}
     if normal in candidates:
         return candidates[normal]
     for size in (3, 2):

@@ -173,11 +173,13 @@ def read_path(scanner: Scanner) -> tuple[Arrow, ...]:
             continue
         if index is not None:
             scanner.at = index.start()
+        elif scanner.peek("-"):
+            raise Refusal(scanner.at + 1, "digit")
         quoted = scanner.quoted()
         if quoted is None:
             found = scanner.match(_JSON_KEY)
             if found is None:
-                raise Refusal(scanner.at, 'letter, digit, "-", "->>" or "->"')
+                raise Refusal(scanner.at, '"-", digit or any non reserved character different from: .,>()')
             quoted = found[0]
         steps.append(Arrow(quoted, as_text))
     return tuple(steps)
@@ -194,6 +196,14 @@ def read_select(scanner: Scanner) -> tuple[SelectItem, ...]:
         scanner.skip_blanks()
         if not scanner.take(","):
             return tuple(items)
+
+
+def read_whole_select(scanner: Scanner) -> tuple[SelectItem, ...]:
+    """The select of a request; PostgREST ends it at the bracket of a last embed, whatever follows."""
+    items = read_select(scanner)
+    if items and isinstance(items[-1], Embed):
+        scanner.at = len(scanner.text)
+    return items
 
 
 def _read_item(scanner: Scanner) -> SelectItem:

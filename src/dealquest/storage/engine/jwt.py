@@ -27,10 +27,12 @@ _SKEW_S = 30
 _ALGORITHMS = {"oct": ("HS256", "HS384", "HS512"), "RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512")}
 _TIMES = ("exp", "nbf", "iat")
 _STEP = re.compile(
-    r"""\.(?P<name>[\w$@]+) | \."(?P<quoted>[^"]*)" | \[(?P<index>-?\d+)\]
-      | \[(?P<slice>-?\d*:-?\d*)\] | \[\?\(\s*@\s*(?P<operator>\^==|==\^|\*==|==|!=)\s*"(?P<operand>[^"]*)"\s*\)\]""",
+    r"""\.(?P<name>[\w$@]+) | \."(?P<quoted>[^"]*)" | \["(?P<member>[^"]*)"\] | \['(?P<single>[^']*)'\] | \[(?P<index>-?\d+)\]
+      | \[(?P<slice>-?\d*:-?\d*)\] | \[\?\s*\(?\s*@\s*(?P<operator>\^==|==\^|\*==|==|!=)\s*"(?P<operand>[^"]*)"\s*\)?\s*\]
+      | \[\?\s*(?P<function>search|match)\(\s*@\s*,\s*"(?P<pattern>[^"]*)"\s*\)\s*\]""",
     re.VERBOSE,
 )
+_MEMBERS = ("name", "quoted", "member", "single")
 _COMPARE: dict[str, Callable[[str, str], bool]] = {
     "==": lambda text, operand: text == operand,
     "!=": lambda text, operand: text != operand,
@@ -96,7 +98,7 @@ class TokenReader:
                 self._be_anonymous()
             return from_claims(anon or "", claims, authenticated=False)
         if role not in allowed:
-            raise _invalid("PGRST303", "The role of the JWT is not allowed")
+            raise refuse("22023", f'role "{role}" does not exist', status=401, headers={"www-authenticate": "Bearer"})
         return from_claims(role, claims, authenticated=role != anon)
 
     def _be_anonymous(self) -> Identity:
@@ -124,6 +126,9 @@ class TokenReader:
             header = pyjwt.get_unverified_header(token)
         except pyjwt.PyJWTError as exc:
             raise _invalid("PGRST301", "JWT cryptographic operation failed") from exc
+        if header.get("alg") == "none":
+            details = "JWT is unsecured but expected 'alg' was not 'none'"
+            raise _invalid("PGRST301", "Wrong or unsupported encoding algorithm", details=details)
         kid = header.get("kid")
         keys = [key for key in self._keys if kid is None or key.kid in {None, kid}] if len(self._keys) == 1 else self._by_kid(kid)
         for key in keys:
@@ -154,11 +159,11 @@ class TokenReader:
             raise _invalid("PGRST303", "The JWT 'aud' claim must be a string or an array of strings")
         expiry, start, issued = (_number(claims.get(name)) for name in _TIMES)
         if expiry is not None and now > expiry + _SKEW_S:
-            raise _invalid("PGRST303", "JWT expired", details=f"Invalid by {int(now - expiry)} seconds")
+            raise _invalid("PGRST303", "JWT expired")
         if start is not None and now < start - _SKEW_S:
-            raise _invalid("PGRST303", "JWT not yet valid", details=f"Invalid by {int(start - now)} seconds")
+            raise _invalid("PGRST303", "JWT not yet valid")
         if issued is not None and now < issued - _SKEW_S:
-            raise _invalid("PGRST303", "JWT issued at future", details=f"Invalid by {int(issued - now)} seconds")
+            raise _invalid("PGRST303", "JWT issued at future")
         wanted = self._config.jwt_aud
         if wanted is not None and names and wanted not in names:
             raise _invalid("PGRST303", "JWT not in audience")
@@ -207,21 +212,30 @@ def _read_jwk(item: dict[str, Any]) -> _Key:
 
 
 def _read_path(text: str) -> tuple[re.Match[str], ...]:
-    steps, at = [], 0
+    """Steps of a JSON Path, or of the older form without its `$`."""
+    steps, at = [], 1 if text.startswith("$") else 0
     while at < len(text):
         step = _STEP.match(text, at)
         if step is None:
-            raise SettingsError(f"jwt-role-claim-key {text!r} is no path such as .role or .app.roles[0].", code="engine.jwt.role_claim_key")
+            raise SettingsError(
+                f"jwt-role-claim-key {text!r} is no path such as $.role or $.app.roles[0].", code="engine.jwt.role_claim_key"
+            )
         steps.append(step)
         at = step.end()
     return tuple(steps)
+
+
+def _is_wanted(step: re.Match[str], item: str) -> bool:
+    if step["function"] is None:
+        return _COMPARE[step["operator"]](item, step["operand"])
+    return (re.search if step["function"] == "search" else re.fullmatch)(step["pattern"], item) is not None
 
 
 def find_claim(claims: Json, path: tuple[re.Match[str], ...]) -> Json:
     """Walk a path through claims; None where it leads nowhere."""
     here: Any = claims
     for step in path:
-        name = step["name"] if step["name"] is not None else step["quoted"]
+        name = next((step[group] for group in _MEMBERS if step[group] is not None), None)
         if name is not None:
             here = here.get(name) if isinstance(here, dict) else None
         elif step["index"] is not None:
@@ -231,9 +245,8 @@ def find_claim(claims: Json, path: tuple[re.Match[str], ...]) -> Json:
             first, _, last = step["slice"].partition(":")
             here = here[int(first) if first else None : int(last) if last else None] if isinstance(here, str) else None
         else:
-            compare = _COMPARE[step["operator"]]
-            items = here if isinstance(here, list) else []
-            here = next((item for item in items if isinstance(item, str) and compare(item, step["operand"])), None)
+            items = [item for item in here if isinstance(item, str)] if isinstance(here, list) else []
+            here = next((item for item in items if _is_wanted(step, item)), None)
         if here is None:
             return None
     found: Json = here

@@ -13,8 +13,9 @@ from .catalog import Catalog, Handler, Name, Routine
 from .errors import refuse
 from .fragments import quote_name
 
+_GEOJSON = "application/geo+json"
 _ANY_TYPE = "application/octet-stream"
-_WITH_CHARSET = frozenset({"application/json", "application/geo+json", "text/csv", "text/plain", "text/xml"})
+_WITH_CHARSET = frozenset({"application/json", "application/geo+json", "application/openapi+json", "text/csv", "text/plain", "text/xml"})
 _PLAN_OPTIONS = ("analyze", "verbose", "settings", "buffers", "wal")
 
 
@@ -28,6 +29,7 @@ class Format:
         stripped: Whether nulls are left out.
         csv: Whether it is CSV.
         handler: The database's own renderer.
+        geojson: PostGIS's function that shows a row as GeoJSON.
         explain: The EXPLAIN options, None for the rows themselves.
     """
 
@@ -36,6 +38,7 @@ class Format:
     stripped: bool = False
     csv: bool = False
     handler: Handler | None = None
+    geojson: Name | None = None
     explain: str | None = None
 
 
@@ -73,13 +76,20 @@ def _make(media: Media, catalog: Catalog, table: Name | None, *, whole: bool, pl
         own = _ANY_TYPE if routine.media == "*/*" else name
         return Format(content_type=_with_charset(own), handler=Handler(media=own, function=routine.id, table=None, is_aggregate=False))
     if name.startswith(PLAN_MEDIA) and name in {PLAN_MEDIA, f"{PLAN_MEDIA}+json", f"{PLAN_MEDIA}+text"}:
-        return _make_plan(media) if plan_enabled else None
+        if not plan_enabled:
+            return None
+        name, *params = dict(media.params).get("for", JSON_MEDIA.name).split(";")
+        inner = Media(name.strip(), tuple(_pair(param) for param in params))
+        found = _make(inner, catalog, table, whole=whole, plan_enabled=False, routine=routine)
+        return None if found is None else _explain(found, media)
     handler = _find_handler(catalog, table, name, whole=whole)
     if handler is not None:
         own = _ANY_TYPE if handler.media == "*/*" else handler.media
         return Format(content_type=_with_charset(own), handler=handler)
     if name in {JSON_MEDIA.name, "*/*", "application/*"}:
         return JSON_FORMAT
+    if name == _GEOJSON and catalog.geojson is not None and (routine is None or routine.returns_composite):
+        return Format(content_type=_with_charset(name), geojson=catalog.geojson)
     stripped = media.params == NULLS_STRIPPED
     if name in {OBJECT_MEDIA.name, "application/vnd.pgrst.object"}:
         return Format(content_type=_pgrst("object", stripped=stripped), singular=True, stripped=stripped)
@@ -99,19 +109,19 @@ def _find_handler(catalog: Catalog, table: Name | None, name: str, *, whole: boo
     return next((handlers[key] for key in (*keys[:1], (None, name), *keys[1:], (None, "*/*")) if key in handlers), None)
 
 
-def _make_plan(media: Media) -> Format:
-    params = dict(media.params)
-    options = [option for option in _PLAN_OPTIONS if option in params.get("options", "").split("|")]
+def _pair(param: str) -> tuple[str, str]:
+    name, _, value = param.partition("=")
+    return name.strip(), value.strip()
+
+
+def _explain(found: Format, media: Media) -> Format:
+    """A format's plan in place of its rows."""
+    options = [option for option in _PLAN_OPTIONS if option in dict(media.params).get("options", "").split("|")]
     kind = "json" if media.name.endswith("+json") else "text"
-    inner = params.get("for", "application/json")
+    inner = found.content_type.removesuffix("; charset=utf-8")
     shown = f'{PLAN_MEDIA}+{kind}; for="{inner}"' + (f"; options={'|'.join(options)}" if options else "") + "; charset=utf-8"
     flags = ", ".join([f"FORMAT {kind.upper()}", *(option.upper() for option in options)])
-    return Format(
-        content_type=shown,
-        explain=f"EXPLAIN ({flags}) ",
-        singular=inner.startswith("application/vnd.pgrst.object"),
-        csv=inner == "text/csv",
-    )
+    return attrs.evolve(found, content_type=shown, explain=f"EXPLAIN ({flags}) ")
 
 
 def _pgrst(kind: str, *, stripped: bool) -> str:
@@ -139,11 +149,14 @@ def write_body(found: Format, *, scalar: Routine | None, columns: str = "_postgr
     one = scalar is not None and not scalar.returns_set
     if found.handler is not None:
         if not found.handler.is_aggregate:
-            return f"(array_agg({rows}.pgrst_scalar))[1]"
+            return f"{rows}.pgrst_scalar"
         subject = f"{rows}.pgrst_scalar" if scalar is not None and not scalar.returns_composite else rows
         return f"{quote_name(found.handler.function)}({_typed(subject, found.handler)})"
     if found.csv:
         return _write_csv(rows)
+    if found.geojson is not None:
+        features = f"COALESCE(json_agg({quote_name(found.geojson)}({rows})::json), '[]')"
+        return f"json_build_object('type', 'FeatureCollection', 'features', {features})"
     if scalar is not None and not scalar.returns_composite:
         rows = f"{rows}.pgrst_scalar"
     value = f"json_strip_nulls(json_agg({rows}))" if found.stripped else f"json_agg({rows})"

@@ -4,16 +4,19 @@ Pure: catalog, options and the names that the role may use in, JSON value out.
 Source: https://docs.postgrest.org/en/latest/references/api/openapi.html; OpenAPI Specification 2.0, read 2026-11-22.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from .catalog import Cardinality, Catalog, ColumnInfo, Name, Routine, Table
+from .catalog import Catalog, ColumnInfo, Name, Routine, Table
 from .config import EngineConfig
 
-_DOCS = "https://docs.postgrest.org/en/v16/references/api.html"
+_DOCS = "https://postgrest.org/en/v16/references/api.html"
 _NUMBERS = frozenset({"numeric", "real", "double precision"})
-_INTEGERS = frozenset({"smallint", "integer", "bigint"})
+_INTEGERS = {"smallint": "int32", "integer": "int32", "bigint": "int64"}
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?\Z")
+_LENGTH = re.compile(r"\([0-9 ,]*\)")
 _RETURNS = ("return=representation", "return=minimal", "return=none")
 
 # What the role may use: $1 is the schema. One row, in the shape of every statement's answer.
@@ -56,7 +59,7 @@ def write_document(
         if name.schema == schema and (seen_functions is None or name.name in seen_functions)
     ]
     comment = catalog.schema_descriptions.get(schema) or ""
-    title, _, description = comment.partition("\n")
+    title, description = _split(comment)
     document: dict[str, Any] = {
         "swagger": "2.0",
         "info": {
@@ -126,7 +129,7 @@ def _query(name: str, description: str) -> dict[str, Any]:
 
 
 _PARAMETERS: dict[str, Any] = {
-    "preferParams": {**_header("Prefer", ["params=single-object"])},
+    "preferParams": {"name": "Prefer", "in": "header", "required": False, "type": "string", "description": "Preference"},
     "preferReturn": {**_header("Prefer", _RETURNS)},
     "preferCount": {**_header("Prefer", ["count=none"])},
     "preferPost": {**_header("Prefer", [*_RETURNS, "resolution=ignore-duplicates", "resolution=merge-duplicates"])},
@@ -165,7 +168,7 @@ def _row_parameters(table: Table) -> dict[str, Any]:
 
 def _table_paths(table: Table) -> dict[str, Any]:
     name = table.id.name
-    summary, _, description = (table.description or "").partition("\n")
+    summary, description = _split(table.description)
     about: dict[str, Any] = {"tags": [name]}
     if summary:
         about["summary"] = summary
@@ -212,7 +215,7 @@ def _definition(table: Table, catalog: Catalog) -> dict[str, Any]:
 
 def _property(column: ColumnInfo, table: Table, catalog: Catalog) -> dict[str, Any]:
     found = _type(column.type if column.base_type == column.type else column.base_type)
-    found["format"] = _bare(column.type)
+    found["format"] = _format(column.type)
     notes = []
     if column.name in table.key:
         notes.append("This is a Primary Key.<pk/>")
@@ -236,6 +239,8 @@ def _default(column: ColumnInfo) -> Any:
     text = (column.default or "").partition("::")[0].strip("'")
     if column.base_type in _INTEGERS and text.lstrip("-").isdigit():
         return int(text)
+    if column.base_type in _NUMBERS and _NUMBER.match(text):
+        return float(text)
     if column.base_type == "boolean" and text in {"true", "false"}:
         return text == "true"
     return text
@@ -245,14 +250,25 @@ def _foreign(column: str, table: Name, catalog: Catalog) -> tuple[str, str] | No
     """The table, not a view, that a column alone points to."""
     for link in catalog.relationships.get(table, ()):
         single = len(link.columns) == 1 and link.columns[0][0] == column
-        if single and link.cardinality is Cardinality.MANY_TO_ONE and not link.target_is_view:
+        if single and link.cardinality.to_one and not link.is_inverse and not link.target_is_view:
             return link.target.name, link.columns[0][1]
     return None
 
 
 def _bare(type_: str) -> str:
     """A type without its length."""
-    return type_.partition("(")[0].strip() if not type_.endswith("[]") else type_
+    return _LENGTH.sub("", type_)
+
+
+def _format(type_: str) -> str:
+    bare = _bare(type_)
+    return _INTEGERS.get(bare, bare)
+
+
+def _split(comment: str | None) -> tuple[str, str]:
+    """A comment's first line, and what follows."""
+    first, _, rest = (comment or "").partition("\n")
+    return first, rest.lstrip("\n")
 
 
 def _type(type_: str) -> dict[str, Any]:
@@ -270,13 +286,14 @@ def _type(type_: str) -> dict[str, Any]:
 
 def _call_paths(routine: Routine) -> dict[str, Any]:
     name = routine.id.name
-    summary, _, description = (routine.description or "").partition("\n")
+    summary, description = _split(routine.description)
     about: dict[str, Any] = {"tags": [f"(rpc) {name}"], "produces": ["application/json", "application/vnd.pgrst.object+json"]}
     if summary:
         about["summary"] = summary
     if description:
         about["description"] = description
-    arguments = {item.name: {**_type(item.type), "format": item.type} for item in routine.parameters}
+    types = {item.name: item.type.removeprefix(f"{routine.id.schema}.") for item in routine.parameters}
+    arguments = {item.name: {**_type(item.type), "format": _format(types[item.name])} for item in routine.parameters}
     schema: dict[str, Any] = {"type": "object", "properties": arguments}
     required = [item.name for item in routine.parameters if item.required]
     if required:
@@ -293,7 +310,7 @@ def _call_paths(routine: Routine) -> dict[str, Any]:
     }
     if routine.read_only:
         given = [
-            {"name": item.name, "in": "query", "required": item.required, **_query_type(item.type, variadic=item.variadic)}
+            {"name": item.name, "in": "query", "required": item.required, **_query_type(types[item.name], variadic=item.variadic)}
             for item in routine.parameters
         ]
         paths["get"] = {**about, "parameters": given, "responses": answers}
@@ -301,9 +318,8 @@ def _call_paths(routine: Routine) -> dict[str, Any]:
 
 
 def _query_type(type_: str, *, variadic: bool) -> dict[str, Any]:
-    found = {**_type(type_), "format": type_}
     if variadic:
-        found["collectionFormat"] = "multi"
-    elif found.get("type") == "array" or "type" not in found:
-        found = {"type": "string", "format": type_}
-    return found
+        item = type_.removesuffix("[]")
+        return {"type": "array", "collectionFormat": "multi", "items": {**_type(item), "format": _format(item)}}
+    kind = _type(type_).get("type", "array")
+    return {"type": "string" if kind == "array" else kind, "format": _format(type_)}

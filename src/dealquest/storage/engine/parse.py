@@ -7,7 +7,7 @@ Source: https://docs.postgrest.org/en/latest/references/api.html (PostgREST 16),
 
 import re
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, unquote_plus
 
 import attrs
@@ -35,7 +35,7 @@ from dealquest.storage.postgrest.ast import (
 )
 
 from .errors import refuse
-from .grammar import parse_with, read_condition_value, read_filter_key, read_logic, read_names, read_order, read_select
+from .grammar import parse_with, read_condition_value, read_filter_key, read_logic, read_names, read_order, read_whole_select
 from .incoming import Incoming
 from .negotiate import parse_accept, parse_media, parse_prefer, parse_range
 from .shape import Slot, SlotList
@@ -52,13 +52,25 @@ _TABLE_METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE"})
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """How large a request may be; beyond it nothing is planned."""
+    """How large a request may be; beyond it nothing is planned.
+
+    Attributes:
+        legacy_target_names: Whether conditions may call an embed by its relation although it has an alias.
+    """
 
     max_url_bytes: int = 16 * 1024
     max_body_bytes: int = 8 * 1024 * 1024
     max_embed_depth: int = 8
     max_filters: int = 200
     max_select_items: int = 500
+    legacy_target_names: bool = True
+
+
+class Parsed(NamedTuple):
+    """A request, and the relations in its conditions whose embeds have an alias: pairs of both."""
+
+    request: Request
+    renamed: tuple[tuple[str, str], ...] = ()
 
 
 @attrs.define
@@ -95,7 +107,12 @@ def split_path(path: str) -> tuple[str, ...]:
 
 
 def parse_request(incoming: Incoming, pairs: Pairs, *, limits: Limits) -> Request:
-    """Read a request.
+    """Read a request; `read_request` says more."""
+    return read_request(incoming, pairs, limits=limits).request
+
+
+def read_request(incoming: Incoming, pairs: Pairs, *, limits: Limits) -> Parsed:
+    """Read a request and what is to be said about it.
 
     Args:
         incoming: It.
@@ -123,26 +140,32 @@ def parse_request(incoming: Incoming, pairs: Pairs, *, limits: Limits) -> Reques
         "range": parse_range(headers.get("range")) if method == "GET" else None,
     }
     if not segments:
-        return Describe(head=method == "HEAD", **shape)
+        return Parsed(Describe(head=method == "HEAD", **shape))
     name = segments[-1]
     if is_call:
-        return Call(
-            function=name, method=cast("Any", method), arguments=tuple(query.arguments), payload=payload, columns=query.columns, **shape
-        )
+        shape.update(arguments=tuple(query.arguments), payload=payload, columns=query.columns)
+        return Parsed(Call(function=name, method=cast("Any", method), **shape), query.renamed)
+    if method in {"POST", "PATCH", "PUT"}:
+        shape.update(payload=payload, columns=query.columns)
+    if method == "POST":
+        shape["on_conflict"] = query.on_conflict
+    return Parsed(_make_request(method, name, pairs, preferences.resolution, shape), query.renamed)
+
+
+def _make_request(method: str, name: str, pairs: Pairs, resolution: str | None, shape: dict[str, Any]) -> Request:
+    """A request about a table."""
     if method in {"GET", "HEAD"}:
         return Read(relation=name, head=method == "HEAD", **shape)
     if method == "DELETE":
         return Delete(relation=name, **shape)
-    shape.update(payload=payload, columns=query.columns)
     if method == "PATCH":
         return Update(relation=name, **shape)
     if method == "PUT":
-        if pairs and any(key in {"limit", "offset"} for key, _ in pairs):
+        if any(key in {"limit", "offset"} for key, _ in pairs):
             raise refuse("PGRST114", "limit/offset querystring parameters are not allowed for PUT")
         return Put(relation=name, **shape)
-    shape["on_conflict"] = query.on_conflict
-    if preferences.resolution is not None:
-        return Upsert(relation=name, resolution=cast("Any", preferences.resolution), **shape)
+    if resolution is not None:
+        return Upsert(relation=name, resolution=cast("Any", resolution), **shape)
     return Insert(relation=name, **shape)
 
 
@@ -164,12 +187,13 @@ class _Query:
         self.arguments: list[tuple[str, str]] = []
         self.columns: tuple[str, ...] | None = None
         self.on_conflict: tuple[str, ...] | None = None
+        self._renamed: dict[str, str] = {}
         select: tuple[SelectItem, ...] | None = None
         for place, (key, value) in enumerate(pairs):
             if key == "select":
-                select = parse_with(read_select, value, "select parameter") if select is None else select
+                select = parse_with(read_whole_select, value, "select parameter") if select is None else select
             elif key == "columns":
-                self.columns = parse_with(read_names, value, "columns parameter") if value else self.columns
+                self.columns = parse_with(read_names, value, "columns parameter")
             elif key == "on_conflict":
                 self.on_conflict = parse_with(read_names, value, "on_conflict parameter") if value else self.on_conflict
             elif key.rpartition(".")[2] in _TAILS:
@@ -200,23 +224,46 @@ class _Query:
             )
         return {"select": select, "where": tuple(root.where), "order": root.order, "limit": root.limit, "offset": root.offset}
 
+    @property
+    def renamed(self) -> tuple[tuple[str, str], ...]:
+        """Relations that conditions name although the embed has an alias, each with that alias."""
+        return tuple(self._renamed.items())
+
     def _attach(self, items: tuple[SelectItem, ...], path: tuple[str, ...]) -> tuple[SelectItem, ...]:
         if not self._levels:
             return items
+        names = {item.name for item in items if isinstance(item, Embed)}
         out: list[SelectItem] = []
         for item in items:
             if not isinstance(item, Embed):
                 out.append(item)
                 continue
-            # An embed answers to its alias, and to its relation too.
-            names = dict.fromkeys((item.name, item.relation))
-            here = next((self._levels.pop((*path, name)) for name in names if (*path, name) in self._levels), None)
-            for name in names:
-                item = attrs.evolve(item, select=self._attach(item.select, (*path, name)))  # noqa: PLW2901  # the same embed, filled in
-            if here is not None:
-                item = attrs.evolve(item, where=tuple(here.where), order=here.order, limit=here.limit, offset=here.offset)  # noqa: PLW2901
+            # An embed answers to its alias, and to its relation unless another bears that name.
+            known = [item.name] + ([item.relation] if item.relation not in names else [])
+            for name in known:
+                item = self._fill(item, (*path, name))  # noqa: PLW2901  # the same embed, filled in
             out.append(item)
         return tuple(out)
+
+    def _fill(self, item: Embed, path: tuple[str, ...]) -> Embed:
+        before = len(self._levels)
+        here = self._levels.pop(path, None)
+        if here is not None:
+            item = attrs.evolve(item, where=tuple(here.where), order=here.order, limit=here.limit, offset=here.offset)
+        item = attrs.evolve(item, select=self._attach(item.select, path))
+        if path[-1] != item.name and len(self._levels) < before:
+            self._rename(path[-1], item.name)
+        return item
+
+    def _rename(self, relation: str, alias: str) -> None:
+        if not self._limits.legacy_target_names:
+            raise refuse(
+                "PGRST108",
+                f"'{relation}' is not an embedded resource in this request",
+                details="Target names are not allowed in filters if they have an alias",
+                hint=f"Change '{relation}' to '{alias}' in filters, orders or limits.",
+            )
+        self._renamed[relation] = alias
 
     def _level(self, path: tuple[str, ...]) -> _Conditions:
         return self._levels.setdefault(path, _Conditions())

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 
 import attrs
 
-from dealquest.storage.postgrest.ast import Column, Condition, Embed, Field, Filter, Logic, Order, SelectItem, Shape
+from dealquest.storage.postgrest.ast import ALL_COLUMNS, Column, Condition, Embed, Field, Filter, Logic, Order, SelectItem, Shape
 
 from .catalog import Catalog, Name, Relationship, Table
 from .errors import refuse
 from .relate import find_relationship
 
 _LONGEST_STEM = 56
+_COUNT = Field("count")
+ALL = Field("*")
 
 
 @attrs.frozen(kw_only=True)
@@ -63,6 +65,11 @@ class Node:
     def columns(self) -> tuple[Column, ...]:
         """What is not an embed."""
         return tuple(item for item in self.items if isinstance(item, Column))
+
+    @property
+    def shows(self) -> bool:
+        """Whether anything of it is in the answer; an embed of nothing only filters."""
+        return any(isinstance(item, Column) or item.shows for item in self.items)
 
     @property
     def to_one(self) -> bool:
@@ -117,12 +124,14 @@ def plan_read(shape: Shape, *, source: Name, catalog: Catalog, rules: Rules, ali
         source=source,
         table=catalog.tables.get(source),
         alias=alias or source.name,
-        items=planner.items(shape.select, source, 0),
+        items=planner.items(shape.select or ALL_COLUMNS, source, 0),
         where=shape.where,
         order=shape.order,
         limit=shape.limit,
         offset=shape.offset,
     )
+    if not rules.aggregates and any(column.aggregate for node in walk(root) for column in node.columns):
+        raise refuse("PGRST123", "Use of aggregate functions is not allowed")
     for node in walk(root):
         planner.check(node)
     return root
@@ -142,7 +151,8 @@ class _Planner:
         self._embeds = 0
 
     def items(self, select: tuple[SelectItem, ...], source: Name, depth: int) -> tuple[Column | Node, ...]:
-        return tuple(item if isinstance(item, Column) else self._child(item, source, depth + 1) for item in select)
+        table = self._catalog.tables.get(source)
+        return tuple(_read_count(item, table) if isinstance(item, Column) else self._child(item, source, depth + 1) for item in select)
 
     def _child(self, embed: Embed, parent: Name, depth: int) -> Node:
         link = find_relationship(self._catalog, parent, embed, schema=self._rules.schema)
@@ -170,9 +180,12 @@ class _Planner:
         )
 
     def check(self, node: Node) -> None:
-        spread_list = node.is_spread and not node.to_one
-        if not self._rules.aggregates and (spread_list or any(column.aggregate for column in node.columns)):
-            raise refuse("PGRST123", "Use of aggregate functions is not allowed")
+        if node.is_spread and not node.to_one and node.aggregates:
+            raise refuse(
+                "PGRST127",
+                "Feature not implemented",
+                details="Aggregates are not implemented for one-to-many or many-to-many spreads.",
+            )
         children = node.embeds
         tested = node.tested
         for term in node.order:
@@ -202,6 +215,14 @@ class _Planner:
                 )
 
 
+def _read_count(column: Column, table: Table | None) -> Column:
+    """`count` without parentheses counts rows where no column has that name."""
+    field = column.field
+    if field != _COUNT or column.aggregate is not None or table is None or "count" in table.columns:
+        return column
+    return Column(field=ALL, alias=column.alias, aggregate="count", aggregate_cast=column.cast)
+
+
 def filters_of(conditions: tuple[Condition, ...]) -> Iterator[Filter]:
     """Every comparison, out of its trees."""
     for condition in conditions:
@@ -220,6 +241,3 @@ def link_columns(node: Node) -> set[str]:
             pairs = link.columns if link.junction is None else link.junction.here
             needed.update(here for here, _ in pairs)
     return needed
-
-
-ALL = Field("*")

@@ -3,11 +3,14 @@
 Opens connections when they are needed, drops broken ones, and never queues without end.
 """
 
+import asyncio  # noqa: TID251  # a bare future is the cheapest wait; trio goes the anyio way
+import math
 from collections import deque
 
 import anyio
 
 from dealquest.errors import LimitError
+from dealquest.values import Clock, SystemClock
 
 from .driver import Connection
 
@@ -21,17 +24,35 @@ class Pool:
         wait_s: Seconds a caller waits for one.
         max_waiting: Callers that may wait at once; the next is turned away at once.
         max_prepared: Statements each connection keeps prepared.
+        max_age_s: Seconds after which a connection is not lent again; None for no limit.
+        max_idle_s: Seconds that a connection may lie idle; None for no limit.
+        clock: Where time comes from.
     """
 
-    def __init__(self, dsn: str, *, size: int, wait_s: float, max_waiting: int, max_prepared: int) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size: int,
+        wait_s: float,
+        max_waiting: int,
+        max_prepared: int,
+        max_age_s: float | None = None,
+        max_idle_s: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._dsn = dsn
         self._size = size
         self._wait_s = wait_s
         self._max_waiting = max_waiting
         self._max_prepared = max_prepared
+        self._max_age_s = math.inf if max_age_s is None else max_age_s
+        self._max_idle_s = math.inf if max_idle_s is None else max_idle_s
+        self._clock = clock or SystemClock()
         self._idle: list[Connection] = []
         self._open = 0
         self._waiting: deque[_Turn] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -57,15 +78,20 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back; a broken one leaves its place to a new one."""
-        if connection.broken or self._closed:
+        now = self._clock.monotonic()
+        if connection.broken or self._closed or now - connection.opened_at > self._max_age_s:
             connection.close()
             self._hand_on(None)
         else:
+            connection.idle_since = now
             self._hand_on(connection)
 
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         while self._idle:
             self._idle.pop().close()
             self._open -= 1
@@ -73,7 +99,7 @@ class Pool:
     def _pick(self) -> Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_alive():
+            if self._clock.monotonic() - connection.idle_since <= self._max_idle_s and connection.is_alive():
                 return connection
             connection.close()
             self._open -= 1
@@ -82,17 +108,17 @@ class Pool:
     async def _make(self) -> Connection:
         """Fill the place that is already counted."""
         try:
-            return await Connection.open(self._dsn, max_prepared=self._max_prepared)
+            connection = await Connection.open(self._dsn, max_prepared=self._max_prepared)
         except BaseException:
             self._hand_on(None)
             raise
+        connection.opened_at = self._clock.monotonic()
+        return connection
 
     def _hand_on(self, connection: Connection | None) -> None:
         """Pass a connection, or the bare place for one, to whoever waits longest."""
         if self._waiting:
-            turn = self._waiting.popleft()
-            turn.connection = connection
-            turn.served.set()
+            self._waiting.popleft().serve(connection)
         elif connection is not None:
             self._idle.append(connection)
         else:
@@ -101,15 +127,22 @@ class Pool:
     async def _queue(self) -> "_Turn":
         if len(self._waiting) >= self._max_waiting:
             raise LimitError("Too many requests wait for a database connection.", code="engine.pool_full", retryable=True, retry_after_s=1)
-        turn = _Turn()
+        loop = _find_loop()
+        turn = _Turn(loop)
         self._waiting.append(turn)
         try:
-            with anyio.fail_after(self._wait_s):
-                await turn.served.wait()
-        except BaseException as exc:
-            if turn.served.is_set():
-                self._hand_on(turn.connection)
+            if turn.future is None or loop is None:
+                with anyio.fail_after(self._wait_s):
+                    await turn.event.wait()
             else:
+                turn.deadline = loop.time() + self._wait_s
+                if self._timer is None:
+                    self._timer = loop.call_at(turn.deadline, self._ring, loop)
+                await turn.future
+        except BaseException as exc:
+            if turn.served:
+                self._hand_on(turn.connection)
+            elif turn in self._waiting:
                 self._waiting.remove(turn)
             if isinstance(exc, TimeoutError):
                 message = "Timed out acquiring connection from connection pool."
@@ -117,10 +150,45 @@ class Pool:
             raise
         return turn
 
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Turn away who has waited too long; one timer serves all, as they all wait equally long (asyncio only)."""
+        self._timer = None
+        while self._waiting and self._waiting[0].deadline <= loop.time():
+            self._waiting.popleft().refuse()
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0].deadline, self._ring, loop)
+
 
 class _Turn:
-    """A place in the queue."""
+    """A place in the queue. On asyncio it waits for a bare future, which costs a tenth of an event with a deadline."""
 
-    def __init__(self) -> None:
-        self.served = anyio.Event()
+    __slots__ = ("connection", "deadline", "event", "future", "served")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.connection: Connection | None = None
+        self.served = False
+        self.deadline = math.inf
+        self.future = None if loop is None else loop.create_future()
+        if loop is None:
+            self.event = anyio.Event()
+
+    def serve(self, connection: Connection | None) -> None:
+        """End the wait with a connection, or the place for one."""
+        self.connection = connection
+        self.served = True
+        if self.future is None:
+            self.event.set()
+        elif not self.future.done():
+            self.future.set_result(None)
+
+    def refuse(self) -> None:
+        """End the wait without one."""
+        if self.future is not None and not self.future.done():
+            self.future.set_exception(TimeoutError())
+
+
+def _find_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # on trio
+        return None

@@ -3,6 +3,8 @@
 To-one embeds come as `row_to_json`, to-many ones as `json_agg`; a spread embed lifts its columns into the parent.
 """
 
+from typing import NamedTuple
+
 import attrs
 
 from dealquest.storage.postgrest.ast import Column, Field
@@ -10,9 +12,6 @@ from dealquest.storage.postgrest.ast import Column, Field
 from .catalog import Catalog, Name, Relationship
 from .fragments import NullTest, Params, Scope, quote, quote_name, quote_type, write_condition, write_order
 from .plan import Node
-
-_EMPTY_LIST = "'[]'::json"
-_EMPTY_LIST_B = "'[]'::jsonb"
 
 
 class ReadWriter:
@@ -65,8 +64,8 @@ class ReadWriter:
         conditions = [*joins, *self._decisions(child)]
         return f"SELECT 1 FROM {origin}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
-    def _select(self, node: Node, origin: str, joins: list[str], *, conditions: bool = True, flat: bool = False) -> str:
-        """A level's SELECT; a flat one gives a row for each row of its embeds, as a to-many spread collects them."""
+    def _select(self, node: Node, origin: str, joins: list[str], *, conditions: bool = True) -> str:
+        """A level's SELECT."""
         scope = Scope(node.alias, node.table, self._catalog)
         grouped = node.aggregates
         selected: list[str] = []
@@ -74,9 +73,11 @@ class ReadWriter:
         for item in node.items:
             if isinstance(item, Column):
                 self._write_column(item, scope, selected, groups, grouped=grouped)
+            elif item.is_spread:
+                _write_spread(item, selected, groups, grouped=grouped)
             else:
-                self._write_embed(item, selected, groups, grouped=grouped, flat=flat)
-        laterals = "".join(self._lateral(node, child, flat=flat) for child in node.children)
+                _write_embed(item, selected, groups, grouped=grouped)
+        laterals = "".join(self._lateral(node, child) for child in node.children)
         wheres = list(joins)
         if conditions:
             special = {name: _null_test(child) for name, child in node.tested.items()}
@@ -120,7 +121,7 @@ class ReadWriter:
         """A column's value and its name in the answer."""
         field = column.field
         text = scope.field(field)
-        shown = scope.representation(field.name, "json") if not field.path and column.cast is None else None
+        shown = scope.representation(field.name, "json") if not field.path else None
         if shown is not None:
             text = f"{shown}({text})"
         if column.cast is not None:
@@ -136,85 +137,30 @@ class ReadWriter:
             return [f"{quote(scope.alias)}.*"]
         return [f"{self._value(Column(field=Field(name)), scope)[0]} AS {quote(name)}" for name in names]
 
-    def _write_embed(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool, flat: bool) -> None:
-        rows = quote(child.rows)
-        if child.is_spread:
-            self._write_spread(child, selected, groups, grouped=grouped, flat=flat)
-            return
-        if not child.items:
-            return
-        if child.to_one or flat:
-            text = f"row_to_json({rows}.*)"
-            group = f"{rows}.*"
-        else:
-            text = f"COALESCE({rows}.{rows}, {_EMPTY_LIST_B if grouped else _EMPTY_LIST})"
-            group = f"{rows}.{rows}"
-        if grouped and child.to_one:
-            # json has no equality, jsonb has.
-            text = group = f"row_to_json({rows}.*)::jsonb"
-        selected.append(f"{text} AS {quote(child.name)}")
-        groups.append(group)
-
-    def _write_spread(self, child: Node, selected: list[str], groups: list[str], *, grouped: bool, flat: bool) -> None:
-        """The columns that a spread embed gives to its parent."""
-        rows = quote(child.rows)
-        for name, aggregate in _lifted(child):
-            text = f"{rows}.{quote(name)}"
-            if name == "*":
-                selected.append(text := f"{rows}.*")
-                groups.append(text)
-                continue
-            if aggregate is not None and not flat:
-                selected.append(f"{aggregate.format(text)} AS {quote(name)}")
-                continue
-            if child.is_hoisted and not child.to_one and not flat:
-                present = f"FILTER (WHERE {rows} IS DISTINCT FROM NULL)"
-                selected.append(f"COALESCE(json_agg({text}) {present}, {_EMPTY_LIST}) AS {quote(name)}")
-                continue
-            if not child.to_one and not flat:
-                # Lists are compared where the parent is grouped: json has no equality, jsonb has.
-                text = f"COALESCE({text}::jsonb, {_EMPTY_LIST_B})" if grouped else f"COALESCE({text}, {_EMPTY_LIST})"
-            selected.append(f"{text} AS {quote(name)}")
-            groups.append(text)
-
-    def _lateral(self, parent: Node, child: Node, *, flat: bool = False) -> str:
+    def _lateral(self, parent: Node, child: Node) -> str:
         """The join of one embed."""
         rows = quote(child.rows)
         origin, joins = self._origin(parent, child)
         inner = child.embed is not None and child.embed.join == "inner"
-        if not child.items:
+        if not child.shows:
             sql = self._select_nothing(child, origin, joins)
-            if not child.to_one:
-                sql = f"SELECT json_agg({rows}) AS {rows} FROM ({sql}) AS {rows}"
-        elif child.is_hoisted:
-            sql = self._select(_without_aggregates(child), origin, joins, flat=True)
-        elif child.to_one or flat:
-            sql = self._select(child, origin, joins, flat=flat and child.is_spread)
-        elif child.is_spread:
-            sql = self._spread_lists(child, origin, joins)
         else:
-            grouped = parent.aggregates
-            cast = "::jsonb" if grouped else ""
-            sql = f"SELECT json_agg({rows}){cast} AS {rows} FROM ({self._select(child, origin, joins)}) AS {rows}"
+            sql = self._select(_without_aggregates(child) if child.is_hoisted else child, origin, joins)
         condition = "TRUE"
-        if inner and not (child.to_one or flat or child.is_hoisted):
-            condition = f"{rows}.{rows} IS NOT NULL"
+        if not child.to_one:
+            lists = [f"json_agg({rows}){'::jsonb' if parent.aggregates else ''} AS {rows}"]
+            if child.is_spread:
+                lists += [f"json_agg({rows}.{quote(item.name)}) AS {quote(item.name)}" for item in _lifted(child)]
+            sql = f"SELECT {', '.join(lists)} FROM ({sql}) AS {rows}"
+            condition = f"{rows}.{rows} IS NOT NULL" if inner else condition
         return f" {'INNER' if inner else 'LEFT'} JOIN LATERAL ({sql}) AS {rows} ON {condition}"
 
     def _select_nothing(self, child: Node, origin: str, joins: list[str]) -> str:
         scope = Scope(child.alias, child.table, self._catalog)
         laterals = "".join(self._lateral(child, grandchild) for grandchild in child.children)
-        wheres = [*joins, *(write_condition(item, scope, self._params) for item in child.where)]
+        special = {name: _null_test(grandchild) for name, grandchild in child.tested.items()}
+        wheres = [*joins, *(write_condition(item, scope, self._params, special) for item in child.where)]
         return f"SELECT 1 AS one FROM {origin}{laterals}" + (f" WHERE {' AND '.join(wheres)}" if wheres else "")
-
-    def _spread_lists(self, child: Node, origin: str, joins: list[str]) -> str:
-        """A to-many spread: each of its columns as a list, or as its own aggregate."""
-        rows = quote(child.rows)
-        inner = self._select(child, origin, joins, flat=True)
-        names = [name for name, _ in _lifted(child)]
-        lists = [f"json_agg({rows}.{quote(name)}) AS {quote(name)}" for name in names]
-        lists.append(f"json_agg({rows}) AS {rows}")
-        return f"SELECT {', '.join(lists)} FROM ({inner}) AS {rows}"
 
     def _origin(self, parent: Node, child: Node) -> tuple[str, list[str]]:
         """Where an embed's rows come from, and what ties them to the parent's row."""
@@ -253,27 +199,71 @@ def _name_of(field: Field) -> str:
     return field.name
 
 
-def _lifted(child: Node) -> list[tuple[str, str | None]]:
-    """The names that a spread embed gives to its parent; an aggregate of them as SQL around the value."""
-    names: list[tuple[str, str | None]] = []
+def _write_embed(child: Node, selected: list[str], groups: list[str], *, grouped: bool) -> None:
+    """An embed's own key."""
+    if not child.shows:
+        return
+    rows = quote(child.rows)
+    # Groups compare their keys: json has no equality, jsonb has.
+    cast = "::jsonb" if grouped else ""
+    text = f"row_to_json({rows}.*){cast}" if child.to_one else f"COALESCE({rows}.{rows}, '[]'::json{'b' if grouped else ''})"
+    selected.append(f"{text} AS {quote(child.name)}")
+    groups.append(text)
+
+
+def _write_spread(child: Node, selected: list[str], groups: list[str], *, grouped: bool) -> None:
+    """The columns that a spread embed gives to its parent."""
+    rows = quote(child.rows)
+    for item in _lifted(child):
+        if item.name == "*":
+            selected.append(text := f"{rows}.*")
+            groups.append(text)
+            continue
+        text = f"{rows}.{quote(item.name)}"
+        if item.aggregate is not None:
+            selected.append(f"{item.aggregate.format(text)} AS {quote(item.name)}")
+            continue
+        if grouped and (item.is_json or not child.to_one):
+            text += "::jsonb"
+        if not child.to_one:
+            text = f"COALESCE({text}, '[]'{'::jsonb' if grouped else ''})"
+        selected.append(f"{text} AS {quote(item.name)}")
+        groups.append(text)
+
+
+class _Lifted(NamedTuple):
+    """A column that a spread embed gives to its parent.
+
+    Attributes:
+        name: Its name.
+        aggregate: The aggregate that the parent computes, as SQL around the value.
+        is_json: Whether it holds an embed or a list.
+    """
+
+    name: str
+    aggregate: str | None = None
+    is_json: bool = False
+
+
+def _lifted(child: Node) -> list[_Lifted]:
+    found: list[_Lifted] = []
     for item in child.items:
-        if isinstance(item, Column):
-            name = item.alias or (item.aggregate or _name_of(item.field))
-            aggregate = None
-            if item.aggregate is not None:
-                aggregate = f"{item.aggregate.upper()}({{}})"
-                if item.aggregate_cast is not None:
-                    aggregate = f"CAST({aggregate} AS {quote_type(item.aggregate_cast)})"
-            if item.field.name == "*" and item.aggregate is None and item.alias is None:
-                columns = list(child.table.columns) if child.table is not None else ["*"]
-                names += [(column, None) for column in columns]
-            else:
-                names.append((name, aggregate))
-        elif item.is_spread:
-            names += _lifted(item)
-        elif item.items:
-            names.append((item.name, None))
-    return names
+        if isinstance(item, Node):
+            if item.is_spread:
+                found += [lifted._replace(is_json=lifted.is_json or not item.to_one) for lifted in _lifted(item)]
+            elif item.shows:
+                found.append(_Lifted(item.name, is_json=True))
+            continue
+        if item.field.name == "*" and item.aggregate is None and item.alias is None:
+            found += [_Lifted(column) for column in (child.table.columns if child.table is not None else ("*",))]
+            continue
+        aggregate = None
+        if item.aggregate is not None:
+            aggregate = f"{item.aggregate.upper()}({{}})"
+            if item.aggregate_cast is not None:
+                aggregate = f"CAST({aggregate} AS {quote_type(item.aggregate_cast)})"
+        found.append(_Lifted(item.alias or (item.aggregate or _name_of(item.field)), aggregate))
+    return found
 
 
 def _without_aggregates(child: Node) -> Node:

@@ -44,7 +44,7 @@ def _is_named(link: Relationship, target: str) -> bool:
         # One key gives both directions: its column names the parent, the table the children.
         if link.cardinality is Cardinality.ONE_TO_MANY:
             return link.target.name == target
-        return not link.target_is_view and (link.constraint == target or _is_column(link, target))
+        return link.constraint == target or _is_column(link, target)
     if link.target.name == target:
         return True
     return not link.target_is_view and (

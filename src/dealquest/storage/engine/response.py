@@ -4,8 +4,8 @@ Source: https://docs.postgrest.org/en/latest/references/api/pagination_count.htm
 (response headers and status), read 2026-11-22.
 """
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, cast
 from urllib.parse import quote
 
 import attrs
@@ -22,6 +22,16 @@ from .incoming import Incoming
 from .shape import canonical_query
 
 _SAFE = "-_.~"
+VARY = ("vary", "Accept, Prefer, Range")
+"""What else an answer depends on: part of every answer that is no error."""
+
+_RENAMED = (
+    "Embedded resource was referenced by relation name even though it has an alias. "
+    "This is deprecated and will stop working in a future release."
+)
+
+
+Renamed: TypeAlias = Sequence[tuple[str, str]]
 
 
 @attrs.frozen(kw_only=True)
@@ -81,13 +91,14 @@ class Responder:
         request: The request, whose values do not count.
         compiled: Its statement.
         context: The options.
+        renamed: Relations that conditions name although the embed has an alias, each with that alias.
     """
 
-    def __init__(self, request: DataRequest, compiled: Compiled, context: Context) -> None:
+    def __init__(self, request: DataRequest, compiled: Compiled, context: Context, *, renamed: Renamed = ()) -> None:
         self._request = request
         self._compiled = compiled
         self._context = context
-        fixed: list[tuple[str, str]] = []
+        fixed: list[tuple[str, str]] = [VARY]
         shows = not compiled.empty or compiled.kind == "read" or (compiled.routine is not None and not compiled.routine.returns_void)
         if shows:
             fixed.append(("content-type", compiled.format.content_type))
@@ -96,6 +107,9 @@ class Responder:
             fixed.append(("preference-applied", ", ".join(applied)))
         if context.multiple_schemas:
             fixed.append(("content-profile", compiled.schema))
+        if renamed:
+            pairs = ", ".join(f"`{relation}` to `{alias}`" for relation, alias in renamed)
+            fixed.append(("warning", f'299 PostgRESTv16 "{_RENAMED} Update {pairs} in query string filters, orders or limits."'))
         self._fixed = tuple(fixed)
         self._bodiless = isinstance(request, (Read, Call)) and (request.head if isinstance(request, Read) else request.method == "HEAD")
 

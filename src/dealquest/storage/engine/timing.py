@@ -4,17 +4,20 @@ Source: W3C, "Server Timing", read 2026-11-22.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from dealquest.values import Clock
 
+_NOTHING = nullcontext()
+
+
+def timed(timings: dict[str, float] | None, step: str, clock: Clock) -> AbstractContextManager[None]:
+    """Note how long a step takes, also when it fails; without `timings` nothing is measured."""
+    return _NOTHING if timings is None else _measure(timings, step, clock)
+
 
 @contextmanager
-def timed(timings: dict[str, float] | None, step: str, clock: Clock) -> Iterator[None]:
-    """Note how long a step takes, also when it fails; without `timings` nothing is measured."""
-    if timings is None:
-        yield
-        return
+def _measure(timings: dict[str, float], step: str, clock: Clock) -> Iterator[None]:
     started = clock.monotonic()
     try:
         yield

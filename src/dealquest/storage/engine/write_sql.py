@@ -122,11 +122,11 @@ class ChangeWriter:
     def _body(self, body: Body, infos: Sequence[ColumnInfo], *, defaults: bool) -> str:
         place = self._params.bind(body.content)
         types = ", ".join(f"{quote(info.name)} {'json' if self._scope.parser(info.name, 'json') else info.type}" for info in infos)
-        filled = [info for info in infos if info.default is not None and not info.generated] if defaults else []
-        if filled:
+        filled = [info for info in infos if info.default is not None and not info.generated]
+        if defaults:
             pairs = ", ".join(f"{quote_text(info.name)}, {info.default}" for info in filled)
             elements = f"jsonb_array_elements({place}::jsonb)" if body.is_list else f"(SELECT {place}::jsonb AS value)"
-            rows = f"SELECT jsonb_agg(jsonb_build_object({pairs}) || each.value) AS val FROM {elements} AS each"
+            rows = f"SELECT jsonb_agg(jsonb_build_object({pairs}) || elem.value) AS val FROM {elements} AS elem"
             return f"({rows}) AS pgrst_filled, LATERAL (SELECT * FROM jsonb_to_recordset(pgrst_filled.val) AS _({types})) AS pgrst_body"
         function = "json_to_recordset" if body.is_list else "json_to_record"
         return f"(SELECT * FROM {function}({place}::json) AS _({types})) AS pgrst_body"

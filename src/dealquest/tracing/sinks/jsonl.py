@@ -17,9 +17,9 @@ class JsonlSink:
         name: Its name.
     """
 
-    def __init__(self, path: Path, *, name: str = "jsonl") -> None:
+    def __init__(self, path: str | Path, *, name: str = "jsonl") -> None:
         self.name = name
-        self._path = path
+        self._path = Path(path)
         self._fd = -1
         self._lock = threading.Lock()
 

@@ -5,14 +5,14 @@ writes every effect into a ledger without a uniqueness rule, so that a doubled e
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anyio
 import msgspec
 
-from dealquest.coach.dialogue import Button, Event, Reply, Text
+from dealquest.coach.dialogue import Button, Document, Erase, Event, Reply, Text
 from dealquest.coach.turns import Delivery, Done
 from dealquest.values import Clock, SystemClock
 
@@ -22,16 +22,21 @@ create table if not exists inbox (source text, update_id integer, chat text, pay
 create table if not exists effects (source text, update_id integer);
 create table if not exists outbox (id integer primary key autoincrement, source text, update_id integer, seq integer,
     chat text, payload blob, status text default 'pending', attempts integer default 0, not_before real default 0, error text,
-    reference text);
+    reference text, worker text);
 create table if not exists leases (name text primary key, holder text, held_until real);
 """
+
+
+STREAMED_WORDS = 8
+HELD_S = 3.0
 
 
 class EchoConversation:
     """Answers `echo: …`; words in the text choose what kind of answer it is.
 
     `/buttons` offers a button, a pressed one edits its message, `slow` takes `slow_s`, `long` needs several messages,
-    `boom` fails with an error of our own, `silent` has no reply.
+    `stream` writes its answer word by word, `my key` erases the message, `export` sends a file, `boom` fails with an
+    error of our own, `silent` has no reply.
     """
 
     def __init__(self, path: Path | str, *, worker: str = "echo", slow_s: float = 0.5, clock: Clock | None = None) -> None:
@@ -56,7 +61,15 @@ class EchoConversation:
             )
             return self._database.total_changes - before
 
-    async def work(self, source: str, *, chat: str | None = None, update_id: int | None = None) -> Done | None:  # noqa: ARG002  # the bot takes any chat's
+    async def work(
+        self,
+        source: str,
+        *,
+        chat: str | None = None,  # noqa: ARG002  # the bot takes any chat's
+        update_id: int | None = None,  # noqa: ARG002  # see above
+        only_jobs: bool = False,  # noqa: ARG002  # there are none
+        on_partial: Callable[[Event, str], Awaitable[None]] | None = None,
+    ) -> Done | None:
         """Finish one turn."""
         now = self._now()
         with self._transaction():
@@ -72,7 +85,7 @@ class EchoConversation:
                 "update inbox set worker = ?, lease_until = ? where source = ? and update_id = ?", (self._worker, now + 3, source, row[0])
             )
         event = msgspec.json.decode(row[1], type=Event)
-        replies = await self._decide(event)
+        replies = await self._decide(event, on_partial)
         with self._transaction():
             done = self._database.execute(
                 "update inbox set status = 'done' where source = ? and update_id = ? and status = 'open' and worker = ?",
@@ -81,10 +94,20 @@ class EchoConversation:
             if done != 1:
                 return None
             self._database.execute("insert into effects values (?, ?)", (source, event.update_id))
+            is_next = not self._database.execute(
+                "select 1 from outbox where source = ? and chat = ? and status = 'pending' and not (worker is ? and not_before > ?)",
+                (source, event.chat, self._worker, self._now()),
+            ).fetchall()
+            if event.kind == "button" and replies and replies[0].edit:
+                self._note(event, event.message_id)
+            target = self._database.execute(
+                "select placeholder from inbox where source = ? and update_id = ?", (source, event.update_id)
+            ).fetchone()[0]
             ids = [
                 self._database.execute(
-                    "insert into outbox (source, update_id, seq, chat, payload) values (?, ?, ?, ?, ?) returning id",
-                    (source, event.update_id, seq, event.chat, msgspec.json.encode(reply)),
+                    "insert into outbox (source, update_id, seq, chat, payload, worker, not_before) "
+                    "values (?, ?, ?, ?, ?, ?, ?) returning id",
+                    (source, event.update_id, seq, event.chat, msgspec.json.encode(reply), self._worker, self._now() + HELD_S),
                 ).fetchone()[0]
                 for seq, reply in enumerate(replies)
             ]
@@ -92,12 +115,30 @@ class EchoConversation:
         return Done(
             event=event,
             deliveries=tuple(
-                Delivery(id=row_id, update_id=event.update_id, seq=seq, chat=event.chat, reply=reply)
+                Delivery(
+                    id=row_id,
+                    update_id=event.update_id,
+                    seq=seq,
+                    chat=event.chat,
+                    reply=reply,
+                    placeholder=None if target is None else msgspec.json.decode(target),
+                )
                 for seq, (row_id, reply) in enumerate(rows)
             ),
+            held_s=HELD_S if is_next else 0.0,
         )
 
-    async def _decide(self, event: Event) -> list[Reply]:
+    async def _decide(self, event: Event, on_partial: Callable[[Event, str], Awaitable[None]] | None) -> list[Reply]:
+        if event.text.startswith("stream"):
+            for words in range(1, 1 + STREAMED_WORDS):
+                if on_partial is not None:
+                    await on_partial(event, "word " * words)
+                await anyio.sleep(self._slow_s)
+            return [Reply(text=Text("word " * STREAMED_WORDS + "end"))]
+        if event.text == "my key" and event.message_id is not None:
+            return [Reply(text=Text("stored"), erase=Erase(message_id=event.message_id, otherwise=Text("delete it yourself")))]
+        if event.text == "export":
+            return [Reply(text=Text("your data"), document=Document(name="data.json", content="{}"))]
         if "slow" in event.text:
             await anyio.sleep(self._slow_s)
         if "boom" in event.text:
@@ -132,7 +173,8 @@ class EchoConversation:
                 (source, chat, chat, now, most),
             ).fetchall()
             self._database.executemany(
-                "update outbox set attempts = attempts + 1, not_before = ? where id = ?", [(now + min(lease_s, 3), row[0]) for row in rows]
+                "update outbox set attempts = attempts + 1, not_before = ?, worker = ? where id = ?",
+                [(now + min(lease_s, HELD_S), self._worker, row[0]) for row in rows],
             )
         return [
             Delivery(
@@ -158,7 +200,7 @@ class EchoConversation:
     def _mark(self, status: str, error: str | None, not_before: float, row_id: int, reference: Any) -> bool:
         with self._transaction():
             found = self._database.execute(
-                "update outbox set status = ?, error = ?, not_before = ?, reference = ? where id = ? and status = 'pending'",
+                "update outbox set status = ?, error = ?, not_before = ?, reference = ?, worker = null where id = ? and status = 'pending'",
                 (status, error, not_before, msgspec.json.encode(reference).decode(), row_id),
             )
         return found.rowcount == 1
@@ -166,10 +208,13 @@ class EchoConversation:
     async def note_placeholder(self, event: Event, reference: Any) -> None:
         """Keep the target of the answer."""
         with self._transaction():
-            self._database.execute(
-                "update inbox set placeholder = ? where source = ? and update_id = ? and placeholder is null",
-                (msgspec.json.encode(reference).decode(), event.source, event.update_id),
-            )
+            self._note(event, reference)
+
+    def _note(self, event: Event, reference: Any) -> None:
+        self._database.execute(
+            "update inbox set placeholder = ? where source = ? and update_id = ? and placeholder is null",
+            (msgspec.json.encode(reference).decode(), event.source, event.update_id),
+        )
 
     async def take_lease(self, name: str, *, lease_s: float) -> bool:
         """Take or keep a lease."""

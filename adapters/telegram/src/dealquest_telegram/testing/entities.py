@@ -207,3 +207,18 @@ def same_content(before: dict[str, Any], after: dict[str, Any]) -> bool:
     """Whether an edit would change nothing that is seen."""
     seen = ("text", "entities", "caption", "caption_entities", "reply_markup", "rich_message")
     return msgspec.json.encode([before.get(name) for name in seen]) == msgspec.json.encode([after.get(name) for name in seen])
+
+
+def rich_text(piece: Any) -> str:
+    """The plain words of a rich text, a block, or a list of either."""
+    match piece:
+        case str():
+            return piece
+        case list():
+            return "".join(rich_text(inner) for inner in piece)
+        case {"text": inner}:
+            return rich_text(inner)
+        case {"blocks": list(inner)}:
+            return "\n\n".join(rich_text(block) for block in inner)
+        case _:
+            return ""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from .account import Account, Chat, Message
-from .entities import read_keyboard, read_text, same_content, units
+from .entities import read_keyboard, read_text, rich_text, same_content, units
 from .params import Params, Upload
 from .refusal import Refusal, bad_request
 
@@ -289,7 +289,7 @@ def _rich(params: Params) -> dict[str, Any]:
         raise bad_request("rich message must have exactly one of html, markdown and blocks")
     if given == ["blocks"]:
         blocks = message["blocks"]
-        size = units(msgspec.json.encode(blocks).decode())
+        size = units(rich_text(blocks))
     else:
         source = str(message[given[0]])
         size = units(source)
@@ -297,6 +297,12 @@ def _rich(params: Params) -> dict[str, Any]:
         blocks = [{"type": "paragraph", "text": part} for part in plain.split("\n\n") if part.strip()]
     if size > MAX_RICH_TEXT:
         raise bad_request("rich message is too long")
-    if len(blocks) > MAX_RICH_BLOCKS:
+    if _count_blocks(blocks) > MAX_RICH_BLOCKS:
         raise bad_request("rich message has too many blocks")
     return {"blocks": blocks}
+
+
+def _count_blocks(blocks: Any) -> int:
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) and block.get("type") for block in blocks):
+        raise bad_request("rich message block must be an object with a type")
+    return sum(1 + _count_blocks(block.get("blocks", [])) for block in blocks)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import attrs
 
 from .account import Account, Chat, Message, Query, Stamp
-from .entities import units
+from .entities import rich_text, units
 
 DEFAULT_WAIT_S = 5.0
 LOOK_EVERY_S = 0.1
@@ -195,7 +195,7 @@ class SimulatedUser:
 
 def _seen(message: Message, *, edited: bool) -> Seen:
     blocks = message.get("rich_message", {}).get("blocks", [])
-    rich = "\n\n".join(str(block.get("text", "")) for block in blocks)
+    rich = "\n\n".join(rich_text(block) for block in blocks)
     rows = message.get("reply_markup", {}).get("inline_keyboard", [])
     return Seen(
         message_id=message["message_id"],

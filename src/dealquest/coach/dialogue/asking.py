@@ -1,0 +1,63 @@
+"""Two steps that larger flows share: look something up as a value, and ask a model for an object that holds."""
+
+import re
+from collections.abc import Callable, Generator
+from typing import TypeAlias, TypeVar
+
+import attrs
+import msgspec
+
+from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look
+from .text import Text
+
+T = TypeVar("T")
+
+Step: TypeAlias = Generator[Effect, EffectResult, T]
+"""A part of a flow that ends with a value and not yet with a turn."""
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def read_number(word: str) -> int | None:
+    """A number out of a button's data, if it can be the id of a row.
+
+    >>> read_number("42"), read_number("042"), read_number("9" * 19)
+    (42, None, None)
+    """
+    return int(word) if _NUMBER.fullmatch(word) else None
+
+
+def look(wanted: type[T], function: str, /, **arguments: object) -> "Step[T | Failed | None]":
+    """What an SQL function reads of the user's rows; None where there is nothing."""
+    outcome = yield Look(function=function, arguments=arguments)
+    if isinstance(outcome, Failed):
+        return outcome
+    assert isinstance(outcome, Found)
+    return None if outcome.value is None else msgspec.convert(outcome.value, wanted)
+
+
+def ask(question: AskModel, output: type[T], check: Callable[[T], list[str]]) -> "Step[T | Failed]":
+    """An object from the user's model that passes its checks, mended once if need be."""
+    question = attrs.evolve(question, output=output)
+    faults: list[str] = []
+    for _ in range(2):
+        outcome = yield question
+        if isinstance(outcome, Failed):
+            return outcome
+        assert isinstance(outcome, Answered)
+        answer: T = outcome.value
+        faults = check(answer)
+        if not faults:
+            return answer
+        given = Line("assistant", msgspec.json.encode(answer).decode())
+        question = attrs.evolve(question, lines=(*question.lines, given, Line("user", _mend(faults))))
+    return Failed(reason="The model's answer did not hold, not even mended.", code="coach.advice.invalid", retryable=True)
+
+
+def reason_of(failure: Failed) -> Text:
+    """Why something failed, as a sentence."""
+    return Text(failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + ".")
+
+
+def _mend(faults: list[str]) -> str:
+    return "Your answer could not be accepted:\n" + "\n".join(f"- {fault}" for fault in faults) + "\nGive the whole answer again, mended."
