@@ -78,6 +78,7 @@ FACES = {
     "storage.engine": "PostgREST in process",
     "coach": "scenarios and scoring",
     "coach.dialogue": "the conversation as values",
+    "evals": "evaluations",
     "wire": "HTTP as values",
     "errors": "the one tree of errors",
     "values": "what all rooms share",
