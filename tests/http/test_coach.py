@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from dealquest.compose import Kit
-from dealquest.testing import ScriptedEars
+from dealquest.testing import ScriptedEars, ScriptedModels
 from dealquest_http import create_app
 from dealquest_http.coach import keep_working
 
@@ -205,6 +205,21 @@ async def test_an_accepted_stream_ends_with_the_replies(client: httpx.AsyncClien
     assert shown[-1] == {"done": True}
     refused = await client.post(EVENTS, json={"id": "x"}, headers=me)
     assert refused.status_code == 400
+
+
+async def test_an_answer_is_seen_while_it_is_written(kit: Kit, bearer: Bearer, ann: int) -> None:
+    """What a model writes comes as partials before the replies, and only to who accepts a stream."""
+    models = ScriptedModels("A buyer who is busy.")
+    app = create_app(attrs.evolve(kit, models=models, house=attrs.evolve(kit.house, shared_model="scripted")))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        me = bearer("authenticated", str(ann))
+        await say(client, me, "/roleplay")
+        await say(client, me, "role:diff:0", "button")
+        answer = await client.post(EVENTS, json=event("Hello, do you have a minute?"), headers=me | {"Accept": "text/event-stream"})
+    shown = [msgspec.json.decode(line.removeprefix("data: ")) for line in answer.text.split("\n") if line.startswith("data: ")]
+    assert "A buyer who is busy.".startswith(shown[0]["partial"])
+    assert "A buyer who is busy." in shown[-2]["replies"][0]["text"]
+    assert shown[-1] == {"done": True}
 
 
 async def test_what_a_dead_process_left_is_finished(kit: Kit, client: httpx.AsyncClient, bearer: Bearer, ann: int, database: Any) -> None:

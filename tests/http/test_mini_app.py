@@ -246,6 +246,23 @@ class TestPlainBrowser:
             assert visit.foreign == []
             assert visit.problems == []
 
+    async def test_markup_stays_text(self, app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
+        """What a person or a model writes never becomes an element, and nothing of it runs."""
+        hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+        async with loopback(app) as base, visiting(browser, base) as visit:
+            page = visit.page
+            await page.goto(f"{base}/app/")
+            await page.get_by_label("Name").fill("<i>Eve</i>")
+            await page.get_by_role("button", name="Sign in").click()
+            await page.get_by_role("button", name="Coach").click()
+            await page.get_by_label("Your answer").fill(hostile)
+            await page.get_by_role("button", name="Send answer").click()
+            await expect(page.locator(".said.mine").last).to_contain_text(hostile)
+            await expect(page.locator(".said:not(.mine):not(.writing)")).to_have_count(2)
+            assert await page.locator("main img, main i:not(.dots i), main script").count() == 0
+            assert visit.foreign == []
+            assert visit.problems == []
+
     async def test_an_unsent_answer_is_still_there_after_a_reload(self, app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
         """What was typed and not sent is found again."""
         async with loopback(app) as base, visiting(browser, base) as visit:

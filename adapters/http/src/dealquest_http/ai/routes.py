@@ -208,13 +208,15 @@ async def _begin(stream: AnswerStream, call: Call) -> Event:
 
 async def _pass_on(first: Event, stream: AnswerStream, call: Call, push: Push) -> None:
     """The answer in the clients' frames; from the first word on a failure is one of them."""
-    try:
-        await _show(first, call, push)
-        async for event in stream:
-            await _show(event, call, push)
-    except DealQuestError as exc:
-        call.failed()
-        await push({"error": True, "message": exc.message})
+    event: Event | None = first
+    while event is not None:
+        await _show(event, call, push)
+        try:
+            event = await anext(stream, None)
+        except DealQuestError as exc:
+            call.failed()
+            await push({"error": True, "message": exc.message})
+            return
 
 
 async def _show(event: Event, call: Call, push: Push) -> None:
