@@ -33,6 +33,11 @@ class Server:
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
 
+    def cpu_s(self) -> float:
+        """Processor seconds it has used: what a crowded machine does not change."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> int:
         """Open files."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208  # counted often

@@ -13,7 +13,7 @@ from dealquest.coach.pack import Scenario
 from dealquest.coach.persona_prompt import Said, build_persona_orders, faults_of_reply, seller_text, tidy_reply
 from dealquest.coach.scorecard import ScoreCard
 
-from .answering import MAX_ANSWER_CHARACTERS, clean_answer, graded, start_buttons
+from .answering import MAX_ANSWER_CHARACTERS, clean_answer, graded, open_buttons, start_buttons
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look, ScoreAnswer
 from .part import Part
 from .rewards import reward
@@ -33,6 +33,8 @@ def show_roleplay(scene: Scene, argument: str = "") -> Turn:
     """What it is, and the choice: the scenario at hand, or a new one."""
     if scene.offline:
         return _refuse(scene)
+    if scene.state.at == "roleplay":
+        return scene.stay(scene.reply(scene.say("roleplay.open"), buttons=open_buttons(scene)))
     if argument in DIFFICULTIES:
         return _pick(scene, DIFFICULTIES[argument])
     at_hand = _scenario_of(scene, scene.state.scenario_id)
@@ -41,8 +43,6 @@ def show_roleplay(scene: Scene, argument: str = "") -> Turn:
         (scene.button("easy", "role:diff:1"), scene.button("medium", "role:diff:2")),
         (scene.button("hard", "role:diff:3"), scene.button("any", "role:diff:0")),
     )
-    if scene.state.at == "roleplay":
-        rows = ((scene.button("roleplay_go_on", "role:go_on"),), *rows)
     return scene.stay(scene.reply(scene.say("roleplay.menu"), buttons=rows))
 
 
@@ -50,6 +50,8 @@ def press(scene: Scene, words: Sequence[str]) -> Flow | Turn | None:
     """A button of this flow; those of a talk that is over are stale."""
     is_open = scene.state.at == "roleplay"
     match list(words):
+        case ["start", _] | ["diff", _] if is_open:
+            return scene.stay(attrs.evolve(scene.reply(scene.say("roleplay.open"), buttons=open_buttons(scene)), edit=False))
         case ["start", scenario_id]:
             return _refuse(scene) if scene.offline else begin(scene, scenario_id)
         case ["diff", ("0" | "1" | "2" | "3") as difficulty]:
@@ -205,8 +207,7 @@ def _go_on(scene: Scene) -> Flow:
 
 
 def _go_on_late(scene: Scene, scenario: Scenario) -> Turn:
-    rows = ((scene.button("roleplay_go_on", "role:go_on"), scene.button("roleplay_end", "role:end")), (scene.button("drop", "role:drop"),))
-    return scene.stay(Reply(text=scene.say("roleplay.late", title=scenario.title), buttons=rows))
+    return scene.stay(Reply(text=scene.say("roleplay.late", title=scenario.title), buttons=open_buttons(scene)))
 
 
 def _drop(scene: Scene) -> Turn:
