@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import attrs
 import httpx
+import psycopg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request, Route, async_playwright, expect
 from starlette.types import ASGIApp
@@ -182,6 +183,27 @@ async def test_dark_themes_and_old_clients_work(app: ASGIApp, loopback: Loopback
         # Below Telegram's own header, above its bottom bar.
         assert float((await page.evaluate("getComputedStyle(document.querySelector('.top')).paddingTop")).removesuffix("px")) >= 47
         assert visit.problems == []
+
+
+async def test_what_the_coach_says_later_is_shown(app: ASGIApp, loopback: Loopback, database: Any, browser: Browser) -> None:
+    """A reply that comes without being asked for appears by itself, once, and counts as seen."""
+    async with loopback(app) as base, visiting(browser, base) as visit:
+        page = visit.page
+        await page.clock.install()
+        await page.goto(launch(base))
+        await visit.main_button("Start the lesson")
+        await page.get_by_role("button", name="Coach").click()
+        await expect(page.locator(".said:not(.writing)")).to_have_count(1)
+        with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+            connection.execute(
+                "insert into outbox (source, update_id, seq, chat, payload) select source, 1, 0, chat, "
+                """'{"text": {"plain": "Your research is done.", "spans": []}}' from outbox limit 1"""
+            )
+            for _ in range(3):
+                async with page.expect_response("**/api/coach/replies"):
+                    await page.clock.fast_forward(10_500)
+                await expect(page.get_by_text("Your research is done.")).to_have_count(1)
+            assert connection.execute("select count(*) from outbox where status = 'pending'").fetchone() == (0,)
 
 
 async def test_an_answer_survives_a_broken_connection(app: ASGIApp, loopback: Loopback, kit: Kit, browser: Browser) -> None:
