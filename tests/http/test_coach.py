@@ -75,11 +75,23 @@ async def test_a_lesson_from_hello_to_score(client: httpx.AsyncClient, bearer: B
 
 
 async def test_an_ordinary_account_has_a_person_of_its_own(client: httpx.AsyncClient, bearer: Bearer, database: Any) -> None:
-    """An account's uuid is enough to practise, twice the same person; it is never an admin of the coach."""
+    """An account's uuid is enough to practise, always as the same person, who reads their own rows and nobody else's."""
     me, other = bearer("authenticated", str(uuid.uuid4())), bearer("authenticated", str(uuid.uuid4()))
     for headers in (me, me, other):
         await say(client, headers, kind="hello")
     assert count(database, "users") == 2
+    await say(client, me, "/train easy")
+    await say(client, me, ANSWER)
+    attempts = "/api/database/records/attempts?select=source"
+    assert (await client.get(attempts, headers=me)).json() == [{"source": "http"}]
+    assert (await client.get(attempts, headers=other)).json() == []
+    assert len((await client.get("/api/database/records/users?select=id", headers=other)).json()) == 1
+
+
+async def test_q6_an_account_is_no_admin_of_the_coach(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    """Nobody who came over HTTP with an account sits at the terminal: the admin's command is unknown to them."""
+    (reply,) = await say(client, bearer("authenticated", str(uuid.uuid4())), "/admin")
+    assert "no command /admin" in reply["text"]
 
 
 async def test_the_same_id_is_the_same_event(client: httpx.AsyncClient, bearer: Bearer, ann: int, database: Any) -> None:
