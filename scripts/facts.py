@@ -188,7 +188,8 @@ def read_tables() -> dict[str, tuple[str, list[tuple[str, str, str]]]]:
             with psycopg.connect(server.dsn()) as connection:
                 rows = connection.execute(
                     """
-                    select case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname, coalesce(obj_description(c.oid), ''), a.attname, format_type(a.atttypid, a.atttypmod),
+                    select case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
+                        coalesce(obj_description(c.oid), ''), a.attname, format_type(a.atttypid, a.atttypmod),
                         coalesce((select f.confrelid::regclass::text from pg_constraint f
                                   where f.conrelid = c.oid and f.contype = 'f' and f.conkey = array[a.attnum] limit 1), '')
                     from pg_class c join pg_namespace n on n.oid = c.relnamespace

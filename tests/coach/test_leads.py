@@ -406,6 +406,16 @@ async def test_without_a_model_a_lead_keeps_what_is_told_and_says_so(records: Po
     assert "No model is set up" in await chat.presses("data:lead:advice:1")
 
 
+async def test_another_button_of_the_lead_leaves_the_question(records: Postgrest, database: Any) -> None:
+    """Whoever looks at the plan instead of writing a note writes no note with the next words."""
+    chat = await with_lead(records, PLAN)
+    await chat.works_off_jobs()
+    await chat.presses("data:lead:note:1")
+    await chat.presses("data:lead:plan:1")
+    assert "No scenario is open" in await chat.says("likes tea")
+    assert rows(database, "select notes from lead_registry") == [("",)]
+
+
 async def test_cancel_leaves_a_question_about_a_lead(records: Postgrest, database: Any) -> None:
     """Commands win: /cancel ends the question, and the next words are no note."""
     chat = await with_lead(records)

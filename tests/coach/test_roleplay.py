@@ -171,6 +171,23 @@ async def test_an_open_talk_is_not_lost_by_a_stray_button(records: Postgrest) ->
     assert len((await rows(records, "roleplays"))[0]["lines"]) == 2
 
 
+class Unreadable:
+    """Storage whose looks fail."""
+
+    async def rpc(self, name: str, /, **arguments: Any) -> Any:
+        raise PeerUnavailableError("The records are away.", code="storage.test")
+
+
+async def test_a_talk_that_cannot_be_read_now_is_not_given_up(records: Postgrest) -> None:
+    """An outage of a moment says so and leaves the talk open."""
+    chat = await begins(records, ScriptedModels())
+    away = Effects(packs=lambda _: PACK, looks=Unreadable(), models=ScriptedModels())
+    chat = Chatter(Turns(records, effects=away, worker="w"), first_update=50)
+    assert "cannot be read now: The records are away." in await chat.says("Good morning.")
+    heir = chatter(records, ScriptedModels("I see."), first=60)
+    assert "Turn 2 of 4" in await heir.says("Good morning.")
+
+
 async def test_a_line_after_a_day_is_not_counted(records: Postgrest) -> None:
     """An open talk of yesterday asks first: go on, score, or drop."""
     chat = await begins(records, ScriptedModels("I see."))

@@ -273,6 +273,19 @@ async def test_words_after_a_day_are_asked_about_first(records: Postgrest) -> No
     assert "Principle 1" in await chat.presses("Try again")
 
 
+async def test_another_command_leaves_support_and_help_does_not(records: Postgrest) -> None:
+    """Words after /stats are no deal any more, and are not paid for; a look at the help, or a typing error, keeps the question open."""
+    models = ScriptedModels(FACTS, ADVICE)
+    chat = chatter(records, models=models)
+    await chat.says("/support")
+    await chat.says("/stats")
+    assert "No scenario is open" in await chat.says(DEAL)
+    await chat.says("/support")
+    assert "/leads" in await chat.says("/help")
+    await chat.says("/supprt")
+    assert "Principle 1" in await chat.says(DEAL)
+
+
 async def test_b2_forged_and_foreign_buttons_change_nothing(records: Postgrest, database: Any) -> None:
     """Another user's session, numbers that are none, and unknown wishes are stale buttons."""
     ann = chatter(records, FACTS, ADVICE, first_update=500)

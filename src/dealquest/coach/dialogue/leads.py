@@ -38,7 +38,8 @@ def list_leads(scene: Scene, _: str = "", *, page: int = 0) -> Flow:
 
 
 def press(scene: Scene, words: Sequence[str]) -> Answer | None:
-    """The buttons of leads."""
+    """The buttons of leads; each of them leaves an open question about a lead."""
+    scene = _quiet(scene)
     match words:
         case ["back"]:
             return list_leads(scene)
@@ -47,7 +48,7 @@ def press(scene: Scene, words: Sequence[str]) -> Answer | None:
         case ["session", word] if (ref := read_number(word)) is not None:
             return _lead_of_session(scene, ref)
         case [action, word, *rest] if (lead_id := read_number(word)) is not None:
-            wanted = _WITH_NOTHING.get(action) if not rest else _with_rest(action, rest)
+            wanted = _ACTIONS.get(action) if not rest else _with_rest(action, rest)
             return None if wanted is None else with_lead(scene, lead_id, wanted)
     return None
 
@@ -97,8 +98,7 @@ def _take(scene: Scene, lead_id: int, wanted: LeadFlow) -> Flow:
     lead = yield from look(Lead, "look_lead", lead=lead_id)
     if isinstance(lead, Failed):
         return _not_now(scene, lead)
-    quiet = attrs.evolve(scene, view=attrs.evolve(scene.view, state=_idle(scene)))
-    return _gone(quiet) if lead is None else (yield from finish(wanted(quiet, lead)))
+    return _gone(_quiet(scene)) if lead is None else (yield from finish(wanted(_quiet(scene), lead)))
 
 
 def _lead_of_session(scene: Scene, ref: int) -> Flow:
@@ -177,7 +177,7 @@ def _wait_for(at: str, key: str) -> LeadFlow:
 
 
 def _shown(view: Callable[[Scene, Lead], Reply]) -> LeadFlow:
-    return lambda scene, lead: attrs.evolve(scene.stay(view(scene, lead)), state=_idle(scene))
+    return lambda scene, lead: scene.stay(view(scene, lead))
 
 
 def _changed(scene: Scene, reply: Reply, kind: str, /, **values: Any) -> Turn:
@@ -197,12 +197,17 @@ def _label(scene: Scene, lead: Lead) -> str:
     return lead.label or scene.say("lead.nameless").plain
 
 
+def _quiet(scene: Scene) -> Scene:
+    """The same scene without an open question about a lead."""
+    return attrs.evolve(scene, view=attrs.evolve(scene.view, state=_idle(scene)))
+
+
 def _idle(scene: Scene) -> State:
     state = scene.state
     return attrs.evolve(state, at="idle", since=None, lead_id=None) if state.at.startswith("lead_") else state
 
 
-_WITH_NOTHING: dict[str, LeadFlow] = {
+_ACTIONS: dict[str, LeadFlow] = {
     "view": _shown(show_lead),
     "draft": _shown(show_draft),
     "delete": _shown(confirm_delete),
