@@ -293,7 +293,8 @@ class TestPlainBrowser:
             await page.goto(f"{base}/app/")
             await page.get_by_role("button", name="Sign in").click()
             await page.get_by_role("button", name="Start the lesson").click()
-            await page.get_by_role("button", name="Start the scenario").click()
+            async with page.expect_response("**/api/coach/replies/seen"):
+                await page.get_by_role("button", name="Start the scenario").click()
             await field.fill("Half a thought")
             assert await page.evaluate("typeof window.onbeforeunload") == "function"
             await page.evaluate("window.onbeforeunload = null")
