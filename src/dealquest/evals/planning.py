@@ -4,6 +4,7 @@ import html
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import attrs
@@ -65,7 +66,7 @@ class Plan:
     judge_check: int = JUDGE_CHECK
     seed: int = 0
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The name of everything that decides what the numbers mean."""
         return digest(
