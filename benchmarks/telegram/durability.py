@@ -127,6 +127,15 @@ async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
                 print((folder / "log").read_text()[-4000:])
                 sys.exit("the last process ended by itself")
             found = count_results(people, arguments.messages, folder / "echo.db")
+            if found["lost"]:
+                with sqlite3.connect(folder / "echo.db") as store:
+                    print(
+                        "queued:",
+                        len(api.account.queue),
+                        "inbox:",
+                        store.execute("select status, count(*) from inbox group by 1").fetchall(),
+                    )
+                    print("outbox:", store.execute("select status, count(*) from outbox group by 1").fetchall(), api.account.webhook)
             if arguments.verbose:
                 print((folder / "log").read_text()[-4000:])
     return {**found, "slowest SIGTERM exit, s": round(slowest_exit, 2)}

@@ -1,9 +1,12 @@
 """Latency and CPU of one message, beside a plain aiogram echo bot in the same run.
 
-Three bots, one after the other, each a process of its own on the offline Bot API server, the same messages: a plain
-aiogram echo bot (dispatcher, one handler, in memory); ours with the echoing conversation (durable, on SQLite); and
-`dealquest bot`, the coach on the embedded PostgreSQL, asked for /help. Latency is from the message to the answer as the
-server sees them; CPU is the process's own, without its start. Ratios are against the plain bot.
+Three bots run at the same time, each a process of its own on an offline Bot API server of its own: a plain aiogram echo
+bot (dispatcher, one handler that answers, nothing is stored); ours with the echoing conversation (durable, on SQLite);
+and `dealquest bot`, the coach on the embedded PostgreSQL (inbox, turn, trace, outbox), which is told something while no
+scenario is open. Each message goes to one after the other, so that whatever else the machine does meets all three
+alike. Then twenty people write to each bot at once. Latency is from the message to the answer as the server sees them;
+CPU is the process's own for one message, without its start.
+Ratios are against the plain bot.
 """
 
 import argparse
@@ -13,10 +16,12 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-from dealquest_telegram.testing import BotApiServer
+from dealquest_telegram.testing import BotApiServer, SimulatedUser
 
+CROWD = 20
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 PLAIN = """
@@ -57,46 +62,89 @@ def memory_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def measure(name: str, count: int, text: str) -> dict[str, float]:
-    """Start one bot and write to it."""
-    with tempfile.TemporaryDirectory() as folder:
+class Contender:
+    """One bot: its server, its process, and what was measured."""
+
+    def __init__(self, name: str, stack: AsyncExitStack) -> None:
+        self.name = name
+        self._stack = stack
+        self.latencies: list[float] = []
+        self._cpu_before = 0.0
+
+    async def start(self) -> None:
+        """Start server and bot, and warm both."""
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         Path(folder).chmod(0o755)  # noqa: ASYNC240  # at once; root's PostgreSQL runs as another account
-        async with BotApiServer() as api:
-            environment = {**os.environ, "DEALQUEST_HOME": folder, "TELEGRAM_BOT_TOKEN": api.token, "TELEGRAM_API_BASE": api.base_url}
-            arguments = {
-                "plain": ["-c", PLAIN, api.base_url, api.token],
-                "ours": ["-c", OURS, api.base_url, api.token, folder],
-                "coach": ["-m", "dealquest", "bot"],
-            }[name]
-            process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environment, stdout=asyncio.subprocess.DEVNULL)
-            started = time.monotonic()
-            while not api.polls and process.returncode is None:  # noqa: ASYNC110  # another process is watched
-                await asyncio.sleep(0.02)
-            if process.returncode is not None:
-                sys.exit(f"{name}: the bot did not start")
-            ready_s = time.monotonic() - started
-            people = [api.user(f"P{number}") for number in range(max(count // 3, 1))]
-            for person in people[:5]:
-                await person.says(text)
-                await person.waits_for_reply(timeout_s=20)
-            before, latencies = cpu_s(process.pid), []
-            for number in range(count):
-                person = people[number % len(people)]
-                asked = time.monotonic()
-                await person.says(text)
-                await person.waits_for_reply(timeout_s=20)
-                latencies.append(time.monotonic() - asked)
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.3)
-            used, resident = cpu_s(process.pid) - before, memory_mb(process.pid)
-            process.terminate()
-            await process.wait()
-    return {"ready s": ready_s, "p50 ms": statistics.median(latencies) * 1e3, "CPU ms a message": used / count * 1e3, "MB": resident}
+        self._api = await self._stack.enter_async_context(BotApiServer())
+        base, token = self._api.base_url, self._api.token
+        arguments = {
+            "plain": ["-c", PLAIN, base, token],
+            "ours": ["-c", OURS, base, token, folder],
+            "coach": ["-m", "dealquest", "bot"],
+        }[self.name]
+        environment = {**os.environ, "DEALQUEST_HOME": folder, "TELEGRAM_BOT_TOKEN": token, "TELEGRAM_API_BASE": base}
+        quiet = asyncio.subprocess.DEVNULL
+        began = time.monotonic()
+        self._process = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environment, stdout=quiet, stderr=quiet)
+        while not self._api.polls and self._process.returncode is None:  # noqa: ASYNC110  # another process is watched
+            await asyncio.sleep(0.02)
+        if self._process.returncode is not None:
+            sys.exit(f"{self.name}: the bot did not start")
+        self.ready_s = time.monotonic() - began
+        self._people = [self._api.user(f"P{number}") for number in range(50)]
+        for person in self._people:
+            await self.answer(person)
+        self.latencies.clear()
+        self._cpu_before = cpu_s(self._process.pid)
+
+    async def answer(self, person: SimulatedUser | None = None) -> None:
+        """One message and its answer."""
+        person = person or self._people[len(self.latencies) % len(self._people)]
+        asked = time.monotonic()
+        await person.says("hello there")
+        await person.waits_for_reply(timeout_s=20)
+        self.latencies.append(time.monotonic() - asked)
+
+    async def crowd(self, count: int) -> None:
+        """Many people at once, each with the next message as soon as the last is answered."""
+
+        async def talk(person: SimulatedUser) -> None:
+            for _ in range(count // CROWD):
+                await self.answer(person)
+
+        one_by_one, self.latencies = self.latencies, []
+        before = cpu_s(self._process.pid)
+        self.alone_cpu_s = (before - self._cpu_before) / max(len(one_by_one), 1)
+        await asyncio.gather(*(talk(person) for person in self._people[:CROWD]))
+        self.crowd_cpu_s = (cpu_s(self._process.pid) - before) / max(len(self.latencies), 1)
+        self.latencies = one_by_one
+
+    async def stop(self) -> dict[str, float]:
+        """End the bot; what was measured."""
+        resident = memory_mb(self._process.pid)
+        self._process.terminate()
+        await self._process.wait()
+        return {
+            "ready s": self.ready_s,
+            "p50 ms": statistics.median(self.latencies) * 1e3,
+            "CPU ms alone": self.alone_cpu_s * 1e3,
+            "CPU ms in a crowd": self.crowd_cpu_s * 1e3,
+            "MB": resident,
+        }
 
 
 async def run(count: int) -> None:
-    """Measure each and print the table."""
-    results = {name: await measure(name, count, "/help") for name in ("plain", "ours", "coach")}
+    """Measure all of them and print the table."""
+    async with AsyncExitStack() as stack:
+        contenders = [Contender(name, stack) for name in ("plain", "ours", "coach")]
+        for contender in contenders:
+            await contender.start()
+        for _ in range(count):
+            for contender in contenders:
+                await contender.answer()
+        for contender in contenders:
+            await contender.crowd(2 * count)
+        results = {contender.name: await contender.stop() for contender in contenders}
     for name, result in results.items():
         columns = "  ".join(f"{what} {value:7.1f} ({value / results['plain'][what]:.2f}x)" for what, value in result.items())
         print(f"{name:>6}: {columns}")

@@ -26,7 +26,7 @@ from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
 from dealquest.storage import DIALECTS, DialectName, Postgrest, Reviver, RevivingTransport
-from dealquest.tracing import Collector, PostgrestSink, Redactor, Tracer, installed_tracer
+from dealquest.tracing import Collector, Limits, PostgrestSink, Redactor, Tracer, installed_tracer
 from dealquest.values import SERVICE, Clock, Principal, Secret, SystemClock
 from dealquest.wire import Transport, open_transport
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRACE_TICK_S = 0.25
 CHECK_TIMEOUT_S = 15.0
 
 
@@ -225,7 +226,13 @@ async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: Postgre
             code="storage.home",
         ) from exc
     secrets = [value for value in attrs.asdict(settings, recurse=False).values() if isinstance(value, Secret)]
-    collector = Collector([sink], spool=settings.home / "traces", redactor=Redactor([*secrets, *settings.encryption_keys]))
+    collector = Collector(
+        [sink],
+        spool=settings.home / "traces",
+        redactor=Redactor([*secrets, *settings.encryption_keys]),
+        # A conversation makes a handful of spans a second: gathered, they cost a tenth of the sends.
+        limits=Limits(tick_s=TRACE_TICK_S),
+    )
     await stack.enter_async_context(collector)
     stack.enter_context(installed_tracer(Tracer(collector)))
 
@@ -272,7 +279,7 @@ async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engi
             "PostgreSQL's driver is not installed. Install dealquest[embedded], or set INSFORGE_BASE_URL.", code="storage.no_embedded"
         ) from exc
     database = await stack.enter_async_context(_in_thread(open_database(settings.home, settings.database_url)))
-    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret)
+    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret, max_body_bytes=settings.http_max_body_bytes)
     return await stack.enter_async_context(await Engine.open(database.login_dsn, config)), database
 
 

@@ -1,5 +1,6 @@
 """The same coach on Telegram: the real command against the offline Bot API server, with kills in between."""
 
+import base64
 import hashlib
 import json
 import os
@@ -97,7 +98,9 @@ class Judge(LoopbackServer):
             return Reply.json({"object": "list", "data": []})
         prompt = json.dumps(body)
         self.prompts.append(prompt)
-        scenario = next(s for s in load_pack("en").scenarios if json.dumps(s.situation)[1:60] in prompt)
+        scenario = next((s for s in load_pack("en").scenarios if json.dumps(s.situation)[1:60] in prompt), None)
+        if scenario is None:
+            return Reply.json({"error": {"message": "this double only judges"}}, status=400)
         quotes = ("What does it cost you each month?", "Could we talk on Thursday at 10", "for 15 minutes?")
         criteria = [
             {"criterion": c.id, "score": c.weight, "feedback": "Good.", "quote": quotes[number % 3], "suggestion": ""}
@@ -148,5 +151,28 @@ async def test_a_spoken_answer_is_heard_and_scored_by_a_model(home: Path, servic
                 log = stop_bot(process)
     assert ears.sounds[0].sha256 == hashlib.sha256(sound).hexdigest()
     assert not ears.violations
-    assert ANSWER in judge.prompts[0]
+    assert any(ANSWER in prompt for prompt in judge.prompts)  # the house also asks for new scenarios
     assert not [secret for secret in (api.token.split(":")[1], "/file/bot", "sk-canary", ears.key or "-") if secret in log]
+
+
+async def test_a_photo_reaches_the_model(home: Path) -> None:
+    """A screenshot of a deal goes from Telegram into the question to the model, byte for byte; a caption goes with it."""
+    picture = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
+    with Judge() as judge:
+        async with BotApiServer() as api:
+            process = start_bot(api, home, OPENAI_BASE_URL=f"{judge.base_url}/v1", OPENAI_API_KEY="sk-canary")
+            try:
+                ann = api.user("Ann")
+                await ann.says("/support")
+                await ann.waits_for_reply(timeout_s=DEADLINE_S)
+                await ann.sends_photo(picture, caption="They went silent after the demo.")
+                await ann.waits_until(lambda: any("image_url" in prompt for prompt in judge.prompts), timeout_s=DEADLINE_S)
+                await ann.waits_for_reply(timeout_s=DEADLINE_S)
+                await ann.sends_document(b"<svg/>", name="x.png", mime_type="image/png")
+                await ann.waits_for_reply("no picture that can be read", timeout_s=DEADLINE_S)
+            finally:
+                log = stop_bot(process)
+    asked = next(prompt for prompt in judge.prompts if "image_url" in prompt)
+    assert f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}" in asked
+    assert "They went silent" in asked
+    assert "/file/bot" not in log

@@ -41,10 +41,13 @@ async def test_functions_of_the_coach_are_for_the_service_role_only(client: http
 
 async def test_h2_an_unknown_path_gets_the_envelope(client: httpx.AsyncClient) -> None:
     """404 is JSON with error, message, statusCode and nextActions; no second spelling of a path exists."""
-    for path in ("/nothing/here", "/api/database/elsewhere", "/api/health/", "//api/health", "/api/database/%72ecords"):
+    for path in ("/nothing/here", "/api/database/elsewhere", "/api/health/", "/api/database/%72ecords"):
         answer = await client.get(path)
         assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND"), path
         assert answer.json()["nextActions"]
+    for path in ("//api/health", "/api%2fhealth", "/api/x/..%2Fhealth", "/api//health", "/api/%2e%2e/x", "/api%5chealth"):
+        answer = await client.get(f"http://test{path}")
+        assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_INPUT"), path
 
 
 async def test_another_method_gets_the_envelope(client: httpx.AsyncClient) -> None:

@@ -103,6 +103,29 @@ async def test_the_same_id_is_the_same_event(client: httpx.AsyncClient, bearer: 
     assert reused.status_code == 409
 
 
+async def test_a_person_has_so_many_messages_a_day(kit: Kit, bearer: Bearer, ann: int, database: Any) -> None:
+    """Ten at once with room for three: three are stored; a known one may be sent again, others go on unharmed."""
+    app = create_app(attrs.evolve(kit, settings=attrs.evolve(kit.settings, coach_events_a_day=3)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test", timeout=60) as client:
+        me = bearer("authenticated", str(ann))
+        sent: list[tuple[dict[str, Any], httpx.Response]] = []
+
+        async def send() -> None:
+            one = event("/help")
+            sent.append((one, await client.post(EVENTS, json=one, headers=me)))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(10):
+                group.start_soon(send)
+        assert sorted(answer.status_code for _, answer in sent) == [200] * 3 + [429] * 7
+        refused = next(answer for _, answer in sent if answer.status_code == 429)
+        assert 86_000 < int(refused.headers["retry-after"]) <= 86_400
+        known = next(one for one, answer in sent if answer.status_code == 200)
+        assert (await client.post(EVENTS, json=known, headers=me)).status_code == 200
+        assert (await client.post(EVENTS, json=event("/help"), headers=bearer("authenticated", str(uuid.uuid4())))).status_code == 200
+    assert count(database, "inbox") == 4
+
+
 async def test_ids_belong_to_their_caller(client: httpx.AsyncClient, bearer: Bearer, ann: int, database: Any) -> None:
     """Two people may use one id: each gets replies of their own."""
     shared = event("/help")

@@ -45,7 +45,7 @@ from .messages import (
     as_text,
 )
 from .routes import Route
-from .structured import describe_class
+from .structured import describe_tool
 from .tool_calls import read_tool_call
 
 _FINISHES: Mapping[str, Finish] = MappingProxyType(
@@ -73,13 +73,15 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
     }
     if ask.temperature is not None:
         body["temperature"] = ask.temperature
+    if ask.top_p is not None:
+        body["top_p"] = ask.top_p
     if ask.stop:
         body["stop"] = ask.stop
     if ask.tools:
         body["tools"] = [
             {
                 "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": describe_class(tool.arguments)},
+                "function": {"name": tool.name, "description": tool.description, "parameters": describe_tool(tool)},
             }
             for tool in ask.tools
         ]

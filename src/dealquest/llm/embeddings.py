@@ -57,8 +57,8 @@ class ListedModel:
 def worst_case_of_texts(texts: Sequence[str], model: str) -> Usd:
     """The most that embedding these texts can cost: every byte a token.
 
-    >>> worst_case_of_texts(["ab"], "openai/gpt-oss-120b") * 1_000_000
-    Decimal('0.30')
+    >>> f"{worst_case_of_texts(['ab'], 'openai/gpt-oss-120b'):.8f}"
+    '0.00000030'
     """
     return sum(len(text.encode()) for text in texts) * (find_price(model) or DEAREST).input / _MILLION
 

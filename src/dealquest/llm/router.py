@@ -194,20 +194,20 @@ class Router:
 
     @overload
     async def complete(self, prompt: Prompt, *, output: None = None, model: str | None = None, system: str = "",
-                       max_tokens: int = 4096, temperature: float | None = None, tools: Sequence[Tool] = (),
+                       max_tokens: int = 4096, temperature: float | None = None, top_p: float | None = None, tools: Sequence[Tool] = (),
                        reasoning: Effort | None = None, web: WebSearch | None = None, stop: Sequence[str] = (),
                        fallback: Sequence[str] = (), deadline_s: float | None = None,
                        allow_truncated: bool = False) -> Completion: ...  # fmt: skip
 
     @overload
     async def complete(self, prompt: Prompt, *, output: type[T], model: str | None = None, system: str = "",
-                       max_tokens: int = 4096, temperature: float | None = None, tools: Sequence[Tool] = (),
+                       max_tokens: int = 4096, temperature: float | None = None, top_p: float | None = None, tools: Sequence[Tool] = (),
                        reasoning: Effort | None = None, web: WebSearch | None = None, stop: Sequence[str] = (),
                        fallback: Sequence[str] = (), deadline_s: float | None = None,
                        allow_truncated: bool = False) -> T: ...  # fmt: skip
 
     async def complete(self, prompt: Prompt, *, output: type[T] | None = None, model: str | None = None, system: str = "",
-                       max_tokens: int = 4096, temperature: float | None = None, tools: Sequence[Tool] = (),
+                       max_tokens: int = 4096, temperature: float | None = None, top_p: float | None = None, tools: Sequence[Tool] = (),
                        reasoning: Effort | None = None, web: WebSearch | None = None, stop: Sequence[str] = (),
                        fallback: Sequence[str] = (), deadline_s: float | None = None,
                        allow_truncated: bool = False) -> Completion | T:  # fmt: skip
@@ -220,6 +220,7 @@ class Router:
             system: Standing orders.
             max_tokens: Most tokens of the answer.
             temperature: 0 to 2; dropped where the model refuses it.
+            top_p: 0 to 1; dropped where the model refuses it, and at Anthropic beside a temperature.
             tools: What the model may call.
             reasoning: How hard to think.
             web: Search the web first (OpenRouter).
@@ -236,8 +237,9 @@ class Router:
             PeerGarbledError: `llm.answer.*`, `llm.output.invalid`, `llm.tool.*`; `received` keeps the text.
             RoutesExhaustedError: `llm.routes.exhausted` when several routes failed.
         """
-        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, tools=tuple(tools),
-                  reasoning=reasoning, web=web, stop=tuple(stop), schema=schema_of(output) if output else None)  # fmt: skip
+        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, top_p=top_p,
+                  tools=tuple(tools), reasoning=reasoning, web=web, stop=tuple(stop),
+                  schema=schema_of(output) if output else None)  # fmt: skip
         routes = self._routes_for(model, fallback)
         deadline_at = self._deadline(deadline_s)
         if output is not None:
@@ -253,16 +255,16 @@ class Router:
         return await self._complete_object(ask, self._routes_for(model, fallback), self._deadline(deadline_s), output)
 
     def stream(self, prompt: Prompt, *, model: str | None = None, system: str = "", max_tokens: int = 4096,
-               temperature: float | None = None, tools: Sequence[Tool] = (), reasoning: Effort | None = None,
-               web: WebSearch | None = None, stop: Sequence[str] = (), fallback: Sequence[str] = (),
-               deadline_s: float | None = None) -> AnswerStream:  # fmt: skip
+               temperature: float | None = None, top_p: float | None = None,
+               tools: Sequence[Tool] = (), reasoning: Effort | None = None, web: WebSearch | None = None,
+               stop: Sequence[str] = (), fallback: Sequence[str] = (), deadline_s: float | None = None) -> AnswerStream:  # fmt: skip
         """Ask, and read the answer as it is written; arguments as for `complete`.
 
         Raises:
             InputError: `llm.input.*`, at once.
         """
-        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, tools=tuple(tools),
-                  reasoning=reasoning, web=web, stop=tuple(stop))  # fmt: skip
+        ask = Ask(messages=read_prompt(prompt, orders=system), max_tokens=max_tokens, temperature=temperature, top_p=top_p,
+                  tools=tuple(tools), reasoning=reasoning, web=web, stop=tuple(stop))  # fmt: skip
         routes = self._routes_for(model, fallback)
         return self._calling().stream(ask, routes, self._deadline(deadline_s))
 

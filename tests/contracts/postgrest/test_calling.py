@@ -212,3 +212,9 @@ async def test_root_document(cinema: str) -> None:
     assert "/notes" not in theirs["paths"]
     closed = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", openapi_mode="disabled")
     await replay(cinema, [Case("GET /", status=404)], closed)
+
+
+async def test_the_operators_own_root(cinema: str) -> None:
+    """A function answers the root instead of the engine's document."""
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_root_spec="one_place")
+    await replay(cinema, [Case("GET /", {"city": "Rome", "seats": 10}, headers={"accept": "application/json"}), Case("HEAD /", "")], config)

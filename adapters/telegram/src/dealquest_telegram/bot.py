@@ -223,7 +223,12 @@ class TelegramBot:
                 await self._wait_for_work(watchful=watchful)
 
     def _has_more(self, chat: str) -> bool:
-        """Whether this chat's next event waited for the one that was just finished."""
+        """Whether to look for work at once after a turn of this chat, instead of waiting to be told of some."""
+        if self._waiting[chat] == 0:
+            # Another process had received it and left it behind: there may be more of that, for other workers too.
+            del self._waiting[chat]
+            self._permits.release()
+            return True
         self._waiting[chat] -= 1
         if self._waiting[chat] > 0:
             return True

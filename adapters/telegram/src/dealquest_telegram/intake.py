@@ -133,6 +133,16 @@ class Intake:
                 logger.warning("Another process polls for this bot now.")
                 held.cancel()
 
+    async def watch_over(self) -> None:
+        """Beside a webhook: when the process that watched before is dead, what it had claimed becomes free at once.
+
+        Processes may serve side by side; one of them holds the lease.
+        """
+        while True:
+            self.note_alive()
+            await self._take_lease()
+            await anyio.sleep(LEASE_S / 4)
+
     def note_alive(self) -> None:
         """Updates are coming in, or could be."""
         self.last_alive = self._clock.monotonic()

@@ -27,7 +27,7 @@ MAX_BODY_BYTES = 1024 * 1024
 STORE_TIMEOUT_S = 20.0
 CONNECTIONS = 40
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  # the name of a header
-STILL_HERE_S = 30.0
+LONGEST_PAUSE_S = 30.0
 
 
 @attrs.frozen(kw_only=True)
@@ -86,9 +86,7 @@ class WebhookReceiver:
         try:
             await self._listen(runner)
             await self._announce()
-            while True:
-                intake.note_alive()
-                await anyio.sleep(STILL_HERE_S)
+            await intake.watch_over()
         finally:
             with anyio.CancelScope(shield=True):
                 await runner.cleanup()
@@ -102,7 +100,7 @@ class WebhookReceiver:
             except PeerError as exc:
                 logger.warning("The webhook could not be set, trying again in %.0f s: %s", pause_s, exc.message)
                 await anyio.sleep(pause_s)
-                pause_s = min(pause_s * 2, STILL_HERE_S)
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             else:
                 return
 

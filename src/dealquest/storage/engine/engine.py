@@ -38,6 +38,7 @@ from .pool import Pool
 from .response import VARY, Context, Responder, find_check
 from .shape import Shapes, SlotBody, fill, take_apart
 from .timing import timed
+from .versions import VERSIONS
 
 if TYPE_CHECKING:
     from .asgi import EngineApp
@@ -73,10 +74,12 @@ class Engine:
     Attributes:
         config: The options it runs with.
         clock: Where its time comes from.
+        version: The version of PostgREST that it answers as.
     """
 
     def __init__(self, dsn: str, config: EngineConfig, *, clock: Clock | None = None) -> None:
         self.config = config
+        self.version = VERSIONS[config.dialect]
         self._dsn = dsn
         self.clock = clock or SystemClock()
         self._pool = Pool(
@@ -97,6 +100,7 @@ class Engine:
             max_filters=config.max_filters,
             max_select_items=config.max_select_items,
             legacy_target_names=config.url_use_legacy_target_names,
+            not_null=self.version.not_null,
         )
         self._context = Context(
             multiple_schemas=len(config.db_schemas) > 1,
@@ -184,7 +188,7 @@ class Engine:
                 connection was lost, so that a change may or may not have happened.
         """
         try:
-            return await self._answer(incoming, identity)
+            return self.version.show(await self._answer(incoming, identity))
         except PeerUnavailableError as exc:
             if find_body(exc) is None:
                 raise
@@ -194,10 +198,10 @@ class Engine:
 
     def show(self, error: DealQuestError, *, head: bool) -> HttpResponse:
         """An error as the answer that the options want."""
-        status, headers, body = show_error(error, minimal=self.config.client_error_verbosity == "minimal")
+        status, headers, body = show_error(error, minimal=self.config.client_error_verbosity == "minimal", version=self.version)
         if head:
-            return HttpResponse(status=status, headers=tuple(headers.items()))
-        return HttpResponse(status=status, headers=(*headers.items(), ("content-length", str(len(body)))), body=body)
+            return self.version.show(HttpResponse(status=status, headers=tuple(headers.items())))
+        return self.version.show(HttpResponse(status=status, headers=(*headers.items(), ("content-length", str(len(body)))), body=body))
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
@@ -279,16 +283,16 @@ class Engine:
 
     async def _describe(self, request: Describe, incoming: Incoming, identity: Identity) -> HttpResponse:
         """The root document, of what the role may use."""
-        schema = pick_schema(self.config.db_schemas, request.profile)
-        mode = self.config.openapi_mode
-        if mode == "disabled":
-            raise refuse("PGRST126", "Root endpoint metadata is disabled")
-        names = [media.name for media in request.accept]
-        shown = next((name for name in names if name in _ROOT_MEDIA), None)
-        if shown is None:
-            raise refuse("PGRST107", f"None of these media types are available: {', '.join(names)}")
+        with timed(incoming.timings, "plan", self.clock):
+            schema = pick_schema(self.config.db_schemas, request.profile)
+            if self.config.openapi_mode == "disabled":
+                raise refuse("PGRST126", "Root endpoint metadata is disabled")
+            names = [media.name for media in request.accept]
+            shown = next((name for name in names if name in _ROOT_MEDIA), None)
+            if shown is None:
+                raise refuse("PGRST107", f"None of these media types are available: {', '.join(names)}")
         visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
-        if mode == "follow-privileges":
+        if self.config.openapi_mode == "follow-privileges":
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
             around = self._surroundings(compiled, incoming, identity)
             with timed(incoming.timings, "transaction", self.clock):

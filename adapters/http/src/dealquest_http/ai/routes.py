@@ -43,13 +43,14 @@ from .answers import (
     UsagePage,
     UsageRow,
     UsageSummary,
+    show_calls,
     show_citations,
     show_completion,
     show_embeddings,
     show_model,
     show_usage,
 )
-from .requests import ChatRequest, EmbeddingsRequest, read_messages, read_search
+from .requests import ChatRequest, EmbeddingsRequest, read_messages, read_search, read_tools
 from .spending import Call, Spending
 
 TEMPERATURE = 0.7
@@ -93,13 +94,15 @@ class Ai:
         llm = _llm(request)
         asked = await read_json(request, ChatRequest)
         max_tokens = asked.max_tokens or MAX_TOKENS
-        messages, web = read_messages(asked), read_search(asked)
+        messages, web, tools = read_messages(asked), read_search(asked), read_tools(asked)
         model = asked.model or llm.routes[0].model
-        worst = worst_case(Ask(messages=messages, max_tokens=max_tokens, web=web), model)
+        worst = worst_case(Ask(messages=messages, max_tokens=max_tokens, web=web, tools=tools), model)
         options: dict[str, Any] = {
             "model": model,
             "max_tokens": max_tokens,
             "temperature": TEMPERATURE if asked.temperature is None else asked.temperature,
+            "top_p": asked.top_p,
+            "tools": tools,
             "reasoning": "medium" if asked.thinking else None,
             "web": web,
         }
@@ -224,6 +227,8 @@ async def _show(event: Event, call: Call, push: Push) -> None:
                 await push({"error": True, "message": "The model declined to answer."})
                 return
             await push({"tokenUsage": show_usage(completion.usage)})
+            if completion.tool_calls:
+                await push({"tool_calls": show_calls(completion.tool_calls)})
             if completion.citations:
                 await push({"annotations": show_citations(completion.citations)})
             await push({"done": True})

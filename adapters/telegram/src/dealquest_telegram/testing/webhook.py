@@ -89,7 +89,7 @@ class WebhookSender:
                         self._perform(body)
                         break
                     hook.last_error = f"Wrong response from the webhook: {answer.status} {answer.reason}"
-            except (aiohttp.ClientError, TimeoutError):
+            except (aiohttp.ClientError, TimeoutError, OSError):
                 hook.last_error = "Connection refused or broken"
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

@@ -23,7 +23,6 @@ export class Coach {
     this.haptics = haptics;
     this.busy = false;
     this.failed = null;
-    this.open = false;
     this.newest = [];
     this.log = make("div", { class: "log", role: "log", "aria-live": "polite", "aria-label": "Conversation" });
     this.choices = make("div", { class: "choices", role: "group", "aria-label": "Choices" });
@@ -100,7 +99,6 @@ export class Coach {
       first ??= said;
     }
     this.newest = replies.flatMap((reply) => reply.buttons ?? []);
-    this.open = replies.some((reply) => /\/cancel\b/.test(reply.text)) || (this.open && !this.newest.length);
     return first;
   }
 
@@ -108,7 +106,7 @@ export class Coach {
     this.choices.replaceChildren(...this.newest.map((row) => make("div", { class: "choice-row" },
       ...row.map((button) => make("button", { class: "button quiet", type: "button", onclick: () => this.press(button.data, button.label) }, button.label)))));
     this.choices.hidden = this.busy || !this.newest.length;
-    this.answer.hidden = this.busy || (this.newest.length > 0 && !this.hasDraft && !this.open);
+    this.answer.hidden = this.busy;
     this.trouble.hidden = !this.failed;
     if (this.failed) {
       const { event, shown, isAnswer, message } = this.failed;
