@@ -417,6 +417,7 @@ async def test_judges_are_examined_on_anchors_in_every_run(tmp_path: Path) -> No
     assert report.rewording.flips.value == 0.0
     assert report.family.value is not None
     assert "AC2" in str(report)
+    assert "rubric against the anchors: weighted kappa" in repr(run)
     assert evals.read(run.path).judge_report("rubric") == report
 
 

@@ -12,8 +12,8 @@ from .cases import Case, Suite
 from .journal_lines import CaseLine, ManifestLine
 from .ledger import Ledger
 from .loading import Source
-from .planning import Plan, _as_subject, plan
-from .scores import Scorer
+from .planning import Plan, as_scorer, as_subject, plan
+from .scores import GiveScore, Scorer
 from .subjects import AsyncAnswer, Subject
 
 # Kind → where its class stands; loaded when a journal names it, for the coach brings its whole dialogue along.
@@ -36,12 +36,14 @@ _SUBJECTS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def rebuild_plan(ledger: Ledger, *, suite: Source | None, subjects: Sequence[Subject | AsyncAnswer], scorers: Sequence[Scorer]) -> Plan:
+def rebuild_plan(
+    ledger: Ledger, *, suite: Source | None, subjects: Sequence[Subject | AsyncAnswer], scorers: Sequence[Scorer | GiveScore]
+) -> Plan:
     """The plan of a journal; see `resume`."""
     manifest = ledger.manifest
     assert manifest is not None  # read_lines refuses a journal without one
-    given_subjects = {found.name: found for found in map(_as_subject, subjects)}
-    given_scorers = {found.name: found for found in scorers}
+    given_subjects = {found.name: found for found in map(as_subject, subjects)}
+    given_scorers = {found.name: found for found in map(as_scorer, scorers)}
     rebuilt = plan(
         suite if suite is not None else _rebuild_suite(manifest, ledger.cases),
         subjects=[given_subjects.get(name) or _rebuild(name, facts, _SUBJECTS, "subject") for name, facts in manifest.subjects.items()],
