@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dealquest import evals
-from dealquest.errors import ConflictError, InputError, NotFoundError
+from dealquest.errors import ConflictError, InputError, NotFoundError, SettingsError
 from dealquest.llm import Provider, Route, Router
 from dealquest.testing import ChatAnswer, ChatModels, ChatQuestion, FrozenClock, judge_by
 
@@ -367,6 +367,16 @@ async def test_bad_input_is_refused_before_anything_is_asked(tmp_path: Path, opt
     with pytest.raises(InputError) as caught:
         await evals.run(SUITE, journal=tmp_path / "run.jsonl", **options)  # type: ignore[arg-type]  # wrong on purpose
     assert caught.value.code == code
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240  # a test may wait for its disk
+
+
+async def test_without_a_provider_no_journal_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing key is said before anything is written, and only where a model is asked."""
+    for name in ("OPENROUTER_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError) as caught:
+        await evals.run(SUITE, models=["a/model"], journal=tmp_path / "run.jsonl", **QUIET)
+    assert caught.value.code == "llm.settings.no_provider"
     assert not list(tmp_path.iterdir())  # noqa: ASYNC240  # a test may wait for its disk
 
 

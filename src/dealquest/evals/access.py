@@ -42,6 +42,15 @@ class Access:
     cache: Path | None = None
     replay: bool = False
 
+    def check(self) -> None:
+        """Find out before anything is written whether the environment names somebody to ask.
+
+        Raises:
+            SettingsError: `settings.invalid`, `llm.settings.no_provider`.
+        """
+        if self.is_needed and self.llm is None and not self.replay:
+            Router.from_env()  # opens nothing
+
     @asynccontextmanager
     async def open(self, budget_usd: Decimal | None) -> AsyncIterator[Models | None]:
         """The models, with a budget of their own; closed again unless the caller brought them.

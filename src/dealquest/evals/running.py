@@ -203,6 +203,8 @@ async def carry_out(planned: Plan, means: Means, *, retry_failed: bool = True) -
     # What is already there must be of this plan before a byte is added.
     ledger = Ledger.from_file(path) if path.is_file() and path.stat().st_size else Ledger()
     check_same(ledger, planned)
+    if means.executor is None:
+        _access(planned, means).check()
     progress = choose_progress(means.progress)
     with Journal(path, sync_s=means.sync_s) as journal:
         session = _Session(planned, means, ledger, journal, progress)
