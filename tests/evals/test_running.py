@@ -380,6 +380,21 @@ async def test_without_a_provider_no_journal_is_begun(tmp_path: Path, monkeypatc
     assert not list(tmp_path.iterdir())  # noqa: ASYNC240  # a test may wait for its disk
 
 
+async def test_a_replay_needs_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one machine recorded with its key, another one replays without any."""
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-of-one-machine")
+    cache = tmp_path / "cache"
+    one = await evals.run(
+        SUITE, models=["a/model"], transport=ChatModels(always("Hello.")), cache=cache, journal=tmp_path / "1.jsonl", **QUIET
+    )
+    monkeypatch.delenv("OPENROUTER_API_KEY")
+    other = await evals.run(SUITE, models=["a/model"], cache=cache, replay=True, journal=tmp_path / "2.jsonl", **QUIET)
+    assert other.failures() == one.failures() == []
+    assert other.cost_usd == 0
+
+
 async def test_a_rubric_without_scenarios_is_refused_with_counts(tmp_path: Path) -> None:
     """The plan says how many cases lack what the scorer needs."""
     with pytest.raises(InputError, match="2 of 2 cases have no scenario") as caught:
