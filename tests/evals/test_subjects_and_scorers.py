@@ -157,7 +157,7 @@ async def test_pairs_are_judged_in_both_orders(tmp_path: Path) -> None:
     assert (place.value, fair.value) == (100.0, 0.0)
 
 
-async def test_i1_an_answer_cannot_leave_its_fence(tmp_path: Path) -> None:
+async def test_b4_an_answer_cannot_leave_its_fence(tmp_path: Path) -> None:
     """The word that fences an answer depends on the whole answer, for rubric and pairs alike, and repeats for the cache."""
     from dealquest.evals.scorers import fence_for
 
@@ -216,8 +216,8 @@ async def test_offline_scorers(tmp_path: Path, scorer: evals.Scorer, text: str, 
     assert [line.points for line in run.ledger.scores.values()] == [points, points]
 
 
-async def test_an_async_scorer_is_awaited(tmp_path: Path) -> None:
-    """A scorer may touch the world."""
+async def test_any_function_is_a_scorer(tmp_path: Path) -> None:
+    """Async or not, wrapped or as it is."""
 
     async def slow(case: evals.Case, answer: evals.Answer) -> bool:
         return True
@@ -225,8 +225,11 @@ async def test_an_async_scorer_is_awaited(tmp_path: Path) -> None:
     async def say(case: evals.Case) -> str:
         return "x"
 
-    run = await run_over(ChatModels(lambda question: ""), tmp_path, subjects=[say], scorers=[evals.scorer(slow)])
-    assert run.table()[0].points.value == 100.0
+    def quick(case: evals.Case, answer: evals.Answer) -> int:
+        return 40
+
+    run = await run_over(ChatModels(lambda question: ""), tmp_path, subjects=[say], scorers=[slow, quick])
+    assert {row.scorer: row.points.value for row in run.table()} == {"slow": 100.0, "quick": 40.0}
 
 
 def test_scorers_that_cannot_work_are_refused_at_once() -> None:
