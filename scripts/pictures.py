@@ -27,7 +27,7 @@ from dealquest.values import SERVICE
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs/assets"
 SCENARIO = load_pack("en").scenario("objection_01")
-ANSWER = SCENARIO.anchors.strong.text
+ANSWER = SCENARIO.anchors.fair.text
 
 
 class Judge(LoopbackServer):
