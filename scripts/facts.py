@@ -61,10 +61,13 @@ REASONS = {
 
 # Tables by what they are for, in the order of the picture.
 AREAS = {
-    "people": ("users", "user_keys", "user_memory", "user_badges", "name_claims"),
-    "practice": ("attempts", "xp_ledger", "track_progress", "scenarios_seen", "generated_scenarios", "review_cards"),
-    "deals": ("support_sessions", "lead_registry", "lead_activity_log", "casebook"),
-    "conversation": ("dialogue_states", "inbox", "inbox_steps", "outbox", "leases"),
+    "people": ("users", "user_keys", "user_memory", "badges", "name_claims", "forgotten_users"),
+    "practice": (
+        *("attempts", "xp_ledger", "track_progress", "scenarios_seen", "skill_cards", "roleplays"),
+        *("generated_scenarios", "generator_runs"),
+    ),
+    "deals": ("support_sessions", "lead_registry", "lead_activity_log", "casebook", "knowledge_sections"),
+    "conversation": ("dialogue_states", "inbox", "inbox_steps", "outbox", "leases", "updates_set_aside", "http_events"),
     "traces": ("pipeline_traces", "pipeline_spans"),
 }
 
@@ -78,6 +81,7 @@ FACES = {
     "storage.engine": "PostgREST in process",
     "coach": "scenarios and scoring",
     "coach.dialogue": "the conversation as values",
+    "evals": "evaluations",
     "wire": "HTTP as values",
     "errors": "the one tree of errors",
     "values": "what all rooms share",
@@ -184,12 +188,14 @@ def read_tables() -> dict[str, tuple[str, list[tuple[str, str, str]]]]:
             with psycopg.connect(server.dsn()) as connection:
                 rows = connection.execute(
                     """
-                    select c.relname, coalesce(obj_description(c.oid), ''), a.attname, format_type(a.atttypid, a.atttypmod),
+                    select case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname,
+                        coalesce(obj_description(c.oid), ''), a.attname, format_type(a.atttypid, a.atttypmod),
                         coalesce((select f.confrelid::regclass::text from pg_constraint f
                                   where f.conrelid = c.oid and f.contype = 'f' and f.conkey = array[a.attnum] limit 1), '')
-                    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
-                    order by c.relname, a.attnum
+                    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                    where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema', 'system')
+                    order by 1, a.attnum
                     """
                 ).fetchall()
     tables: dict[str, tuple[str, list[tuple[str, str, str]]]] = {}

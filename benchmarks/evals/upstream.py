@@ -59,8 +59,10 @@ def start_upstream(delay_s: float) -> Iterator[str]:
     """Run this file and give its address."""
     with subprocess.Popen([sys.executable, __file__, str(delay_s)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
-        server.terminate()
+        try:
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.terminate()
 
 
 def count_asked(url: str) -> int:

@@ -30,18 +30,22 @@ def say(what: str, measured: str, reference: str, floor_: str) -> None:
 
 async def start(server: Server, bare: Server) -> None:
     say("start, PostgreSQL up already", f"{server.started_s:.2f} s", "1.3 s", f"{bare.started_s:.2f} s (bare uvicorn)")
+    say("   of it processor time, both servers", f"{server.cpu_s():.2f} s", "", f"{bare.cpu_s():.2f} s (bare uvicorn)")
     say("idle memory (PSS)", f"{server.memory_mb():.0f} MB", "112 MB", f"{bare.memory_mb():.0f} MB (bare uvicorn)")
 
 
 async def current(server: Server, bare: Server) -> None:
     token = await sign_in(server)
     asked = request("GET", "/api/auth/sessions/current", headers={"Authorization": f"Bearer {token}"})
-    rates, floors = [], []
+    rates, floors, used = [], [], []
     for _ in range(3):
+        before = server.cpu_s()
         rates.append(await throughput(server.port, asked, connections=16, seconds=3))
+        used.append((server.cpu_s() - before) / 3 / rates[-1] * 1000)
         floors.append(await throughput(bare.port, request("GET", "/"), connections=16, seconds=1))
     rate, least = sorted(rates)[1], sorted(floors)[1]
     say("sessions/current, 16 connections", f"{rate:.0f}/s", "642/s", f"{least:.0f}/s (bare uvicorn), ratio {rate / least:.2f}")
+    say("   processor time of each", f"{sorted(used)[1]:.2f} ms", "", "")
 
 
 async def signin(server: Server, _: Server) -> None:

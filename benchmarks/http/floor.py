@@ -1,11 +1,11 @@
-"""The floor: a bare ASGI application, under the very options of `dealquest serve` (`python floor.py --port N`)."""
+"""The floor: a bare ASGI application under the same protocol and options as `dealquest serve` (`python floor.py --port N`)."""
 
 import sys
 from typing import Any
 
 import uvicorn
 
-from dealquest_http.serving import OPTIONS
+from dealquest_http.protocol import GuardedProtocol
 
 BODY = b'{"status":"ok"}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
@@ -18,4 +18,6 @@ async def application(scope: Any, _: Any, send: Any) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(application, host="127.0.0.1", port=int(sys.argv[2]), lifespan="off", **OPTIONS)
+    uvicorn.run(
+        application, host="127.0.0.1", port=int(sys.argv[2]), lifespan="off", http=GuardedProtocol, access_log=False, timeout_keep_alive=75
+    )

@@ -10,9 +10,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
@@ -32,6 +33,11 @@ class Server:
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
 
+    def cpu_s(self) -> float:
+        """Processor seconds it has used: what a crowded machine does not change."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def descriptors(self) -> int:
         """Open files."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208  # counted often
@@ -49,11 +55,10 @@ def data_home() -> Iterator[Path]:
 
 
 @contextmanager
-def ours(home: Path) -> Iterator[Server]:
+def ours(home: Path, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[Server]:
     """`dealquest serve`, one worker, its limit of requests off."""
-    with _running(
-        [sys.executable, "-m", "dealquest", "serve"], "/api/health", {"DEALQUEST_HOME": str(home), "HTTP_REQUEST_LIMIT": "0"}
-    ) as found:
+    environ = {"DEALQUEST_HOME": str(home), "HTTP_REQUEST_LIMIT": "0", **more}
+    with _running([sys.executable, "-m", "dealquest", "serve"], "/api/health", environ) as found:
         yield found
 
 

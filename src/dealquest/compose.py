@@ -279,7 +279,7 @@ async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engi
             "PostgreSQL's driver is not installed. Install dealquest[embedded], or set INSFORGE_BASE_URL.", code="storage.no_embedded"
         ) from exc
     database = await stack.enter_async_context(_in_thread(open_database(settings.home, settings.database_url)))
-    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret)
+    config = EngineConfig(db_anon_role="anon", jwt_secret=settings.jwt_secret, max_body_bytes=settings.http_max_body_bytes)
     return await stack.enter_async_context(await Engine.open(database.login_dsn, config)), database
 
 

@@ -107,6 +107,8 @@ def _origins(raw: str) -> tuple[str, ...]:
 def _password(raw: str) -> Secret:
     if len(raw) < 8 or raw in {"change-this-password", "password"}:
         raise ValueError("is too weak: at least 8 characters, and none that an example file shows")
+    if len(raw.encode("utf-8", "surrogatepass")) > 72:
+        raise ValueError("is longer than 72 bytes, which is all that bcrypt reads")
     return Secret(raw)
 
 
@@ -324,12 +326,21 @@ class Settings:
     ai_caller_budget_usd: Decimal = _variable(
         "AI_CALLER_BUDGET_USD", _usd, default=Decimal(1), purpose="USD that one signed-in caller may spend on models in 24 hours over HTTP"
     )
+    ai_total_budget_usd: Decimal = _variable(
+        "AI_TOTAL_BUDGET_USD",
+        _usd,
+        default=Decimal(20),
+        purpose="USD that all callers but the admin together may spend on models in 24 hours over HTTP",
+    )
     ai_anon_budget_usd: Decimal = _variable(
         "AI_ANON_BUDGET_USD",
         _usd,
         default=Decimal(0),
         purpose="the same for all callers with the public key together",
         without="models answer signed-in callers only",
+    )
+    coach_events_a_day: int = _variable(
+        "COACH_EVENTS_A_DAY", _whole, default=500, purpose="messages that one person may send the coach in 24 hours over HTTP"
     )
     dev_sign_in: bool = _variable(
         "DEV_SIGN_IN",

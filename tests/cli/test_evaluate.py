@@ -90,6 +90,18 @@ def test_a_run_is_shown_exported_and_labelled(
     assert sorted(label.points for label in evals.read(journal).ledger.labels.values()) == [20, 80]
 
 
+def test_b5_a_models_words_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Escape sequences in an answer or a name are shown without their power."""
+    suite = tmp_path / "suite.jsonl"
+    suite.write_text(r'{"id": "a", "input": "x", "reference": "y", "answer": "\u001b[2Jgone \u202e"}' + "\n")
+    assert call("eval", suite, "--recorded", "--journal", tmp_path / "run.jsonl") == 0
+    assert call("eval", "show", tmp_path / "run.jsonl", "--case", "a") == 0
+    out = capsys.readouterr().out
+    assert "[2Jgone" in out
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
 def test_control_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
     """The journal stays readable and the command to go on is printed."""
     journal = tmp_path / "run.jsonl"

@@ -1,14 +1,34 @@
 """Onboarding, keys, settings and one's own data, played through the dialogue on the real engine."""
 
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import attrs
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dealquest.coach.dialogue import House, KeyChecked, Person
+from dealquest.coach.dialogue import (
+    Entering,
+    Event,
+    EventKind,
+    House,
+    KeyChecked,
+    Person,
+    Scene,
+    State,
+    Turn,
+    User,
+    View,
+    catalogue,
+    converse,
+)
+from dealquest.coach.dialogue.keys import holds_key
 from dealquest.coach.effects import Effects
 from dealquest.coach.pack import Scenario
 from dealquest.coach.scenarios import load_pack
@@ -367,3 +387,54 @@ async def test_a_key_that_stopped_working_leads_to_the_settings(records: Postgre
     await chat.says("/train easy")
     assert "It is kept" in await chat.says(ANSWER)
     assert "Scored by" in await chat.presses("settings:back")
+
+
+def after(days: int, text: str, entering: Entering, kind: EventKind = "text") -> Turn:
+    """What the dialogue answers some days after it asked for something, without any storage."""
+    now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    scene = Scene(
+        view=View(user=User(id=1, greeted=True), state=State(entering=attrs.evolve(entering, since=now - timedelta(days=days)))),
+        event=Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind=kind, text=text, message_id=5),
+        pack=load_pack("en"),
+        texts=catalogue("en"),
+        now=now,
+        rng=random.Random(1),
+        house=HOUSE,
+    )
+    with pytest.raises(StopIteration) as end:
+        next(converse(scene))
+    turn: Turn = end.value.value
+    return turn
+
+
+def test_what_was_asked_for_is_not_waited_for_longer_than_a_day() -> None:
+    """A day later words are words again, and a late yes deletes nothing."""
+    asked = Entering(what="time_zone", since=datetime(2026, 11, 22, tzinfo=UTC))
+    assert after(0, "Lisbon", asked).changes
+    late = after(2, "Lisbon", asked)
+    assert (late.changes, late.state.entering) == ((), None)
+    deleting = attrs.evolve(asked, what="delete")
+    assert after(0, "confirm_delete:yes", deleting, "button").changes
+    assert not after(2, "confirm_delete:yes", deleting, "button").changes
+    assert not after(0, "confirm_reset:yes", deleting, "button").changes
+    assert not after(0, "yes", deleting).changes
+
+
+@given(
+    before=st.text(max_size=40).filter(lambda text: not text[-1:].isalnum()),
+    key=st.from_regex(r"sk-(or-v1|ant-api03)-[A-Za-z0-9]{10,40}", fullmatch=True),
+    behind=st.text(max_size=40),
+    broken_at=st.integers(1, 12),
+)
+def test_b3_no_text_around_a_key_hides_it(before: str, key: str, behind: str, broken_at: int) -> None:
+    """Whatever stands around it, and also with an invisible character inside, a key is seen."""
+    assert holds_key(f"{before} {key} {behind}")
+    assert holds_key(f"{before} {key[:broken_at]}\u200b{key[broken_at:]}")
+
+
+@pytest.mark.parametrize(
+    "text", ["We use skills-or-habits.", "The risk-oriented plan", "sk-or-...", "task-or-antidote", "ask-ant-hill", "sk-1 to sk-9"]
+)
+def test_plain_english_is_no_key(text: str) -> None:
+    """Words that only look a little like one are answers."""
+    assert not holds_key(text)

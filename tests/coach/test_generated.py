@@ -98,6 +98,7 @@ def test_a_sound_draft_is_kept_with_an_id_of_ours() -> None:
         ({"opening": "Good\x1b[2J morning."}, "control characters"),
         ({"situation": "word " * 900}, "at most 1500"),
         ({"mistakes": []}, "at least 1"),
+        ({"mistakes": ["Talking on."] * 4000}, "too long"),
         ({"anchors": DraftAnchors(**{name: DraftAnchor(points=at, text="No.") for name, at in LEVELS.items()})}, "must rise"),
     ],
 )  # fmt: skip

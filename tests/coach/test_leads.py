@@ -1,5 +1,6 @@
 """Leads: made and merged by what a model extracted, planned, reminded of, changed and deleted by their owner alone."""
 
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,9 +8,28 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dealquest.coach.dialogue import Reported
+from dealquest.coach.dialogue import (
+    EffectResult,
+    Event,
+    Failed,
+    Flow,
+    Found,
+    Look,
+    Person,
+    Reported,
+    Scene,
+    State,
+    Turn,
+    User,
+    View,
+    catalogue,
+    converse,
+)
 from dealquest.coach.leads import STATUSES, LeadAdvice, LeadDraft, Plan, PostComments, check_plan, check_words, parse_edit
+from dealquest.coach.scenarios import load_pack
 from dealquest.errors import PeerUnavailableError
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
@@ -53,6 +73,8 @@ async def test_a_lead_is_listed_shown_and_moved_through_its_states(records: Post
     clock = FrozenClock(NOW)
     chat = await with_lead(records, clock=clock)
     assert "Your leads: 1" in await chat.says("/leads")
+    assert "Leads: 1 (analysed 1)" in await chat.says("/stats")
+    assert "Your leads: 1" in await chat.presses("All leads")
     shown = await chat.presses("data:lead:view:1")
     assert "Ann Lee, CFO, Acme" in shown
     assert "Payback is not clear" in shown
@@ -289,7 +311,7 @@ async def test_deleting_asks_says_what_goes_and_does_it_once(records: Postgrest,
         "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
     )
     assert rows(database, counts) == [(0, 0, 1)]
-    assert rows(database, "select count(*) from inbox where is_job and status = 'open'") == [(0,)]
+    assert rows(database, "select count(*) from inbox where job_key ~ 'remind|enrich' and status = 'open'") == [(0,)]
 
 
 async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgrest, database: Any) -> None:
@@ -384,6 +406,16 @@ async def test_without_a_model_a_lead_keeps_what_is_told_and_says_so(records: Po
     assert "No model is set up" in await chat.presses("data:lead:advice:1")
 
 
+async def test_another_button_of_the_lead_leaves_the_question(records: Postgrest, database: Any) -> None:
+    """Whoever looks at the plan instead of writing a note writes no note with the next words."""
+    chat = await with_lead(records, PLAN)
+    await chat.works_off_jobs()
+    await chat.presses("data:lead:note:1")
+    await chat.presses("data:lead:plan:1")
+    assert "No scenario is open" in await chat.says("likes tea")
+    assert rows(database, "select notes from lead_registry") == [("",)]
+
+
 async def test_cancel_leaves_a_question_about_a_lead(records: Postgrest, database: Any) -> None:
     """Commands win: /cancel ends the question, and the next words are no note."""
     chat = await with_lead(records)
@@ -391,6 +423,70 @@ async def test_cancel_leaves_a_question_about_a_lead(records: Postgrest, databas
     assert "Left" in await chat.says("/cancel")
     await chat.says("likes tea")
     assert rows(database, "select notes from lead_registry") == [("",)]
+
+
+@given(
+    st.one_of(
+        st.text(max_size=64),
+        st.builds(
+            lambda *words: ":".join(words),
+            st.sampled_from(["lead", "support", "go"]),
+            st.sampled_from(["view", "status", "step", "page", "session", "done", "again", "retry", "leads", "", "x"]),
+            st.text("0123456789:-x٣", max_size=24),  # a digit of another script
+            st.sampled_from(["done", "open", "closed_won", ""]),
+        ),
+    )
+)
+def test_b2_no_button_data_breaks_the_dialogue(data: str) -> None:
+    """Whatever a button claims to be, the flow ends with a turn: it looks with well-formed numbers, or says that the button is stale."""
+    event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind="button", text=data)
+    scene = Scene(view=View(user=User(id=1)), event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
+    turn = drive(converse(scene), Found(None))
+    assert turn.replies
+    assert turn.changes == ()
+
+
+def drive(flow: Flow, answer: EffectResult) -> Turn:
+    """The turn of a flow whose every look brings this; it may look with numbers that are ids, and nothing else."""
+    result: EffectResult | None = None
+    while True:
+        try:
+            effect = next(flow) if result is None else flow.send(result)
+        except StopIteration as end:
+            turn: Turn = end.value
+            return turn
+        assert isinstance(effect, Look)
+        ids = [effect.arguments[name] for name in ("lead", "session") if name in effect.arguments]
+        assert all(isinstance(number, int) and 0 < number < 2**63 for number in ids)
+        result = answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "at"),
+    [
+        ("text", "/leads", "idle"),
+        ("button", "lead:view:1", "idle"),
+        ("button", "lead:session:1", "idle"),
+        ("button", "support:done:1", "idle"),
+        ("text", "likes tea", "lead_note"),
+    ],
+)
+def test_records_that_do_not_answer_are_said_and_nothing_is_lost(kind: Any, text: str, at: Any) -> None:
+    """While storage is away the user is told so, nothing changes, and an open question stays open."""
+    event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind=kind, text=text)
+    view = View(user=User(id=1), state=State(at=at, lead_id=1, since=NOW))
+    scene = Scene(view=view, event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
+    turn = drive(converse(scene), Failed(reason="the records are away", retryable=True))
+    assert "The records are away." in turn.replies[0].text.plain
+    assert (turn.state, turn.changes) == (view.state, ())
+
+
+def test_a_job_waits_for_records_that_do_not_answer() -> None:
+    """Nobody waits for a reminder's excuse: the job is tried again when storage is back."""
+    event = Event(source="test", chat="job:1", update_id=1, user=Person(), kind="job", text="remind_lead", media={"lead_id": 1})
+    scene = Scene(view=View(user=User(id=1)), event=event, pack=load_pack("en"), texts=catalogue("en"), now=NOW, rng=random.Random(1))
+    with pytest.raises(PeerUnavailableError, match="job"):
+        drive(converse(scene), Failed(reason="away"))
 
 
 def test_what_a_model_says_of_a_lead_is_checked() -> None:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from dealquest.coach.dialogue import AskModel
+from dealquest.coach.dialogue import AskModel, Event, House
+from dealquest.coach.effects import Effects
 from dealquest.coach.persona_prompt import Said, build_persona_orders, faults_of_reply, seller_text, tidy_reply
 from dealquest.coach.scenarios import load_pack
+from dealquest.coach.turns import Turns
 from dealquest.errors import PeerUnavailableError
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
-from dealquest.testing import Chatter, ScriptedModels
+from dealquest.testing import Chatter, HeldMedia, ScriptedEars, ScriptedModels
 from dealquest.values import SERVICE
 
 from .flows import chatter, open_scenario, rows
@@ -125,6 +127,65 @@ async def test_a_talk_survives_a_restart_and_commands_win_over_it(records: Postg
     assert "Turn 3 of 4" in await heir.says("What happens when a car is empty?")
     shown = await heir.presses("data:role:go_on")
     assert shown.index("Good morning.") < shown.index("I see.") < shown.index("Fine.")
+
+
+async def test_the_persona_is_shown_while_it_speaks_and_hears_a_voice(records: Postgrest) -> None:
+    """A reply arrives in parts where the channel can show them; a voice message is a line like any other."""
+    effects = Effects(
+        packs=lambda _: PACK,
+        looks=records,
+        models=ScriptedModels("Good morning to you too.", "Twice last week."),
+        house=House(hears=True),
+        ears=ScriptedEars("How often are the cars empty?"),
+        media=HeldMedia({"a": b"sound"}),
+    )
+    chat = Chatter(Turns(records, effects=effects, worker="w"))
+    await chat.says("/roleplay easy")
+    parts: list[str] = []
+
+    async def show(_: Event, text: str) -> None:
+        parts.append(text)
+
+    await chat.turns.receive([Event(source="test", chat="ann", update_id=90, user=chat.person, text="Good morning.")])
+    await chat.turns.work("test", on_partial=show)
+    assert parts == ["Good morning"]
+    await chat.reads()
+    chat = Chatter(chat.turns, first_update=91)
+    heard = await chat.says("", "voice", {"file_id": "a"})
+    assert "How often are the cars empty?" in heard
+    assert "Twice last week." in heard
+    assert (await rows(records, "roleplays"))[0]["lines"][2]["text"] == "How often are the cars empty?"
+
+
+async def test_an_open_talk_is_not_lost_by_a_stray_button(records: Postgrest) -> None:
+    """Starting another one, or coming back with /start, says that a talk is open and offers the ways on."""
+    chat = await begins(records, ScriptedModels("I see."))
+    await chat.says("Good morning.")
+    for said in (
+        await chat.presses(f"data:role:start:{PACK.practice[5].id}"),
+        await chat.says("/roleplay hard"),
+        await chat.says("/start"),
+    ):
+        assert "A role-play is open" in said
+        assert [button.data for button in chat.buttons] == ["role:go_on", "role:end", "role:drop"]
+    assert len((await rows(records, "roleplays"))[0]["lines"]) == 2
+
+
+class Unreadable:
+    """Storage whose looks fail."""
+
+    async def rpc(self, name: str, /, **arguments: Any) -> Any:
+        raise PeerUnavailableError("The records are away.", code="storage.test")
+
+
+async def test_a_talk_that_cannot_be_read_now_is_not_given_up(records: Postgrest) -> None:
+    """An outage of a moment says so and leaves the talk open."""
+    chat = await begins(records, ScriptedModels())
+    away = Effects(packs=lambda _: PACK, looks=Unreadable(), models=ScriptedModels())
+    chat = Chatter(Turns(records, effects=away, worker="w"), first_update=50)
+    assert "cannot be read now: The records are away." in await chat.says("Good morning.")
+    heir = chatter(records, ScriptedModels("I see."), first=60)
+    assert "Turn 2 of 4" in await heir.says("Good morning.")
 
 
 async def test_a_line_after_a_day_is_not_counted(records: Postgrest) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from dealquest.coach.casebook import strip_names
 from dealquest.coach.dialogue import Reported, Source
-from dealquest.coach.strategist import CaseMatch, check_advice, lesson_of
+from dealquest.coach.leads import LeadAdvice, LeadDraft, Plan, PostComments
+from dealquest.coach.strategist import Advice, CaseMatch, DealFacts, check_advice, lesson_of
 from dealquest.errors import PeerUnavailableError
+from dealquest.llm.structured import describe_class
 from dealquest.storage import Postgrest
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.testing import FrozenClock, ScriptedEars, ScriptedModels
@@ -49,6 +51,15 @@ async def test_a_deal_in_words_brings_analysis_strategy_draft_and_a_lead(records
     assert rows(database, "select name, title, company, status, original_context from lead_registry") == [
         ("Ann Lee", "CFO", "Acme", "analyzed", DEAL)
     ]
+    assert "Ann Lee, CFO, Acme" in await chat.presses("View lead")
+
+
+async def test_buttons_work_for_events_with_the_largest_numbers(records: Postgrest) -> None:
+    """A terminal numbers its events with all the bits that storage has; the buttons below an answer find them all the same."""
+    chat = chatter(records, FACTS, ADVICE, written("Dear Ann, shorter?"), first_update=2**63 - 100)
+    await chat.says("/support")
+    await chat.says(DEAL)
+    assert "Dear Ann, shorter?" in await chat.presses("Shorter")
     assert "Ann Lee, CFO, Acme" in await chat.presses("View lead")
 
 
@@ -236,6 +247,19 @@ async def test_a_weak_refused_or_varied_draft_feeds_nothing(
     assert rows(database, "select count(*) from casebook where created_from_user is not null") == [(0,)]
 
 
+async def test_a_deal_is_remembered_and_what_is_remembered_reaches_the_next_advice(records: Postgrest, database: Any) -> None:
+    """The answer starts the memory's job; the next question shows what is known of the user, fenced."""
+    models = ScriptedModels(FACTS, ADVICE, FACTS, ADVICE)
+    chat = chatter(records, models=models)
+    await chat.says("/support")
+    await chat.says(DEAL)
+    rows(database, "delete from inbox where payload ->> 'text' = 'enrich_lead'")
+    await chat.works_off_jobs()
+    await chat.says(DEAL)
+    assert "<what is remembered" not in models.questions[1].lines[0].text
+    assert "1 interactions" in models.questions[3].lines[0].text
+
+
 async def test_a_better_case_of_the_same_kind_is_not_joined_by_a_weaker_one(records: Postgrest, database: Any) -> None:
     """The casebook grows by what is better or new."""
     seeded = attrs.evolve(FACTS, persona_type="founder")  # the shipped case of this kind has a quality of 0.9
@@ -256,6 +280,19 @@ async def test_words_after_a_day_are_asked_about_first(records: Postgrest) -> No
     assert "more than a day ago" in await chat.says(DEAL)
     assert models.questions == []
     assert "Principle 1" in await chat.presses("Try again")
+
+
+async def test_another_command_leaves_support_and_help_does_not(records: Postgrest) -> None:
+    """Words after /stats are no deal any more, and are not paid for; a look at the help, or a typing error, keeps the question open."""
+    models = ScriptedModels(FACTS, ADVICE)
+    chat = chatter(records, models=models)
+    await chat.says("/support")
+    await chat.says("/stats")
+    assert "No scenario is open" in await chat.says(DEAL)
+    await chat.says("/support")
+    assert "/leads" in await chat.says("/help")
+    await chat.says("/supprt")
+    assert "Principle 1" in await chat.says(DEAL)
 
 
 async def test_b2_forged_and_foreign_buttons_change_nothing(records: Postgrest, database: Any) -> None:
@@ -366,6 +403,14 @@ def test_a_lesson_names_neither_the_prospect_nor_the_user() -> None:
     """A draft signed by the user teaches others without the signature."""
     lesson = lesson_of(written("Hello Ann, regards, Walter"), FACTS, user_name="Walter")
     assert lesson.draft == "Hello [name], regards, [name]"
+
+
+@pytest.mark.parametrize("wanted", [DealFacts, Advice, Plan, LeadAdvice, LeadDraft, PostComments])
+def test_every_object_that_is_asked_for_fits_strict_output(wanted: type) -> None:
+    """Providers take closed objects with required fields only; an object that cannot be expressed would fail with a user waiting."""
+    schema = describe_class(wanted)
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {field.name for field in attrs.fields(wanted)}  # type: ignore[misc]  # attrs classes of ours
 
 
 def test_advice_is_checked_field_by_field() -> None:

@@ -59,7 +59,7 @@ class Tags(HTMLParser):
         self.attributes += attrs
 
 
-def test_i7_html_reprs_load_nothing_and_run_nothing(run: evals.Run) -> None:
+def test_b5_html_reprs_load_nothing_and_run_nothing(run: evals.Run) -> None:
     """No script, no link, no image, no event handler, whatever models and errors say."""
     labelling = run.label("anna")
     shown = [run, run.case("learn_1_1"), run.judge_report(), run.plan, SUITE, run.compare("strong", "weak"), labelling]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from dealquest import evals
-from dealquest.errors import ConflictError, InputError, NotFoundError
+from dealquest.errors import ConflictError, InputError, NotFoundError, SettingsError
 from dealquest.llm import Provider, Route, Router
 from dealquest.testing import ChatAnswer, ChatModels, ChatQuestion, FrozenClock, judge_by
 
@@ -370,6 +370,31 @@ async def test_bad_input_is_refused_before_anything_is_asked(tmp_path: Path, opt
     assert not list(tmp_path.iterdir())  # noqa: ASYNC240  # a test may wait for its disk
 
 
+async def test_without_a_provider_no_journal_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing key is said before anything is written, and only where a model is asked."""
+    for name in ("OPENROUTER_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError) as caught:
+        await evals.run(SUITE, models=["a/model"], journal=tmp_path / "run.jsonl", **QUIET)
+    assert caught.value.code == "llm.settings.no_provider"
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240  # a test may wait for its disk
+
+
+async def test_a_replay_needs_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one machine recorded with its key, another one replays without any."""
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-of-one-machine")
+    cache = tmp_path / "cache"
+    one = await evals.run(
+        SUITE, models=["a/model"], transport=ChatModels(always("Hello.")), cache=cache, journal=tmp_path / "1.jsonl", **QUIET
+    )
+    monkeypatch.delenv("OPENROUTER_API_KEY")
+    other = await evals.run(SUITE, models=["a/model"], cache=cache, replay=True, journal=tmp_path / "2.jsonl", **QUIET)
+    assert other.failures() == one.failures() == []
+    assert other.cost_usd == 0
+
+
 async def test_a_rubric_without_scenarios_is_refused_with_counts(tmp_path: Path) -> None:
     """The plan says how many cases lack what the scorer needs."""
     with pytest.raises(InputError, match="2 of 2 cases have no scenario") as caught:
@@ -417,6 +442,7 @@ async def test_judges_are_examined_on_anchors_in_every_run(tmp_path: Path) -> No
     assert report.rewording.flips.value == 0.0
     assert report.family.value is not None
     assert "AC2" in str(report)
+    assert "rubric against the anchors: weighted kappa" in repr(run)
     assert evals.read(run.path).judge_report("rubric") == report
 
 

@@ -57,8 +57,9 @@ async def test_a_role_play_is_scored_by_what_the_seller_said(tmp_path: Path) -> 
 
     def answer(question: ChatQuestion) -> str:
         if question.model == "buyer/model":
-            assert "hidden" not in question.system.lower().split("you know and tell only")[0]
-            return f"Buyer turn {sum(turn['role'] == 'user' for turn in question.messages) - 1}."
+            assert "You are the buyer and never the seller" in question.system
+            assert "<seller " in question.text
+            return f"Buyer turn {sum(turn['role'] == 'user' for turn in question.messages)}."
         return ANSWER
 
     models = ChatModels(answer)
@@ -68,46 +69,40 @@ async def test_a_role_play_is_scored_by_what_the_seller_said(tmp_path: Path) -> 
         subjects=[evals.role_play("buyer/model", "seller/model", turns=3)],
         scorers=[evals.signals(), evals.buyer_persona()],
     )
-    assert dict(models.asked) == {"seller/model": 18, "buyer/model": 12}
+    assert dict(models.asked) == {"seller/model": 18, "buyer/model": 18}
     assert run.plan is not None
     assert dict(run.plan.calls) == dict(models.asked)
     line = run.case("learn_1_1").answers[0]
-    assert [who for who, _ in line.turns] == ["buyer", "seller", "buyer", "seller", "buyer", "seller"]
-    assert line.text == "\n".join([ANSWER] * 3)
+    assert [who for who, _ in line.turns] == ["buyer", "seller"] * 3 + ["buyer"]
+    assert line.text == "\n\n".join([ANSWER] * 3)
     scenario = SUITE.case("learn_1_1").scenario
     assert scenario is not None
     expected = score_by_signals(scenario.for_turns(3), line.text).total
     assert run.case("learn_1_1").scores_of(line)[0].points == expected
     again = await evals.resume(run.path, llm=partial(Router, [ROUTE]), transport=models, progress="none")
     assert again.is_finished
-    assert len(models.questions) == 30
+    assert len(models.questions) == 36
 
 
-async def test_a_buyer_that_changes_sides_or_blurts_out_is_seen(tmp_path: Path) -> None:
-    """Role swaps and facts told before any question cost the buyer points."""
+async def test_a_buyer_that_leaves_its_part_is_seen(tmp_path: Path) -> None:
+    """Turns in which the buyer sells, or tells all its secrets at once, cost points."""
     scenario = SUITE.case("learn_1_1").scenario
     assert scenario is not None
 
     async def silent_seller(case: evals.Case, turns: Any) -> str:
         return "Let me tell you about our offer."
 
-    def play(words: str) -> ChatModels:
-        return ChatModels(lambda question: words)
-
     points = {}
-    for name, words in {"good": "Go on.", "swapped": "How can I help you today?", "blurts": scenario.persona.hidden_facts[0]}.items():
-        folder = tmp_path / name
+    for name, words in {"good": "Go on.", "sells": "How can I help you today?", "tells": " ".join(scenario.persona.hidden_facts)}.items():
         run = await run_over(
-            play(words),
-            folder,
+            ChatModels(lambda question, words=words: words),  # type: ignore[misc]  # bound now, not later
+            tmp_path / name,
             SUITE.where(id=["learn_1_1", "learn_1_2"]),
             subjects=[evals.role_play("b/m", silent_seller, turns=2)],
             scorers=[evals.buyer_persona()],
         )
         points[name] = run.case("learn_1_1").scores_of(run.case("learn_1_1").answers[0])[0].points
-    assert points["good"] == 100
-    assert points["swapped"] == 0
-    assert 0 < (points["blurts"] or 0) < 100
+    assert points == {"good": 100, "sells": 0, "tells": 0}
 
 
 async def test_the_whole_coach_is_a_subject(tmp_path: Path) -> None:
@@ -162,7 +157,7 @@ async def test_pairs_are_judged_in_both_orders(tmp_path: Path) -> None:
     assert (place.value, fair.value) == (100.0, 0.0)
 
 
-async def test_i1_an_answer_cannot_leave_its_fence(tmp_path: Path) -> None:
+async def test_b4_an_answer_cannot_leave_its_fence(tmp_path: Path) -> None:
     """The word that fences an answer depends on the whole answer, for rubric and pairs alike, and repeats for the cache."""
     from dealquest.evals.scorers import fence_for
 
@@ -221,8 +216,8 @@ async def test_offline_scorers(tmp_path: Path, scorer: evals.Scorer, text: str, 
     assert [line.points for line in run.ledger.scores.values()] == [points, points]
 
 
-async def test_an_async_scorer_is_awaited(tmp_path: Path) -> None:
-    """A scorer may touch the world."""
+async def test_any_function_is_a_scorer(tmp_path: Path) -> None:
+    """Async or not, wrapped or as it is."""
 
     async def slow(case: evals.Case, answer: evals.Answer) -> bool:
         return True
@@ -230,8 +225,11 @@ async def test_an_async_scorer_is_awaited(tmp_path: Path) -> None:
     async def say(case: evals.Case) -> str:
         return "x"
 
-    run = await run_over(ChatModels(lambda question: ""), tmp_path, subjects=[say], scorers=[evals.scorer(slow)])
-    assert run.table()[0].points.value == 100.0
+    def quick(case: evals.Case, answer: evals.Answer) -> int:
+        return 40
+
+    run = await run_over(ChatModels(lambda question: ""), tmp_path, subjects=[say], scorers=[slow, quick])
+    assert {row.scorer: row.points.value for row in run.table()} == {"slow": 100.0, "quick": 40.0}
 
 
 def test_scorers_that_cannot_work_are_refused_at_once() -> None:

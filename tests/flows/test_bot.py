@@ -118,7 +118,7 @@ async def test_a_spoken_answer_is_heard_and_scored_by_a_model(home: Path, servic
                 log = stop_bot(process)
     assert ears.sounds[0].sha256 == hashlib.sha256(sound).hexdigest()
     assert not ears.violations
-    assert ANSWER in judge.prompts[0]
+    assert any(ANSWER in prompt for prompt in judge.prompts)  # the house also asks for new scenarios
     assert not [secret for secret in (api.token.split(":")[1], "/file/bot", "sk-canary", ears.key or "-") if secret in log]
 
 

@@ -80,6 +80,8 @@ def test_a_path_and_its_caption(tmp_path: Path) -> None:
             _meaning(line, [])
     with pytest.raises(NotFoundError):
         _meaning("/photo 'unclosed \x00", [])
+    with pytest.raises(NotFoundError):
+        _meaning("/photo ~nobody-of-that-name/x.png", [])
 
 
 async def test_b6_files_are_checked_while_they_are_read(tmp_path: Path) -> None:

@@ -21,6 +21,14 @@ from dealquest_http import create_app
 
 CHAT = "/api/ai/chat/completion"
 ASK = {"model": "openai/gpt-oss-120b", "messages": [{"role": "user", "content": "Hi"}]}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "get_price",
+        "description": "The price of an article.",
+        "parameters": {"type": "object", "properties": {"sku": {"type": "string"}}, "required": ["sku"]},
+    },
+}
 Bearer = Callable[..., dict[str, str]]
 Loopback = Callable[[ASGIApp], AbstractAsyncContextManager[str]]
 
@@ -97,13 +105,14 @@ async def test_a_stream_has_the_frames_of_the_clients(client: httpx.AsyncClient,
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("upstream", "status", "name"), [(401, 502, "AI_INVALID_API_KEY"), (400, 400, "INVALID_INPUT")])
 async def test_a_refused_call_has_its_real_status(
-    client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, *, stream: bool, upstream: int, status: int, name: str
+    client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, database: Any, *, stream: bool, upstream: int, status: int, name: str
 ) -> None:
     """What the model's provider refuses is never a 200, streamed or not; the body is the envelope."""
     model.status = upstream
     answer = await client.post(CHAT, json={**ASK, "stream": stream}, headers=bearer())
     assert (answer.status_code, answer.json()["error"], answer.json()["statusCode"]) == (status, name, status)
     assert "sk-or-test" not in answer.text
+    assert [row[1:] for row in rows(database)] == [("failed", "openai/gpt-oss-120b", 0, 0, None, 0)]  # nobody charges for it
 
 
 async def test_a_stream_that_breaks_says_so_inside(client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, database: Any) -> None:
@@ -164,6 +173,16 @@ async def test_parallel_calls_never_overspend(app: ASGIApp, settings: Any, beare
     assert sum(row[6] for row in rows(database)) <= settings.ai_caller_budget_usd
 
 
+async def test_many_accounts_share_one_limit(kit: Kit, bearer: Bearer) -> None:
+    """Whoever signs up again and again spends no more than everybody may; the operator still may."""
+    app = create_app(attrs.evolve(kit, settings=attrs.evolve(kit.settings, ai_total_budget_usd=Decimal("0.003"))))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        answers = [await client.post(CHAT, json=ASK, headers=bearer("authenticated", f"{number}")) for number in range(1, 6)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        assert "all callers together" in answers[-1].json()["message"]
+        assert (await client.post(CHAT, json=ASK, headers=bearer("project_admin"))).status_code == 200
+
+
 class TestAnonymous:
     """Callers with the public key."""
 
@@ -212,8 +231,14 @@ async def test_the_operator_has_no_limit(client: httpx.AsyncClient, bearer: Bear
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,?"}}]}]}, "base64"),
         ({"temperature": 3}, "temperature"),
         ({"maxTokens": 0}, "maxTokens"),
-        ({"topP": 0.5}, "topP"),
+        ({"topP": 1.5}, "topP"),
         ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [TOOL, TOOL]}, "name"),
+        ({"tools": [TOOL], "toolChoice": "required"}, "toolChoice"),
+        ({"tools": [TOOL], "toolChoice": {"type": "function"}}, "toolChoice"),
+        ({"tools": [TOOL], "parallelToolCalls": False}, "parallelToolCalls"),
+        ({"messages": [{"role": "user", "content": "x", "tool_call_id": "a"}]}, "tool_call_id"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "["}}]}]}, "arguments"),
         ({"fileParser": {"enabled": True}}, "fileParser"),
         ({"model": "../../etc/passwd"}, "model"),
         ({"webSearch": {"enabled": True, "maxResults": 99}}, "maxResults"),
@@ -245,6 +270,33 @@ async def test_pictures_and_searches_reach_the_model(client: httpx.AsyncClient, 
     assert [part["type"] for part in sent["messages"][0]["content"]] == ["text", "image_url", "image_url"]
     assert sent["plugins"][0]["max_results"] == 3
     assert sent["reasoning"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tools_go_to_the_model_and_its_calls_come_back(
+    client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, *, stream: bool
+) -> None:
+    """The application's JSON Schema reaches the model, its call reaches the application, and the tool's answer the model again."""
+    model.calls = {"get_price": {"sku": "A1"}}
+    turns = [{"role": "user", "content": "What does A1 cost?"}]
+    answer = await client.post(CHAT, json={**ASK, "messages": turns, "tools": [TOOL], "topP": 0.5, "stream": stream}, headers=bearer())
+    assert answer.status_code == 200, answer.text
+    found = next(frame for frame in frames(answer) if "tool_calls" in frame) if stream else answer.json()
+    (call,) = found["tool_calls"]
+    assert (call["type"], call["function"]["name"], msgspec.json.decode(call["function"]["arguments"])) == (
+        "function",
+        "get_price",
+        {"sku": "A1"},
+    )
+    assert (model.requests[0]["tools"][0]["function"]["parameters"], model.requests[0]["top_p"]) == (TOOL["function"]["parameters"], 0.5)
+    model.calls = {}
+    turns += [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "7 EUR"},
+    ]
+    assert (await client.post(CHAT, json={**ASK, "messages": turns, "tools": [TOOL]}, headers=bearer())).status_code == 200
+    assert [turn["role"] for turn in model.requests[1]["messages"]] == ["user", "assistant", "tool"]
+    assert model.requests[1]["messages"][2]["tool_call_id"] == call["id"]
 
 
 async def test_embeddings_keep_their_order(client: httpx.AsyncClient, bearer: Bearer, database: Any) -> None:
@@ -289,5 +341,6 @@ async def test_usage_is_shown_to_the_operator(client: httpx.AsyncClient, bearer:
     assert (await client.get("/api/ai/usage/summary", headers=admin)).json()["totalTokens"] == 45
     later = "/api/ai/usage/summary?startDate=2999-01-01T00:00:00Z"
     assert (await client.get(later, headers=admin)).json()["totalRequests"] == 0
-    assert (await client.get("/api/ai/usage?startDate=soon", headers=admin)).status_code == 400
+    for query in ("startDate=soon", "startDate=2026-01-01T00:00:00", "limit=0", "limit=2000", "offset=-1"):
+        assert (await client.get(f"/api/ai/usage?{query}", headers=admin)).status_code == 400
     assert (await client.get("/api/ai/usage", headers=bearer())).status_code == 403

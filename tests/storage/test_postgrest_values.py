@@ -53,6 +53,12 @@ ROW = rb"""[{"id":9007199254740993,"price":12.50,"at":"2026-11-22T12:00:00.12345
  "key":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","blob":"\\x00ff","inner":{"parts":["\\x01"]},"more":1}]"""
 
 
+@attrs.define
+class Race:
+    took: timedelta
+    laps: list[timedelta | None]
+
+
 def test_typed_rows_are_exact() -> None:
     """Wide integers, decimals, aware datetimes, UUIDs and nested bytes arrive as what they are."""
     assert decode_rows(ROW, Attempt) == [
@@ -227,3 +233,27 @@ def test_a_proxy_that_reads_doubles_gets_wide_numbers_as_text() -> None:
         encode_json({"data": {"id": 2**60}}, doubles=True)
     assert caught.value.code == "storage.value.too_wide"
     assert decode_rows(b'[{"id":"1152921504606846976"}]', Plain, lax=True) == [Plain(2**60)]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("02:03:04", timedelta(hours=2, minutes=3, seconds=4)),
+        ("1 day", timedelta(days=1)),
+        ("-1 days +02:03:04.5", timedelta(days=-1, hours=2, minutes=3, seconds=4.5)),
+        ("3 days -00:00:00.000001", timedelta(days=3, microseconds=-1)),
+        ("-838:59:59", timedelta(hours=-838, minutes=-59, seconds=-59)),
+        ("P1DT2H", timedelta(days=1, hours=2)),
+    ],
+)
+def test_intervals_are_read_as_timedelta(text: str, wanted: timedelta) -> None:
+    """PostgreSQL's own text for an interval, wherever it stands in a row."""
+    body = msgspec.json.encode([{"took": text, "laps": [text, None]}])
+    assert decode_rows(body, Race) == [Race(took=wanted, laps=[wanted, None])]
+
+
+def test_an_interval_of_months_has_no_length() -> None:
+    """A month is no fixed number of days, so it is not guessed."""
+    with pytest.raises(PeerGarbledError) as caught:
+        decode_rows(b'[{"took":"1 mon 2 days","laps":[]}]', Race)
+    assert caught.value.code == "storage.answer.mismatch"

@@ -296,7 +296,10 @@ def _path_and_rest(text: str) -> tuple[Path, str]:
         word = reader.get_token() or ""
     except ValueError:
         word = text  # a quote that does not close belongs to the name
-    path = Path(word).expanduser().absolute()
+    path = Path(word)
+    with contextlib.suppress(RuntimeError):  # the home of somebody who is not known here is no home
+        path = path.expanduser()
+    path = path.absolute()
     check_file(path)
     return path, source.read().strip()
 

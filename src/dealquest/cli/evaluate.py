@@ -15,6 +15,8 @@ from cyclopts import App, Parameter
 from dealquest import evals
 from dealquest.errors import InputError, NotFoundError
 
+from .terminal import printable
+
 NOT_GOOD_ENOUGH = 2
 STOPPED = 3
 
@@ -134,15 +136,15 @@ def show(journal: Path, *, compare: bool = False, judges: bool = False, case: st
     """
     found = evals.read(journal)
     if case is not None:
-        print(found.case(case).trace)
+        print(printable(str(found.case(case).trace)))
         return
-    print(found)
+    print(printable(str(found)))
     if compare:
         for comparison in found.compare_all():
-            print(f"\n{comparison}")
+            print(printable(f"\n{comparison}"))
     if judges:
         for scorer in _examined(found):
-            print(f"\n{found.judge_report(scorer)}")
+            print(printable(f"\n{found.judge_report(scorer)}"))
 
 
 @app.command
@@ -158,8 +160,6 @@ def label(journal: Path, *, by: str, size: int | None = None, open_names: bool =
     from rich.console import Console
 
     from dealquest.evals.labelling import label_in_terminal
-
-    from .terminal import printable
 
     console = Console(highlight=False)
     labelling = evals.read(journal).label(by, size=size, blind=not open_names)
@@ -227,9 +227,9 @@ def _read(path: Path) -> str:
 
 
 def _finish(done: evals.Run, *, min_score: float | None, surely: bool, allow_failures: int, scorer: str | None, junit: Path | None) -> None:
-    print(done)
+    print(printable(str(done)))
     for name in _examined(done):
-        print(f"\n{done.judge_report(name)}")
+        print(printable(f"\n{done.judge_report(name)}"))
     print(f"\njournal: {done.path}")
     if junit is not None:
         done.to_junit(junit, min_score=min_score, scorer=scorer)

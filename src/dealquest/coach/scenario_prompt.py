@@ -26,6 +26,7 @@ WRITTEN_AT_MOST = 20
 WRITTEN_AT_ONCE = 5
 WRITE_EVERY = timedelta(hours=6)
 MAX_REASONS = 20
+MAX_BYTES = 32_000
 
 GeneratedCategory: TypeAlias = Literal[
     "corporate_objection",
@@ -174,6 +175,8 @@ def read_generated(tables: Sequence[Mapping[str, Any]], lexicon: Lexicon) -> tup
 
 
 def _faults_of(table: Mapping[str, Any], lexicon: Lexicon) -> list[str]:
+    if len(msgspec.json.encode(table)) > MAX_BYTES:
+        return ["it is too long"]
     scenario, faults = read_scenario(table, lexicon)
     if faults:
         return [f"{fault.path}: {fault.message}" for fault in faults]

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from dealquest.llm import Limits, Router, SpendBudget
+from dealquest.llm import Limits, Provider, Route, Router, SpendBudget, providers_of
+from dealquest.settings import load_settings
 from dealquest.wire import Transport, open_transport
 
 from .caching import CachedTransport
@@ -42,6 +43,15 @@ class Access:
     cache: Path | None = None
     replay: bool = False
 
+    def check(self) -> None:
+        """Find out before anything is written whether the environment names somebody to ask.
+
+        Raises:
+            SettingsError: `settings.invalid`, `llm.settings.no_provider`.
+        """
+        if self.is_needed and self.llm is None and not self.replay:
+            Router.from_env()  # opens nothing
+
     @asynccontextmanager
     async def open(self, budget_usd: Decimal | None) -> AsyncIterator[Models | None]:
         """The models, with a budget of their own; closed again unless the caller brought them.
@@ -66,5 +76,12 @@ class Access:
             elif self.cache is not None:
                 inner = self.transport or await stack.enter_async_context(open_transport())
                 options["transport"] = CachedTransport(inner, self.cache)
-            make: MakeRouter = self.llm or Router.from_env
+            make: MakeRouter = self.llm or (_replaying_router if self.replay else Router.from_env)
             yield await stack.enter_async_context(make(**options))
+
+
+def _replaying_router(**options: Any) -> Router:
+    """The environment's router, or one without a key: what was recorded can be replayed by whoever has no provider."""
+    settings = load_settings()
+    providers = providers_of(settings) or (Provider(name="openrouter", base_url=settings.openrouter_base_url),)
+    return Router([Route(model=settings.default_openrouter_model, provider=providers[0])], providers=providers, **options)

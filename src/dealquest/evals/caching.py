@@ -18,7 +18,7 @@ import anyio.to_thread
 import attrs
 import msgspec
 
-from dealquest.errors import InputError, NotFoundError
+from dealquest.errors import InputError
 from dealquest.wire import HttpRequest, HttpResponse, HttpStream, Transport
 
 CacheMode: TypeAlias = Literal["use", "refresh", "replay"]
@@ -83,7 +83,7 @@ class CachedTransport:
         """Answer from the folder, or ask and keep the answer.
 
         Raises:
-            NotFoundError: `evals.replay.missing` when a replay lacks it.
+            InputError: `evals.replay.missing` when a replay lacks it.
         """
         path = self._folder / self._name(request)
         if self._mode != "refresh":
@@ -96,7 +96,7 @@ class CachedTransport:
                 return HttpResponse(status=200, headers=kept.headers, body=_without_cost(kept.body))
         self.misses += 1
         if self._inner is None or self._mode == "replay":
-            raise NotFoundError(
+            raise InputError(
                 "this answer was not recorded: record it with a run that has the same cache folder and no replay=True",
                 code="evals.replay.missing",
             )
@@ -110,10 +110,10 @@ class CachedTransport:
         """Pass a stream by, uncached.
 
         Raises:
-            NotFoundError: `evals.replay.missing` in a replay.
+            InputError: `evals.replay.missing` in a replay.
         """
         if self._inner is None or self._mode == "replay":
-            raise NotFoundError("streams are not recorded: ask for whole answers in a replay", code="evals.replay.missing")
+            raise InputError("streams are not recorded: ask for whole answers in a replay", code="evals.replay.missing")
         return self._inner.stream(request)
 
     def _name(self, request: HttpRequest) -> str:

@@ -5,7 +5,7 @@ import html
 import operator
 import random
 from collections.abc import Callable, Collection, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import attrs
@@ -63,7 +63,7 @@ class Case:
     answer: str = ""
     tags: JsonObject = attrs.field(factory=dict, hash=False)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The name of its content."""
         scenario = digest_scenario(self.scenario) if self.scenario is not None else ""
@@ -104,7 +104,7 @@ class Suite:
     def __iter__(self) -> Iterator[Case]:
         return iter(self.cases)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The name of its content."""
         return digest([case.digest for case in self.cases])

@@ -7,13 +7,28 @@ the coach end to end, without storage.
 
 import random
 from datetime import datetime
-from typing import Any
 
 import attrs
 import msgspec
 
 from dealquest.coach import ModelScorer, Pack, Scenario, ScoreCard, Scorer, SignalScorer, load_pack
-from dealquest.coach.dialogue import Event, Failed, Person, Scene, ScoreAnswer, State, Turn, User, View, catalogue, converse
+from dealquest.coach.dialogue import (
+    Effect,
+    EffectResult,
+    Event,
+    Failed,
+    Found,
+    Look,
+    Person,
+    Scene,
+    ScoreAnswer,
+    State,
+    Turn,
+    User,
+    View,
+    catalogue,
+    converse,
+)
 from dealquest.errors import DealQuestError, InputError
 from dealquest.values import Clock, JsonObject, SystemClock
 
@@ -145,20 +160,30 @@ async def play_turn(pack: Pack, scenario: Scenario, answer: str, scorer: Scorer,
         offline=offline,
     )
     flow = converse(scene)
-    result: Any = None
+    result: EffectResult | None = None
     while True:
         try:
             effect = next(flow) if result is None else flow.send(result)
         except StopIteration as end:
             turn: Turn = end.value
             return turn
-        assert isinstance(effect, ScoreAnswer)  # an open scenario and a text ask for nothing else
-        try:
-            result = await scorer.score(scenario, effect.answer)
-        except DealQuestError as exc:
-            if exc.code == "llm.budget.exceeded":
-                raise
-            result = Failed(reason=exc.message, retryable=exc.retryable)
+        result = await _perform(effect, scenario, scorer)
+
+
+async def _perform(effect: Effect, scenario: Scenario, scorer: Scorer) -> EffectResult:
+    """Answer what a turn asks of the world: a score; of storage, which there is none of, nothing."""
+    match effect:
+        case ScoreAnswer():
+            try:
+                return await scorer.score(scenario.for_turns(effect.turns), effect.answer)
+            except DealQuestError as exc:
+                if exc.code == "llm.budget.exceeded":
+                    raise
+                return Failed(reason=exc.message, code=exc.code, retryable=exc.retryable)
+        case Look():
+            return Found()
+        case _:
+            return Failed(reason="an evaluation of the coach has scores only", code="evals.coach.part")
 
 
 def _card_of(case: Case, answer: Answer) -> ScoreCard:

@@ -16,7 +16,7 @@ from dealquest.coach import PASS_MARK
 
 from .agreement import Agreement, measure_agreement
 from .journal_lines import CheckLine
-from .stats import DIFFERENCES, FEWEST_CLUSTERS, LEVEL, Estimate, estimate_mean
+from .stats import DIFFERENCES, FEWEST_CLUSTERS, LEVEL, Estimate, estimate_mean, show
 
 if TYPE_CHECKING:
     from .results import Run
@@ -266,7 +266,7 @@ def _agreement_rows(whom: str, found: Agreement) -> list[tuple[str, str]]:
         "bias": "points too many",
         "distance": "distance in points",
     }
-    return [(f"{whom}: {label}", _show(getattr(found, name), 1 if name in {"bias", "distance"} else 2)) for name, label in names.items()]
+    return [(f"{whom}: {label}", show(getattr(found, name), 1 if name in {"bias", "distance"} else 2)) for name, label in names.items()]
 
 
 def _steadiness_rows(what: str, found: Steadiness | None) -> list[tuple[str, str]]:
@@ -277,9 +277,3 @@ def _steadiness_rows(what: str, found: Steadiness | None) -> list[tuple[str, str
         (f"{what}: size of the change", str(found.moved)),
         (f"{what}: flips between passed and failed, %", str(found.flips)),
     ]
-
-
-def _show(found: Estimate, digits: int) -> str:
-    if found.value is None or found.low is None or found.high is None:
-        return str(found)
-    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}] (n = {found.n})"

@@ -2,7 +2,6 @@
 
 import platform
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import dealquest
@@ -77,6 +76,8 @@ def find_commit(folder: Path) -> str:
 
 
 def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # slow, and needed when a run begins
+
     found = {"dealquest": dealquest.__version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
     for package in _PACKAGES:
         try:

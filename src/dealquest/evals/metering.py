@@ -21,6 +21,8 @@ from .journal_lines import Call
 
 T = TypeVar("T")
 
+_FREE = ("llm.refused.", "llm.input.", "llm.budget.", "evals.")
+
 
 class Models(Protocol):
     """What is needed of a router; `dealquest.llm.Router` fits."""
@@ -152,7 +154,9 @@ class Meter:
                 answer = await send()
         except DealQuestError as exc:
             elapsed_s = self._gates.timer.monotonic() - began
-            self.calls.append(Call(model=model, wait_s=round(wait_s, 4), elapsed_s=round(elapsed_s, 4), error=exc.code))
+            # A refused request costs nothing; of any other that failed nobody knows.
+            cost = Decimal(0) if exc.code.startswith(_FREE) else None
+            self.calls.append(Call(model=model, cost_usd=cost, wait_s=round(wait_s, 4), elapsed_s=round(elapsed_s, 4), error=exc.code))
             raise
         elapsed_s = self._gates.timer.monotonic() - began
         completion: Completion = answer.completion if isinstance(answer, Structured) else answer

@@ -29,7 +29,7 @@ from .subjects import Answer, Subject
 
 STOPS = frozenset({"llm.budget.exceeded", "evals.journal.full"})
 MAX_MESSAGE_CHARS = 400
-RAMP_S = 0.0015
+RAMP_S = 0.002
 """Between the starts of two lanes. Lanes that start together stay together: their answers arrive at once, and each waits for the
 work on all the others, wave after wave."""
 

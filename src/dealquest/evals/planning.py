@@ -4,6 +4,7 @@ import html
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import attrs
@@ -14,7 +15,7 @@ from dealquest.llm import find_price
 from .cases import Case, Suite, digest
 from .loading import Source, anchors_of, load
 from .scorers import signals
-from .scores import Scorer
+from .scores import GiveScore, Scorer, scorer
 from .subjects import AsyncAnswer, ModelSubject, Subject, subject
 
 Variant: TypeAlias = Literal["plain", "reordered", "reworded"]
@@ -65,7 +66,7 @@ class Plan:
     judge_check: int = JUDGE_CHECK
     seed: int = 0
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The name of everything that decides what the numbers mean."""
         return digest(
@@ -93,14 +94,14 @@ class Plan:
             return
         part = Suite(name="", cases=tuple(Case(id=name, input="", scenario=scenario) for name, scenario in scenarios.items()))
         chosen = [case.scenario for case in part.sample(self.judge_check, seed=self.seed) if case.scenario is not None]
-        for place, scorer in enumerate(self.scorers):
-            if not scorer.needs_scenario:
+        for place, found in enumerate(self.scorers):
+            if not found.needs_scenario:
                 continue
             for scenario in chosen:
                 for case in anchors_of(scenario):
                     label = float(str(case.reference))
                     yield Check(scorer=place, case=case, variant="plain", label=label)
-                    if scorer.judges and case.tags["anchor"] == "fair":
+                    if found.judges and case.tags["anchor"] == "fair":
                         yield Check(scorer=place, case=case, variant="reordered", label=label)
                         yield Check(scorer=place, case=case, variant="reworded", label=label)
 
@@ -116,8 +117,8 @@ class Plan:
         answers = len(self.suite) * self.repeats
         for found in self.subjects:
             counted.update({model: answers * times for model, times in Counter(found.models).items()})
-        for scorer in self.scorers:
-            counted.update({model: self.size * times for model, times in Counter(scorer.judges).items()})
+        for judging in self.scorers:
+            counted.update({model: self.size * times for model, times in Counter(judging.judges).items()})
         for check in self.checks():
             counted.update(self.scorers[check.scorer].judges)
         return counted
@@ -187,7 +188,7 @@ def plan(
     models: Sequence[str] = (),
     prompts: Mapping[str, str] | None = None,
     subjects: Sequence[Subject | AsyncAnswer] = (),
-    scorers: Sequence[Scorer] | None = None,
+    scorers: Sequence[Scorer | GiveScore] | None = None,
     repeats: int = 1,
     judge_check: int = JUDGE_CHECK,
     seed: int = 0,
@@ -211,10 +212,10 @@ def plan(
     chosen: list[Subject] = []
     for model in models:
         chosen += [ModelSubject(model=model)] if not prompts else _with_prompts(model, prompts)
-    chosen += [_as_subject(given) for given in subjects]
+    chosen += [as_subject(given) for given in subjects]
     if not chosen:
         raise InputError("nothing is under test: give models=[...] or subjects=[...]", code="evals.input.subject")
-    scoring = (signals(),) if scorers is None else tuple(scorers)
+    scoring: tuple[Scorer, ...] = (signals(),) if scorers is None else tuple(as_scorer(given) for given in scorers)
     if not scoring:
         raise InputError("nobody gives points: give scorers=[...]", code="evals.input.scorer")
     _refuse_doubles([given.name for given in chosen], "subjects", "evals.input.subject")
@@ -236,9 +237,15 @@ def _with_prompts(model: str, prompts: Mapping[str, str]) -> list[Subject]:
     return [ModelSubject(model=model, prompt=text, prompt_name=name) for name, text in prompts.items()]
 
 
-def _as_subject(given: Subject | AsyncAnswer) -> Subject:
+def as_subject(given: Subject | AsyncAnswer) -> Subject:
+    """A subject as it is, or a function as one."""
     # A subject declares what it is; everything else must be an async function, which `subject` checks.
     return given if hasattr(given, "declaration") else subject(given)  # type: ignore[return-value]  # told apart by the attribute
+
+
+def as_scorer(given: Scorer | GiveScore) -> Scorer:
+    """A scorer as it is, or a function as one."""
+    return given if hasattr(given, "declaration") else scorer(given)  # type: ignore[return-value]  # as above
 
 
 def _refuse_doubles(names: Sequence[str], what: str, code: str) -> None:

@@ -1,49 +1,49 @@
 """A journal back to a plan, and the proof that a plan still is the journal's own."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from dealquest.coach import Scenario, load_pack
 from dealquest.errors import ConflictError, DealQuestError, InputError
 
 from .cases import Case, Suite
-from .coaching import CardScorer, ClosenessScorer, CoachSubject
 from .journal_lines import CaseLine, ManifestLine
 from .ledger import Ledger
 from .loading import Source
-from .pairs import PairwiseScorer
-from .planning import Plan, _as_subject, plan
-from .role_plays import BuyerPersona, RolePlay
-from .scorers import ExactScorer, PanelOfJudges, RegexScorer, RubricScorer, SignalsScorer
-from .scores import Scorer
-from .subjects import AsyncAnswer, ModelSubject, RecordedSubject, Subject
+from .planning import Plan, as_scorer, as_subject, plan
+from .scores import GiveScore, Scorer
+from .subjects import AsyncAnswer, Subject
 
-_SCORERS: Mapping[str, Callable[..., Scorer]] = {
-    "rubric": RubricScorer,
-    "panel": PanelOfJudges,
-    "signals": SignalsScorer,
-    "exact": ExactScorer,
-    "regex": RegexScorer,
-    "pairwise": PairwiseScorer,
-    "buyer_persona": BuyerPersona,
-    "card": CardScorer,
-    "closeness": ClosenessScorer,
+# Kind → where its class stands; loaded when a journal names it, for the coach brings its whole dialogue along.
+_SCORERS: Mapping[str, tuple[str, str]] = {
+    "rubric": ("scorers", "RubricScorer"),
+    "panel": ("scorers", "PanelOfJudges"),
+    "signals": ("scorers", "SignalsScorer"),
+    "exact": ("scorers", "ExactScorer"),
+    "regex": ("scorers", "RegexScorer"),
+    "pairwise": ("pairs", "PairwiseScorer"),
+    "buyer_persona": ("role_plays", "BuyerPersona"),
+    "card": ("coaching", "CardScorer"),
+    "closeness": ("coaching", "ClosenessScorer"),
 }
-_SUBJECTS: Mapping[str, Callable[..., Subject]] = {
-    "model": ModelSubject,
-    "recorded": RecordedSubject,
-    "role_play": RolePlay,
-    "coach": CoachSubject,
+_SUBJECTS: Mapping[str, tuple[str, str]] = {
+    "model": ("subjects", "ModelSubject"),
+    "recorded": ("subjects", "RecordedSubject"),
+    "role_play": ("role_plays", "RolePlay"),
+    "coach": ("coaching", "CoachSubject"),
 }
 
 
-def rebuild_plan(ledger: Ledger, *, suite: Source | None, subjects: Sequence[Subject | AsyncAnswer], scorers: Sequence[Scorer]) -> Plan:
+def rebuild_plan(
+    ledger: Ledger, *, suite: Source | None, subjects: Sequence[Subject | AsyncAnswer], scorers: Sequence[Scorer | GiveScore]
+) -> Plan:
     """The plan of a journal; see `resume`."""
     manifest = ledger.manifest
     assert manifest is not None  # read_lines refuses a journal without one
-    given_subjects = {found.name: found for found in map(_as_subject, subjects)}
-    given_scorers = {found.name: found for found in scorers}
+    given_subjects = {found.name: found for found in map(as_subject, subjects)}
+    given_scorers = {found.name: found for found in map(as_scorer, scorers)}
     rebuilt = plan(
         suite if suite is not None else _rebuild_suite(manifest, ledger.cases),
         subjects=[given_subjects.get(name) or _rebuild(name, facts, _SUBJECTS, "subject") for name, facts in manifest.subjects.items()],
@@ -83,13 +83,15 @@ def check_same(ledger: Ledger, planned: Plan) -> None:
     )
 
 
-def _rebuild(name: str, facts: Mapping[str, Any], kinds: Mapping[str, Callable[..., Any]], what: str) -> Any:
-    make = kinds.get(str(facts.get("kind")))
+def _rebuild(name: str, facts: Mapping[str, Any], kinds: Mapping[str, tuple[str, str]], what: str) -> Any:
+    place = kinds.get(str(facts.get("kind")))
     # Answers to look up or to compare with, and functions, are named by their digest only.
-    if make is None or {"answers", "against", "function"} & set(facts):
+    if place is None or {"answers", "against", "function"} & set(facts):
         raise InputError(
             f"the {what} {name!r} cannot be rebuilt from the journal: give it again with {what}s=[...]", code="evals.resume.missing"
         )
+    module, made = place
+    make = getattr(import_module(f".{module}", __package__), made)
     fields = inspect.signature(make).parameters
     wanted = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items() if key in fields}
     return make(**wanted)

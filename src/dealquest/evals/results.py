@@ -3,6 +3,7 @@
 Everything that reckons loads its library when it is first asked for.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -433,4 +434,4 @@ class Run:
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
     """The smallest value that at least this share of all stays at or below."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None

@@ -29,7 +29,7 @@ from .planning import JUDGE_CHECK, Plan, plan
 from .progress import Progress, Standing, Where, choose_progress
 from .rebuilding import check_same, rebuild_plan
 from .results import Run
-from .scores import Scorer
+from .scores import GiveScore, Scorer
 from .subjects import AsyncAnswer, FunctionSubject, Subject
 
 CONCURRENCY = 16
@@ -102,7 +102,7 @@ async def run(
     models: Sequence[str] = (),
     prompts: Mapping[str, str] | None = None,
     subjects: Sequence[Subject | AsyncAnswer] = (),
-    scorers: Sequence[Scorer] | None = None,
+    scorers: Sequence[Scorer | GiveScore] | None = None,
     repeats: int = 1,
     judge_check: int = JUDGE_CHECK,
     seed: int = 0,
@@ -115,7 +115,7 @@ async def run(
         models: Models that play the seller, each with each prompt.
         prompts: Name → standing orders; the house's own when left out.
         subjects: Further subjects, or async functions of a case.
-        scorers: Who gives points; `signals()` when left out.
+        scorers: Who gives points; `signals()` when left out. Plain functions of case and answer are taken too.
         repeats: Answers a case and subject.
         judge_check: On the anchors of how many scenarios each judge is checked; 0 checks none.
         seed: Of every choice by chance.
@@ -152,7 +152,7 @@ async def resume(
     *,
     suite: Source | None = None,
     subjects: Sequence[Subject | AsyncAnswer] = (),
-    scorers: Sequence[Scorer] = (),
+    scorers: Sequence[Scorer | GiveScore] = (),
     retry_failed: bool = True,
     **means: Any,
 ) -> Run:
@@ -203,6 +203,8 @@ async def carry_out(planned: Plan, means: Means, *, retry_failed: bool = True) -
     # What is already there must be of this plan before a byte is added.
     ledger = Ledger.from_file(path) if path.is_file() and path.stat().st_size else Ledger()
     check_same(ledger, planned)
+    if means.executor is None:
+        _access(planned, means).check()
     progress = choose_progress(means.progress)
     with Journal(path, sync_s=means.sync_s) as journal:
         session = _Session(planned, means, ledger, journal, progress)

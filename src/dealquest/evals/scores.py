@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -69,6 +69,10 @@ class Scorer(Protocol):
         ...
 
 
+GiveScore: TypeAlias = Callable[[Case, Answer], Any]
+"""A function of case and answer, async or not, that returns a bool, points of 0 to 100, or a `Score`."""
+
+
 @attrs.frozen(kw_only=True)
 class FunctionScorer:
     """Any function of case and answer, async or not, that returns a bool, a number or a `Score`.
@@ -81,7 +85,7 @@ class FunctionScorer:
     """
 
     name: str
-    function: Callable[[Case, Answer], Any] = attrs.field(repr=False)
+    function: GiveScore = attrs.field(repr=False)
     scale: float = 100.0
     version: str = ""
     judges: tuple[str, ...] = ()
@@ -109,7 +113,7 @@ class FunctionScorer:
         )
 
 
-def scorer(function: Callable[[Case, Answer], Any], *, name: str = "", scale: float = 100.0, version: str = "") -> FunctionScorer:
+def scorer(function: GiveScore, *, name: str = "", scale: float = 100.0, version: str = "") -> FunctionScorer:
     """A function as a scorer; see `FunctionScorer`."""
     return FunctionScorer(name=name or str(getattr(function, "__name__", "scorer")), function=function, scale=scale, version=version)
 

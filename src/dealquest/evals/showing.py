@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .results import Run, SubjectRow
+from .stats import show
 
 _CELL = "padding:.15em .6em;text-align:right;border-bottom:1px solid rgba(128,128,128,.35)"
 _LEFT = _CELL.replace("right", "left")
@@ -61,6 +62,13 @@ def notes_of(run: Run) -> list[str]:
     reasons = Counter((item.failure.code, "scoring" if item.scorer else "answering") for item in run.failures())
     for (code, when), count in reasons.most_common():
         notes.append(f"{count} x {code} while {when}: missing, not counted as zero")
+    judged = [name for name, facts in run.manifest.scorers.items() if facts.get("judge") or facts.get("judges")]
+    examined = {line.scorer for line in run.ledger.checks.values()}
+    for name in judged:
+        if name in examined:
+            found = run.judge_report(name).anchors
+            kappa, bias = show(found.kappa, 2), show(found.bias, 1)
+            notes.append(f"{name} against the anchors: weighted kappa {kappa}, points too many {bias}; more in judge_report({name!r})")
     if run.stopped is not None:
         notes.append(f"not finished: {run.stopped.message}")
     if run.ledger.damaged:

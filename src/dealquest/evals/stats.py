@@ -60,9 +60,14 @@ class Estimate:
     note: str = ""
 
     def __str__(self) -> str:
-        if self.value is None or self.low is None or self.high is None:
-            return f"no interval ({self.note})"
-        return f"{self.value:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        return show(self, 1)
+
+
+def show(found: Estimate, digits: int) -> str:
+    """A number with its interval, or why there is none."""
+    if found.value is None or found.low is None or found.high is None:
+        return f"no interval ({found.note})"
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 def estimate_mean(

@@ -45,7 +45,7 @@ from .messages import (
     as_text,
 )
 from .routes import Route
-from .structured import describe_class
+from .structured import describe_tool
 from .tool_calls import read_tool_call
 
 _FINISHES: Mapping[str, Finish] = MappingProxyType(
@@ -73,13 +73,15 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
     }
     if ask.temperature is not None:
         body["temperature"] = ask.temperature
+    if ask.top_p is not None:
+        body["top_p"] = ask.top_p
     if ask.stop:
         body["stop"] = ask.stop
     if ask.tools:
         body["tools"] = [
             {
                 "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": describe_class(tool.arguments)},
+                "function": {"name": tool.name, "description": tool.description, "parameters": describe_tool(tool)},
             }
             for tool in ask.tools
         ]
@@ -90,20 +92,17 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
         }
     if stream:
         body["stream"] = True
-    if provider.name == "openrouter":
+    if provider.kind.routes_itself:
         _add_openrouter(body, ask, route)
     else:
         if ask.reasoning is not None:
             body["reasoning_effort"] = ask.reasoning
         if stream:
             body["stream_options"] = {"include_usage": True}
-    headers: list[tuple[str, str]] = [("content-type", "application/json")]
-    if provider.key:
-        headers.append(("authorization", f"Bearer {provider.key.reveal()}"))
     return HttpRequest(
         method="POST",
         url=provider.base_url + "/chat/completions",
-        headers=tuple(headers),
+        headers=(("content-type", "application/json"), *provider.credentials),
         body=msgspec.json.encode(body),
         timeout_s=math.inf,  # the router holds the clock
         max_bytes=max_bytes,

@@ -45,7 +45,7 @@ from .messages import (
     as_text,
 )
 from .routes import ANTHROPIC_VERSION, Route
-from .structured import describe_class
+from .structured import describe_tool
 from .tool_calls import read_tool_call
 
 _FINISHES: Mapping[str, Finish] = MappingProxyType(
@@ -78,9 +78,11 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
         body["system"] = [_encode_part(part) for part in orders]
     if ask.temperature is not None and provider.api_version == ANTHROPIC_VERSION and _SAMPLED.match(route.model):
         body["temperature"] = min(ask.temperature, 1.0)
+    elif ask.top_p is not None and provider.api_version == ANTHROPIC_VERSION and _SAMPLED.match(route.model):
+        body["top_p"] = ask.top_p  # newer models take one of the two, not both
     if ask.stop:
         body["stop_sequences"] = ask.stop
-    tools = [{"name": tool.name, "description": tool.description, "input_schema": describe_class(tool.arguments)} for tool in ask.tools]
+    tools = [{"name": tool.name, "description": tool.description, "input_schema": describe_tool(tool)} for tool in ask.tools]
     if ask.schema is not None:
         tools.append({"name": ask.schema.name, "description": "Give the answer in this form.", "input_schema": ask.schema.schema})
         body["tool_choice"] = {"type": "tool", "name": ask.schema.name} if not ask.tools else {"type": "any"}
@@ -92,13 +94,10 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
         body["tools"] = tools
     if stream:
         body["stream"] = True
-    headers = [("content-type", "application/json"), ("anthropic-version", provider.api_version)]
-    if provider.key:
-        headers.append(("x-api-key", provider.key.reveal()))
     return HttpRequest(
         method="POST",
         url=provider.base_url + "/v1/messages",
-        headers=tuple(headers),
+        headers=(("content-type", "application/json"), *provider.credentials),
         body=msgspec.json.encode(body),
         timeout_s=math.inf,  # the router holds the clock
         max_bytes=max_bytes,

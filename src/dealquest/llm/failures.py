@@ -17,6 +17,7 @@ import msgspec
 
 from dealquest.errors import (
     DealQuestError,
+    InputError,
     LimitError,
     PeerGarbledError,
     PeerRefusedError,
@@ -77,13 +78,14 @@ class Failure:
 
 def judge_error(error: DealQuestError) -> Failure:
     """Judge a transport's error."""
+    if isinstance(error, InputError):
+        # The request itself is wrong, or a recording does not know it: nothing was sent, and no server is ill.
+        return Failure(error=error, verdict="stop")
     match error.code:
         case "wire.connect":
             return Failure(error=error, verdict="retry", ill=True)
         case "wire.timeout":
             return Failure(error=error, verdict="retry", timed_out=True, sent=True, ill=True)
-        case "wire.bad_request":
-            return Failure(error=error, verdict="stop")
         case "wire.too_large" | "wire.sse_too_large":
             return Failure(error=error, verdict="fall_back", sent=True)
         case _:

@@ -156,12 +156,13 @@ class Tool:
     Attributes:
         name: Letters, digits, `_` and `-`.
         description: When and how to use it, for the model.
-        arguments: An attrs class that describes and checks the arguments.
+        arguments: An attrs class that describes and checks the arguments, or a JSON Schema that describes them to the model
+            alone: then whoever acts on the call checks it.
     """
 
     name: str
     description: str
-    arguments: type
+    arguments: type | JsonObject = attrs.field(hash=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse names that no provider takes."""
@@ -195,6 +196,7 @@ class Ask:
         messages: The conversation; it has at least one turn with content that is not the system's.
         max_tokens: Most tokens of the answer, reasoning included.
         temperature: Left out where the provider refuses it.
+        top_p: The same.
         tools: What the model may call.
         schema: What the answer must fit.
         reasoning: How hard to think; None leaves it to the model.
@@ -205,6 +207,7 @@ class Ask:
     messages: tuple[Message, ...]
     max_tokens: int = 4096
     temperature: float | None = None
+    top_p: float | None = None
     tools: tuple[Tool, ...] = ()
     schema: Schema | None = None
     reasoning: Effort | None = None
@@ -221,6 +224,8 @@ class Ask:
             raise InputError("max_tokens must lie between 1 and 1,000,000.", code="llm.input.max_tokens")
         if self.temperature is not None and not 0 <= self.temperature <= 2:
             raise InputError("temperature must lie between 0 and 2.", code="llm.input.temperature")
+        if self.top_p is not None and not 0 <= self.top_p <= 1:
+            raise InputError("top_p must lie between 0 and 1.", code="llm.input.top_p")
         names = [tool.name for tool in self.tools]
         if len(names) != len(set(names)):
             raise InputError("Two tools have the same name.", code="llm.input.tool")

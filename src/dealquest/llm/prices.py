@@ -14,7 +14,7 @@ import msgspec
 
 from dealquest.values import Usage, Usd
 
-from .messages import Ask, Message, Text
+from .messages import Ask, Message, Text, Tool
 
 PRICES_READ = "2026-11-22"
 _MILLION = Decimal(1_000_000)
@@ -94,13 +94,17 @@ def worst_case(ask: Ask, model: str, *, rounds: int = 1) -> Usd:
     price = find_price(model) or DEAREST
     tokens = sum(_count_input(message) for message in ask.messages)
     tokens += len(msgspec.json.encode(ask.schema.schema)) if ask.schema else 0
-    # A tool's description of its arguments is bounded by its class; a thousand tokens each is generous.
-    tokens += sum(1_000 + len(tool.description) for tool in ask.tools)
+    tokens += sum(_count_arguments(tool) + len(tool.description.encode()) for tool in ask.tools)
     dearest_input = max(price.input, price.cache_write or price.input)
     usd = (tokens * dearest_input + ask.max_tokens * price.output) / _MILLION
     if ask.web is not None:
         usd += ask.web.max_results * Decimal("0.01") + _WEB_REQUEST_USD + 20_000 * price.input / _MILLION
     return usd * rounds
+
+
+def _count_arguments(tool: Tool) -> int:
+    # What a class can say of its arguments is bounded; a thousand tokens are generous.
+    return 1_000 if isinstance(tool.arguments, type) else len(msgspec.json.encode(tool.arguments))
 
 
 def _count_input(message: Message) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from dealquest.errors import InputError
 from dealquest.values import JsonObject
 
-from .messages import Schema
+from .messages import Schema, Tool
 
 T = TypeVar("T")
 
@@ -43,6 +43,15 @@ def describe_class(cls: type) -> JsonObject:
     if re.search(rf'"\$ref":\s*"#/\$defs/{re.escape(cls.__name__)}"', msgspec.json.encode([root, definitions]).decode()):
         raise InputError(f"{cls.__name__} contains itself; strict output cannot express that.", code="llm.schema.unsupported")
     return {**root, "$defs": definitions} if definitions else root
+
+
+def describe_tool(tool: Tool) -> JsonObject:
+    """The JSON Schema of a tool's arguments.
+
+    Raises:
+        InputError: `llm.schema.unsupported`.
+    """
+    return describe_class(tool.arguments) if isinstance(tool.arguments, type) else tool.arguments
 
 
 def _tighten(schema: Any) -> Any:

@@ -23,6 +23,7 @@ class ModelServer:
         pause_s: Seconds before each piece.
         status: What to answer instead of 200.
         breaks_after: Pieces after which a stream is cut off; None to end it well.
+        calls: Tools that it asks for instead of saying words: name to arguments.
         usage: Tokens and cost that are told.
         requests: Bodies that arrived, in order.
         hung_up: Answers that nobody wanted any more.
@@ -33,6 +34,7 @@ class ModelServer:
         self.pause_s = 0.0
         self.status = 200
         self.breaks_after: int | None = None
+        self.calls: dict[str, dict[str, Any]] = {}
         self.usage: dict[str, Any] = {"prompt_tokens": 10, "completion_tokens": 5, "cost": 0.0002}
         self.requests: list[dict[str, Any]] = []
         self.hung_up = 0
@@ -94,8 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked.get("stream"):
             self._stream(asked)
         elif self._waits_for(len(owner.words)):
-            message = {"role": "assistant", "content": "".join(owner.words)}
-            choice = {"index": 0, "finish_reason": "stop", "message": message}
+            message = {"role": "assistant", "content": None if owner.calls else "".join(owner.words)} | self._calls()
+            choice = {"index": 0, "finish_reason": "tool_calls" if owner.calls else "stop", "message": message}
             self._answer({"id": "gen-1", "model": asked["model"], "choices": [choice], "usage": owner.usage})
 
     def _answer(self, content: Any, *, status: int = 200) -> None:
@@ -112,16 +114,33 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.end_headers()
-        for index, word in enumerate(owner.words):
+        for index, word in enumerate(() if owner.calls else owner.words):
             if owner.breaks_after == index:
                 return
             if not self._waits_for(1):
                 return
             self._event({"id": "gen-1", "model": asked["model"], "choices": [{"index": 0, "delta": {"content": word}}]})
         self._event(
-            {"id": "gen-1", "model": asked["model"], "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": owner.usage}
+            {
+                "id": "gen-1",
+                "model": asked["model"],
+                "choices": [{"index": 0, "delta": self._calls(), "finish_reason": "tool_calls" if owner.calls else "stop"}],
+                "usage": owner.usage,
+            }
         )
         self.wfile.write(b"data: [DONE]\n\n")
+
+    def _calls(self) -> dict[str, Any]:
+        calls = [
+            {
+                "index": index,
+                "id": f"call_{index}",
+                "type": "function",
+                "function": {"name": name, "arguments": msgspec.json.encode(given).decode()},
+            }
+            for index, (name, given) in enumerate(self.server.owner.calls.items())
+        ]
+        return {"tool_calls": calls} if calls else {}
 
     def _event(self, content: dict[str, Any]) -> None:
         self.wfile.write(b"data: " + msgspec.json.encode(content) + b"\n\n")

@@ -300,3 +300,120 @@ async def test_errors(cinema: str) -> None:
             Case("OPTIONS /", "", shows={"allow": "OPTIONS,GET,HEAD"}),
         ],
     )
+
+
+async def test_names_beside_aliases(cinema: str) -> None:
+    """A condition may still call an aliased embed by its relation, which the answer warns of, unless the operator ended that."""
+    warning = (
+        '299 PostgRESTv16 "Embedded resource was referenced by relation name even though it has an alias. This is deprecated and will '
+        'stop working in a future release. Update `reviews` to `votes` in query string filters, orders or limits."'
+    )
+    rows = [{"id": 1, "votes": [{"score": 5}]}]
+    await replay(
+        cinema,
+        [
+            Case("GET /films?select=id,votes:reviews(score)&id=eq.1&reviews.score=lt.9", rows, shows={"warning": warning}),
+            Case("GET /films?select=id,votes:reviews(score)&id=eq.1&votes.score=lt.9", rows, shows={"warning": None}),
+            Case(
+                "GET /films?select=id,reviews(id),votes:reviews(score)&id=eq.1&reviews.limit=1&votes.score=lt.9",
+                [{"id": 1, "reviews": [{"id": 1}], "votes": [{"score": 5}]}],
+                shows={"warning": None},
+            ),
+        ],
+    )
+    ended = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", url_use_legacy_target_names=False)
+    body = {
+        "code": "PGRST108",
+        "details": "Target names are not allowed in filters if they have an alias",
+        "hint": "Change 'reviews' to 'votes' in filters, orders or limits.",
+        "message": "'reviews' is not an embedded resource in this request",
+    }
+    await replay(cinema, [Case("GET /films?select=id,votes:reviews(score)&reviews.score=lt.9", body, 400)], ended)
+
+
+async def test_what_an_error_tells(cinema: str) -> None:
+    """A near table is named, a far one is not; with minimal errors nothing is."""
+    near = {"code": "PGRST205", "details": None, "hint": "Perhaps you meant the table 'cinema.directors'"}
+    told = [
+        Case("GET /directorx", {**near, "message": "Could not find the table 'cinema.directorx' in the schema cache"}, 404),
+        Case("GET /dirrrr", {**near, "hint": None, "message": "Could not find the table 'cinema.dirrrr' in the schema cache"}, 404),
+        Case(
+            "POST /films?columns=",
+            {
+                "code": "PGRST100",
+                "details": "unexpected end of input expecting field name (* or [a..z0..9_$])",
+                "hint": None,
+                "message": '"failed to parse columns parameter ()" (line 1, column 1)',
+            },
+            400,
+            {"id": 1},
+        ),
+    ]
+    await replay(cinema, told)
+    minimal = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", client_error_verbosity="minimal")
+    short = {"code": "PGRST205", "message": "Could not find the table 'cinema.directorx' in the schema cache"}
+    await replay(cinema, [Case("GET /directorx", short, 404)], minimal)
+
+
+async def test_answers_name_what_they_vary_by(cinema: str) -> None:
+    """A cache may not give one reader's representation to another."""
+    vary = {"vary": "Accept, Prefer, Range"}
+    await replay(
+        cinema,
+        [
+            Case("GET /films?limit=1", shows=vary),
+            Case("POST /rpc/add", 3, 200, {"a": 1, "b": 2}, shows=vary),
+            Case("DELETE /films?id=eq.0", status=204, shows=vary),
+            Case("GET /nothing", status=404, shows={"vary": None}),
+            Case("GET /films?select=&id=eq.1&limit=1", status=200),
+        ],
+    )
+
+
+async def test_older_versions(cinema: str) -> None:
+    """The engine answers as version 12 or 13 where a program is tested against them."""
+    older = EngineConfig(db_schemas=("cinema", "archive"), db_anon_role="anon", dialect="postgrest12")
+    gone = {"code": "42P01", "details": None, "hint": None, "message": 'relation "cinema.directorx" does not exist'}
+    await replay(
+        cinema,
+        [
+            Case("GET /directorx", gone, 404, shows={"proxy-status": None, "content-length": None}),
+            Case("GET /films?select=id&id=eq.1", [{"id": 1}], shows={"vary": None, "content-length": None}),
+            Case("GET /films?genre=is.not_null", status=400),
+            Case("GET /films?and=(genre.is.not_null,id.eq.1)", status=400),
+            Case(
+                "GET /directors?select=name,...films(id)",
+                {
+                    "code": "PGRST119",
+                    "details": "'directors' and 'films' do not form a many-to-one or one-to-one relationship",
+                    "hint": None,
+                    "message": "A spread operation on 'films' is not possible",
+                },
+                400,
+            ),
+            Case(
+                "GET /films",
+                {"code": "PGRST106", "details": None, "hint": None, "message": "The schema must be one of the following: cinema, archive"},
+                406,
+                headers={"accept-profile": "hidden"},
+            ),
+        ],
+        older,
+    )
+    newer = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", dialect="postgrest13")
+    await replay(cinema, [Case("GET /films?genre=is.not_null&select=id&id=eq.1", [{"id": 1}], shows={"vary": None})], newer)
+
+
+async def test_plans_of_formats(cinema: str) -> None:
+    """EXPLAIN shows the statement of the format that `for` names."""
+    plan = "application/vnd.pgrst.plan+json"
+    named = f'{plan}; for="application/vnd.pgrst.object+json"; charset=utf-8'
+    await replay(
+        cinema,
+        [
+            Case("GET /films", headers={"accept": f'{plan}; for="application/vnd.pgrst.object"'}, shows={"content-type": named}),
+            Case("GET /films", status=406, headers={"accept": f'{plan}; for="image/png"'}),
+            Case("GET /films", status=406, headers={"accept": "application/geo+json"}),
+            Case("POST /films", status=200, body={"title": "New"}, headers={"accept": plan}),
+        ],
+    )

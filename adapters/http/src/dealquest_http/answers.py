@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from dealquest.errors import DealQuestError, DeniedError
+from dealquest.errors import DealQuestError, DeniedError, LimitError
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -43,9 +43,13 @@ SHOWN: Mapping[str, tuple[int, str]] = MappingProxyType(
         "http.caller.api_key": (401, "AUTH_INVALID_API_KEY"),
         "http.caller.missing": (401, "AUTH_INVALID_CREDENTIALS"),
         "http.caller.role": (403, "AUTH_UNAUTHORIZED"),
-        "http.method": (405, "INVALID_INPUT"),
     }
 )
+
+# A deadline or a size that a peer of ours broke is not the caller's.
+_BEHIND_US = ("engine.", "storage.", "wire.")
+
+OUR_FAULT = "This is our fault; the log has it under this answer's x-request-id."
 
 _NEXT: Mapping[int, str] = MappingProxyType(
     {
@@ -66,10 +70,9 @@ def answer_error(error: DealQuestError) -> Response:
     """The envelope of an error, with `Retry-After` where it says when."""
     status, name = status_of(error)
     # The message of what is our own fault, or the operator's, is for the log alone.
-    message = (
-        error.message if status < 500 or status in {502, 503} else "This is our fault; the log has it under this answer's x-request-id."
-    )
-    headers = {}
+    message = error.message if status < 500 or status in {502, 503, 504} else OUR_FAULT
+    # What is left of such a body is not waited for.
+    headers = {"connection": "close"} if status in {408, 413} else {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     return refuse(status, name, message, headers=headers)
@@ -79,6 +82,8 @@ def status_of(error: DealQuestError) -> tuple[int, str]:
     """The HTTP status and the clients' code of an error."""
     if error.code in SHOWN:
         return SHOWN[error.code]
+    if isinstance(error, LimitError) and error.code.startswith(_BEHIND_US):
+        return 504, "INTERNAL_ERROR"
     status = error.status if isinstance(error, DeniedError) else error.http_status
     return status, BY_STATUS.get(status, "INTERNAL_ERROR")
 

@@ -58,7 +58,7 @@ async def prepare(kit: Kit) -> list[str]:
     settings = kit.settings
     password, api_key = secrets.token_urlsafe(18), API_PREFIX + secrets.token_hex(32)
     given = settings.admin_password
-    hashed = await Passwords().hash(password)
+    hashed = await Passwords().hash(password if given is None else given.reveal())
     made = await kit.records.rpc(
         "account_prepare", admin_email=settings.admin_email, admin_password=hashed, first_key_hash=hash_key(api_key)
     ).repeatable()

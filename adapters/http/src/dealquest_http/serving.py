@@ -6,7 +6,7 @@ Every worker opens a kit of its own in its lifespan; the embedded server is shar
 import logging
 import sys
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,11 +19,12 @@ import dealquest
 from dealquest.compose import open_kit
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings, load_settings
+from dealquest.storage.embedded import EmbeddedPostgres
 
 from .app import create_app
 from .coach import keep_working
 from .first_start import audit_rights, prepare, with_signing_secret
-from .keys import anon_key
+from .keys import anon_key, with_prefix
 from .protocol import GuardedProtocol
 
 LOG = logging.getLogger(__name__)
@@ -65,16 +66,19 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, work
     _log_to_streams(settings)
     print("\n".join(describe(settings, host=host, port=port, workers=workers)), file=sys.stderr, flush=True)  # noqa: T201  # for people
     alone = workers == 1 and not reload
-    uvicorn.run(
-        Serving(settings) if alone else "dealquest_http.serving:application",
-        factory=not alone,
-        host=host,
-        port=port,
-        workers=None if alone else workers,
-        reload=reload,
-        reload_dirs=[str(Path(package).parent) for package in (dealquest.__file__, __file__)] if reload else None,
-        **OPTIONS,
-    )
+    # Held here, the embedded server outlives the workers that come and go.
+    is_embedded = settings.database_url is None and settings.insforge_base_url is None
+    with nullcontext() if alone or not is_embedded else EmbeddedPostgres(settings.home):
+        uvicorn.run(
+            Serving(settings) if alone else "dealquest_http.serving:application",
+            factory=not alone,
+            host=host,
+            port=port,
+            workers=None if alone else workers,
+            reload=reload,
+            reload_dirs=[str(Path(package).parent) for package in (dealquest.__file__, __file__)] if reload else None,
+            **OPTIONS,
+        )
 
 
 def application() -> "Serving":
@@ -98,7 +102,7 @@ def describe(settings: Settings, *, host: str, port: int, workers: int) -> list[
         f"pages that may call with cookies: {', '.join(settings.http_cors_origins) or 'none of other origins (HTTP_CORS_ORIGINS)'}",
     ]
     if settings.access_api_key is not None:
-        lines[1] += f" · API key {settings.access_api_key.reveal()[:5]}…"
+        lines[1] += f" · API key {with_prefix(settings.access_api_key.reveal())[:5]}…"
     return lines
 
 

@@ -75,12 +75,22 @@ def show_ideal(scene: Scene, scenario_id: str) -> Turn | None:
         return None
     mistakes = join((scene.say("ideal.mistakes"), *(f"• {mistake}" for mistake in scenario.mistakes)))
     rows = ((scene.button("again", f"again:{scenario.id}"), scene.button("next_scenario", "train:next")),)
-    return scene.stay(attrs.evolve(scene.reply(join((scene.say("ideal.title"), scenario.ideal)), mistakes, buttons=rows), edit=False))
+    pause = scene.say("ideal.pause") if "…" in scenario.ideal else ""
+    shown = scene.reply(join((scene.say("ideal.title"), scenario.ideal, pause)), mistakes, buttons=rows)
+    return scene.stay(attrs.evolve(shown, edit=False))
 
 
 def start_buttons(scene: Scene) -> Rows:
     """The two ways to begin."""
     return ((scene.button("next_lesson", "go:learn"), scene.button("practise", "go:train")),)
+
+
+def open_buttons(scene: Scene) -> Rows:
+    """What can be done with a role-play that is open."""
+    return (
+        (scene.button("roleplay_go_on", "role:go_on"), scene.button("roleplay_end", "role:end")),
+        (scene.button("drop", "role:drop"),),
+    )
 
 
 def kept_buttons(scene: Scene) -> Rows:

@@ -1,13 +1,13 @@
-"""Two steps that larger flows share: look something up as a value, and ask a model for an object that holds."""
+"""What larger flows share: look something up as a value, ask a model for an object that holds, read ids and sources."""
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeAlias, TypeVar
 
 import attrs
 import msgspec
 
-from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look
+from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look, Source
 from .text import Text
 
 T = TypeVar("T")
@@ -15,16 +15,19 @@ T = TypeVar("T")
 Step: TypeAlias = Generator[Effect, EffectResult, T]
 """A part of a flow that ends with a value and not yet with a turn."""
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+MAX_URL_CHARACTERS = 1_000
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
+_MAX_STORED = 2**63 - 1
 
 
 def read_number(word: str) -> int | None:
-    """A number out of a button's data, if it can be the id of a row.
+    """A number out of a button's data, if it can be the id of a row or of an event.
 
-    >>> read_number("42"), read_number("042"), read_number("9" * 19)
+    >>> read_number("42"), read_number("042"), read_number("9223372036854775808")
     (42, None, None)
     """
-    return int(word) if _NUMBER.fullmatch(word) else None
+    return int(word) if _NUMBER.fullmatch(word) and int(word) <= _MAX_STORED else None
 
 
 def look(wanted: type[T], function: str, /, **arguments: object) -> "Step[T | Failed | None]":
@@ -52,6 +55,12 @@ def ask(question: AskModel, output: type[T], check: Callable[[T], list[str]]) ->
         given = Line("assistant", msgspec.json.encode(answer).decode())
         question = attrs.evolve(question, lines=(*question.lines, given, Line("user", _mend(faults))))
     return Failed(reason="The model's answer did not hold, not even mended.", code="coach.advice.invalid", retryable=True)
+
+
+def usable_sources(found: Sequence[Source]) -> tuple[Source, ...]:
+    """Pages that can be shown and kept: web addresses of a bearable length, ten at most."""
+    pages = (source for source in found if source.url.startswith(("https://", "http://")) and len(source.url) <= MAX_URL_CHARACTERS)
+    return tuple(attrs.evolve(page, title=page.title[:200]) for page in pages)[:10]
 
 
 def reason_of(failure: Failed) -> Text:

@@ -43,6 +43,9 @@ PARTS: tuple[Part, ...] = (ONBOARDING, SETTINGS, MY_DATA, roleplay.PART, remembe
 JOBS: dict[str, Job] = {"memory": remembering.update_memory, "scenarios": write_scenarios, **LEAD_JOBS}
 """What is done later, by the kind a turn named in its `start_job`."""
 
+LEFT_BY_COMMANDS = frozenset({"support", "lead_context", "lead_screenshot", "lead_edit", "lead_note"})
+"""Flows that wait for words about one thing: whoever turns to something else is not asked about it any more."""
+
 _COMMAND = re.compile(r"/([A-Za-z_]+)(?:@\w+)?(?:\s+(.*))?\Z", re.DOTALL)
 
 
@@ -139,6 +142,8 @@ def _command(scene: Scene, text: str) -> Flow:
     match = _COMMAND.match(text)
     command = match.group(1).casefold() if match else text[1:].split(" ", maxsplit=1)[0]
     argument = (match.group(2) or "").strip().casefold() if match else ""
+    if scene.state.at in LEFT_BY_COMMANDS and command in set(_commands(is_admin=scene.is_admin)) - {"help", "cancel"}:
+        scene = attrs.evolve(scene, view=attrs.evolve(scene.view, state=set_aside(scene.state)))
     match command:
         case "start":
             return (follow_link(scene, argument) if argument else None) or show_start(scene)

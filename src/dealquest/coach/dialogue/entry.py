@@ -1,5 +1,7 @@
 """What comes before every flow: keys in the wrong place, and what was asked to be typed beside the open scenario."""
 
+import re
+
 import attrs
 
 from .keys import holds_key, read_key, refuse_key, without_entering
@@ -8,6 +10,7 @@ from .scene import OPEN_FOR, Scene
 from .settings_menu import read_model, read_time_zone
 from .values import Entering
 
+_CANCEL = re.compile(r"/cancel(@\w+)?", re.IGNORECASE)
 _CONFIRMING = {"confirm_reset": "reset", "confirm_delete": "delete"}
 
 
@@ -17,7 +20,7 @@ def read_entry(scene: Scene) -> Answer | None:
     if event.kind in {"button", "job", "hello"}:
         return None
     text = event.text.strip()
-    if event.kind == "text" and text.casefold() == "/cancel" and entering is not None:
+    if event.kind == "text" and _CANCEL.fullmatch(text) and entering is not None:
         reply = scene.reply(scene.say("entry.left"))
         return attrs.evolve(scene.stay(reply), state=without_entering(scene.state))
     if text.startswith("/") or entering is None or entering.what in {"reset", "delete"}:

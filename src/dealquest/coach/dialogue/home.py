@@ -5,9 +5,12 @@ from collections.abc import Sequence
 
 import attrs
 
+from dealquest.coach.leads import LeadPage
 from dealquest.coach.progress import BADGES, PASS_MARK, level_of, local_day, rank_of, xp_at_level
 
-from .answering import kept_buttons, start_buttons
+from .answering import kept_buttons, open_buttons, start_buttons
+from .asking import look
+from .lead_view import count_by_status
 from .onboarding import setup_rows, welcome
 from .rewards import Skills, look_at_skills
 from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, show_scenario
@@ -44,6 +47,8 @@ def show_start(scene: Scene) -> Turn:
         if scene.state.kept_answer is not None:
             replies.append(Reply(text=scene.say("answer.kept"), buttons=kept_buttons(scene)))
         return scene.stay(*replies)
+    if scene.state.at == "roleplay":
+        return scene.stay(scene.reply(where, scene.say("roleplay.open"), buttons=open_buttons(scene)))
     following = next_open_level(scene.pack, scene.view)
     lesson = (
         scene.say("learn.finished")
@@ -82,8 +87,9 @@ def cancel(scene: Scene) -> Turn:
 
 
 def show_stats(scene: Scene) -> Flow:
-    """XP, level, streak, lessons, practice, the last scores and the badges."""
+    """XP, level, streak, lessons, practice, the last scores, the leads and the badges."""
     skills = yield from look_at_skills()
+    leads = yield from look(LeadPage, "look_leads", page=0, per_page=0, as_of=scene.now.isoformat())
     view, user = scene.view, scene.view.user
     level = level_of(user.total_xp)
     floor, ceiling = xp_at_level(level), xp_at_level(level + 1)
@@ -104,9 +110,13 @@ def show_stats(scene: Scene) -> Flow:
         scene.say("stats.practice", seen=sum(scenario.id in view.seen for scenario in pool), pool=len(pool)),
         scene.say("stats.completed", completed=sum(best.best_score >= PASS_MARK for best in view.bests), tried=len(view.bests)),
         recent,
+        scene.say("stats.leads", total=leads.total, counts=count_by_status(scene, leads))
+        if isinstance(leads, LeadPage) and leads.total
+        else "",
         *_badge_lines(scene, skills),
     )
-    return scene.stay(scene.reply(join(lines), buttons=start_buttons(scene)))
+    live = (scene.button("support", "go:support"), scene.button("leads", "go:leads"))
+    return scene.stay(scene.reply(join(lines), buttons=(*start_buttons(scene), live)))
 
 
 def _badge_lines(scene: Scene, skills: Skills | None) -> list[Text]:

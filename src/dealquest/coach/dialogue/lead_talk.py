@@ -30,7 +30,7 @@ from dealquest.coach.leads import (
 from dealquest.coach.strategist import tidy
 from dealquest.errors import PeerUnavailableError
 
-from .asking import Step, T, ask, look, read_number, reason_of
+from .asking import Step, T, ask, look, read_number, reason_of, usable_sources
 from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
 from .lead_view import lead_buttons, show_advice, show_comments, show_draft, show_reminder
 from .scene import Flow, Scene
@@ -108,7 +108,7 @@ def enrich(scene: Scene) -> Flow:
     if scene.house.searches and lead.label and not lead.web_research:
         found = yield SearchWeb(prospect=lead.label)
         if isinstance(found, Reported):
-            research, sources = found.text[:5000], found.sources[:10]
+            research, sources = found.text[:5000], usable_sources(found.sources)
     if not lead.engagement_plan:
         known = attrs.evolve(lead, web_research=research or lead.web_research)
         plan = yield from _ask_about(scene, known, "plan", Plan, plan_prompt)

@@ -1,7 +1,10 @@
 """How leads are shown: a page of the list, one lead in short, its plan, its draft, and what is said about it."""
 
+from datetime import datetime
+
 from dealquest.coach.casebook import shorten
 from dealquest.coach.leads import CLOSED, STATUSES, KeptStep, Lead, LeadAdvice, LeadPage, LeadRow, PostComments
+from dealquest.coach.progress import local_day
 
 from .scene import Rows, Scene, bar
 from .text import Text, join, styled
@@ -15,10 +18,9 @@ def show_list(scene: Scene, found: LeadPage, *, page: int, per_page: int) -> Rep
     """Totals, and one page."""
     if not found.total:
         return scene.reply(scene.say("lead.none"), buttons=((scene.button("support", "go:support"),),))
-    counts = ", ".join(f"{_status(scene, status)} {found.counts[status]}" for status in STATUSES if found.counts.get(status))
     pages = -(-found.listed // per_page)
     older = scene.say("lead.older", listed=found.listed) if found.total > found.listed else ""
-    head = scene.say("lead.title", total=found.total, counts=counts)
+    head = scene.say("lead.title", total=found.total, counts=count_by_status(scene, found))
     rows: Rows = tuple((Button(_row_label(scene, row), f"lead:view:{row.id}"),) for row in found.rows)
     turning = []
     if page > 0:
@@ -27,6 +29,11 @@ def show_list(scene: Scene, found: LeadPage, *, page: int, per_page: int) -> Rep
         turning.append(scene.button("lead_older", f"lead:page:{page + 1}"))
     place = scene.say("lead.page", page=page + 1, pages=pages) if pages > 1 else ""
     return scene.reply(head, place, older, scene.say("lead.legend"), buttons=(*rows, tuple(turning)) if turning else rows)
+
+
+def count_by_status(scene: Scene, found: LeadPage) -> str:
+    """How many leads stand where, in words."""
+    return ", ".join(f"{_status(scene, status)} {found.counts[status]}" for status in STATUSES if found.counts.get(status))
 
 
 def show_lead(scene: Scene, lead: Lead) -> Reply:
@@ -38,7 +45,7 @@ def show_lead(scene: Scene, lead: Lead) -> Reply:
     due: Text | str = ""
     if lead.next_followup is not None and lead.status not in CLOSED:
         key = "lead.due" if lead.next_followup <= scene.now else "lead.next"
-        due = scene.say(key, day=f"{lead.next_followup:%Y-%m-%d}", count=lead.followup_count)
+        due = scene.say(key, day=_day(scene, lead.next_followup), count=lead.followup_count)
     analysis, strategy = lead.prospect_analysis, lead.closing_strategy
     parts = (
         join((scene.say("lead.head", label=_label(scene, lead), status=_status(scene, lead.status)), due, plan)),
@@ -157,7 +164,7 @@ def _row_label(scene: Scene, row: LeadRow) -> str:
 
 def _history(scene: Scene, lead: Lead) -> Text | str:
     lines = [
-        f"{item.created_at:%Y-%m-%d} {scene.say(f'lead.activity_{item.kind}').plain}"
+        f"{_day(scene, item.created_at)} {scene.say(f'lead.activity_{item.kind}').plain}"
         for item in lead.activities[-5:]
         if item.kind != "created"
     ]
@@ -165,9 +172,12 @@ def _history(scene: Scene, lead: Lead) -> Text | str:
 
 
 def _sources(lead: Lead) -> list[Text]:
-    """Links to pages only: what else an address may be is shown to nobody."""
-    pages = [(str(source.get("title", "")), str(source.get("url", ""))) for source in lead.web_sources[:5]]
-    return [Text("• ") + styled(title or url, "link", url=url) for title, url in pages if url.startswith(("https://", "http://"))]
+    return [Text("• ") + styled(source["title"] or source["url"], "link", url=source["url"]) for source in lead.web_sources[:5]]
+
+
+def _day(scene: Scene, moment: datetime) -> str:
+    """The user's own calendar day."""
+    return local_day(moment, scene.view.user.time_zone).isoformat()
 
 
 def _part(scene: Scene, key: str, text: object) -> Text | str:

@@ -5,7 +5,6 @@ turn it is, so a lead of somebody else is a lead that does not exist.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -19,13 +18,11 @@ from .effects import Failed
 from .home import stale_button
 from .lead_talk import advise_lead, comment_on_photo, comment_on_words, take_context, write_draft
 from .lead_view import confirm_delete, show_draft, show_lead, show_list, show_plan, wait_buttons
-from .part import Answer, Part
-from .scene import Flow, Scene
+from .part import Answer, Part, finish
+from .scene import OPEN_FOR, Flow, Scene
 from .values import Change, Reply, State, Turn
 
 PER_PAGE = 5
-OPEN_FOR = timedelta(days=1)
-"""What is written later is not taken for what was asked a day before."""
 
 LeadFlow = Callable[[Scene, Lead], Answer]
 
@@ -41,7 +38,8 @@ def list_leads(scene: Scene, _: str = "", *, page: int = 0) -> Flow:
 
 
 def press(scene: Scene, words: Sequence[str]) -> Answer | None:
-    """The buttons of leads."""
+    """The buttons of leads; each of them leaves an open question about a lead."""
+    scene = _quiet(scene)
     match words:
         case ["back"]:
             return list_leads(scene)
@@ -50,7 +48,7 @@ def press(scene: Scene, words: Sequence[str]) -> Answer | None:
         case ["session", word] if (ref := read_number(word)) is not None:
             return _lead_of_session(scene, ref)
         case [action, word, *rest] if (lead_id := read_number(word)) is not None:
-            wanted = _WITH_NOTHING.get(action) if not rest else _with_rest(action, rest)
+            wanted = _ACTIONS.get(action) if not rest else _with_rest(action, rest)
             return None if wanted is None else with_lead(scene, lead_id, wanted)
     return None
 
@@ -65,27 +63,26 @@ def with_lead(scene: Scene, lead_id: int, wanted: LeadFlow) -> Flow:
     lead = yield from look(Lead, "look_lead", lead=lead_id)
     if not isinstance(lead, Lead):
         return _gone(scene) if lead is None else _not_now(scene, lead)
-    answer = wanted(scene, lead)
-    return answer if isinstance(answer, Turn) else (yield from answer)
+    return (yield from finish(wanted(scene, lead)))
 
 
 def take_words(scene: Scene) -> Answer:
     """Words for the lead that was asked about: an update, an edit, a note, or the text of a post."""
     state = scene.state
+    # What is written a day later is not taken for what was asked then.
     if state.lead_id is None or (state.since is not None and scene.now - state.since > OPEN_FOR):
         return Turn(replies=(scene.reply(scene.say("lead.late")),), state=_idle(scene))
     text = clean_answer(scene.event.text)
     if not text or len(text) > MAX_ANSWER_CHARACTERS:
         length, limit = f"{len(text):,}", f"{MAX_ANSWER_CHARACTERS:,}"
         return scene.stay(scene.reply(scene.say("lead.too_long", length=length, limit=limit) if text else scene.say("lead.blank")))
-    quiet = attrs.evolve(scene, view=attrs.evolve(scene.view, state=_idle(scene)))
     takers: dict[str, LeadFlow] = {
         "lead_context": lambda at, lead: take_context(at, lead, text),
         "lead_screenshot": lambda at, lead: comment_on_words(at, lead, text),
         "lead_edit": lambda at, lead: _edit(at, lead, text, again=state),
         "lead_note": lambda at, lead: _note(at, lead, text),
     }
-    return with_lead(quiet, state.lead_id, takers[state.at])
+    return _take(scene, state.lead_id, takers[state.at])
 
 
 def take_photo(scene: Scene) -> Answer:
@@ -93,8 +90,15 @@ def take_photo(scene: Scene) -> Answer:
     state = scene.state
     if state.lead_id is None or scene.event.media is None:
         return Turn(replies=(scene.reply(scene.say("lead.late")),), state=_idle(scene))
-    quiet = attrs.evolve(scene, view=attrs.evolve(scene.view, state=_idle(scene)))
-    return with_lead(quiet, state.lead_id, comment_on_photo)
+    return _take(scene, state.lead_id, comment_on_photo)
+
+
+def _take(scene: Scene, lead_id: int, wanted: LeadFlow) -> Flow:
+    """Close the question about a lead with its answer; it stays open while storage does not answer."""
+    lead = yield from look(Lead, "look_lead", lead=lead_id)
+    if isinstance(lead, Failed):
+        return _not_now(scene, lead)
+    return _gone(_quiet(scene)) if lead is None else (yield from finish(wanted(_quiet(scene), lead)))
 
 
 def _lead_of_session(scene: Scene, ref: int) -> Flow:
@@ -173,7 +177,7 @@ def _wait_for(at: str, key: str) -> LeadFlow:
 
 
 def _shown(view: Callable[[Scene, Lead], Reply]) -> LeadFlow:
-    return lambda scene, lead: attrs.evolve(scene.stay(view(scene, lead)), state=_idle(scene))
+    return lambda scene, lead: scene.stay(view(scene, lead))
 
 
 def _changed(scene: Scene, reply: Reply, kind: str, /, **values: Any) -> Turn:
@@ -193,12 +197,17 @@ def _label(scene: Scene, lead: Lead) -> str:
     return lead.label or scene.say("lead.nameless").plain
 
 
+def _quiet(scene: Scene) -> Scene:
+    """The same scene without an open question about a lead."""
+    return attrs.evolve(scene, view=attrs.evolve(scene.view, state=_idle(scene)))
+
+
 def _idle(scene: Scene) -> State:
     state = scene.state
     return attrs.evolve(state, at="idle", since=None, lead_id=None) if state.at.startswith("lead_") else state
 
 
-_WITH_NOTHING: dict[str, LeadFlow] = {
+_ACTIONS: dict[str, LeadFlow] = {
     "view": _shown(show_lead),
     "draft": _shown(show_draft),
     "delete": _shown(confirm_delete),

@@ -30,13 +30,18 @@ def press_data(scene: Scene, words: Sequence[str]) -> Answer | None:
     return None
 
 
+def back_to_settings(scene: Scene) -> Rows:
+    """The way back."""
+    return ((scene.button("back", "settings:back"),),)
+
+
 def _export(scene: Scene) -> Flow:
     found = yield Look(function="look_my_data")
     if not isinstance(found, Found):
         return _failed(scene, found)
     content = msgspec.json.format(msgspec.json.encode({"exported_at": scene.now, **found.value}), indent=2).decode()
     document = Document(name=f"dealquest-{scene.now:%Y-%m-%d}.json", content=content)
-    reply = Reply(text=scene.say("export.done"), document=document, buttons=_back(scene))
+    reply = Reply(text=scene.say("export.done"), document=document, buttons=back_to_settings(scene))
     return scene.stay(reply)
 
 
@@ -57,7 +62,7 @@ def _ask_delete(scene: Scene) -> Flow:
 
 
 def _ask(scene: Scene, what: str, parts: Sequence[Text]) -> Turn:
-    rows = ((scene.button(f"confirm_{what}", f"confirm_{what}:yes"),), *_back(scene))
+    rows = ((scene.button(f"confirm_{what}", f"confirm_{what}:yes"),), *back_to_settings(scene))
     entering = Entering(what="reset" if what == "reset" else "delete", since=scene.now)
     return Turn(replies=(scene.reply(*parts, buttons=rows),), state=attrs.evolve(scene.state, entering=entering))
 
@@ -92,12 +97,9 @@ def _listed(scene: Scene, counts: Mapping[str, int]) -> Text:
 def _failed(scene: Scene, found: object) -> Turn:
     assert isinstance(found, Failed)
     return attrs.evolve(
-        scene.stay(scene.reply(scene.say("data.failed", reason=found.reason), buttons=_back(scene))), state=without_entering(scene.state)
+        scene.stay(scene.reply(scene.say("data.failed", reason=found.reason), buttons=back_to_settings(scene))),
+        state=without_entering(scene.state),
     )
-
-
-def _back(scene: Scene) -> Rows:
-    return ((scene.button("back", "settings:back"),),)
 
 
 MY_DATA = Part(buttons={"confirm_reset": _reset, "confirm_delete": _delete})

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 import msgspec
 
 from dealquest.coach.memory import Material, Memory, Patterns, needs_patterns, read_memory, remember, with_patterns
+from dealquest.coach.progress import PASS_MARK
 from dealquest.coach.prose import clean_text
 from dealquest.coach.skills import AreaPoints
 
@@ -27,7 +28,7 @@ do not show."""
 
 def update_memory(scene: Scene) -> Flow:
     """The job after each interaction; it computes the whole memory, so one that is done twice does no harm."""
-    found = yield Look(function="look_memory")
+    found = yield Look(function="look_memory", arguments={"pass_mark": PASS_MARK})
     if not isinstance(found, Found) or found.value is None:
         # Storage is away: the next interaction's job computes the same and more.
         return Turn(replies=(), state=scene.state)
@@ -42,7 +43,7 @@ def update_memory(scene: Scene) -> Flow:
 
 def show_memory(scene: Scene, _: str = "") -> Flow:
     """All that is remembered, in words, with the way to forget it."""
-    found = yield Look(function="look_memory")
+    found = yield Look(function="look_memory", arguments={"pass_mark": PASS_MARK})
     if not isinstance(found, Found):
         assert isinstance(found, Failed)
         return scene.stay(scene.reply(scene.say("memory.failed", reason=found.reason)))

@@ -13,7 +13,8 @@ from dealquest.coach.pack import Scenario
 from dealquest.coach.persona_prompt import Said, build_persona_orders, faults_of_reply, seller_text, tidy_reply
 from dealquest.coach.scorecard import ScoreCard
 
-from .answering import MAX_ANSWER_CHARACTERS, clean_answer, graded, start_buttons
+from .answering import MAX_ANSWER_CHARACTERS, clean_answer, graded, open_buttons, start_buttons
+from .asking import reason_of
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look, ScoreAnswer
 from .part import Part
 from .rewards import reward
@@ -33,6 +34,8 @@ def show_roleplay(scene: Scene, argument: str = "") -> Turn:
     """What it is, and the choice: the scenario at hand, or a new one."""
     if scene.offline:
         return _refuse(scene)
+    if scene.state.at == "roleplay":
+        return scene.stay(scene.reply(scene.say("roleplay.open"), buttons=open_buttons(scene)))
     if argument in DIFFICULTIES:
         return _pick(scene, DIFFICULTIES[argument])
     at_hand = _scenario_of(scene, scene.state.scenario_id)
@@ -41,8 +44,6 @@ def show_roleplay(scene: Scene, argument: str = "") -> Turn:
         (scene.button("easy", "role:diff:1"), scene.button("medium", "role:diff:2")),
         (scene.button("hard", "role:diff:3"), scene.button("any", "role:diff:0")),
     )
-    if scene.state.at == "roleplay":
-        rows = ((scene.button("roleplay_go_on", "role:go_on"),), *rows)
     return scene.stay(scene.reply(scene.say("roleplay.menu"), buttons=rows))
 
 
@@ -50,6 +51,8 @@ def press(scene: Scene, words: Sequence[str]) -> Flow | Turn | None:
     """A button of this flow; those of a talk that is over are stale."""
     is_open = scene.state.at == "roleplay"
     match list(words):
+        case ["start", _] | ["diff", _] if is_open:
+            return scene.stay(attrs.evolve(scene.reply(scene.say("roleplay.open"), buttons=open_buttons(scene)), edit=False))
         case ["start", scenario_id]:
             return _refuse(scene) if scene.offline else begin(scene, scenario_id)
         case ["diff", ("0" | "1" | "2" | "3") as difficulty]:
@@ -86,9 +89,10 @@ def begin(scene: Scene, scenario_id: str) -> Turn | None:
 
 def say_line(scene: Scene) -> Flow:
     """What the seller says next; the persona answers, and after the last line the talk is scored."""
-    scenario, lines = yield from _open_talk(scene)
-    if scenario is None:
-        return _gone(scene)
+    talk = yield from _open_talk(scene)
+    if isinstance(talk, Turn):
+        return talk
+    scenario, lines = talk
     if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
         return _go_on_late(scene, scenario)
     if _spoken(lines) >= _turns_of(scenario) and not _is_waiting(lines):
@@ -112,9 +116,8 @@ def _answer(scene: Scene, scenario: Scenario, lines: tuple[Said, ...]) -> Flow:
     is_last = _spoken(lines) >= total
     reply = yield from _ask_persona(scene, scenario, lines, is_last=is_last)
     if isinstance(reply, Failed):
-        reason = reply.reason[:1].upper() + reply.reason[1:].rstrip(".") + "."
         rows = ((scene.button("roleplay_ask_again", "role:again"),), *_kept_buttons(scene))
-        told = Reply(text=scene.say("roleplay.silent", name=name, reason=reason), buttons=rows)
+        told = Reply(text=scene.say("roleplay.silent", name=name, reason=reason_of(reply)), buttons=rows)
         return Turn(replies=(told,), state=_still_open(scene), changes=(_keep(scenario, lines),))
     lines = (*lines, Said("persona", reply))
     heading = styled(f"{name}: ", "bold")
@@ -153,8 +156,7 @@ def _score(scene: Scene, scenario: Scenario, lines: tuple[Said, ...], *, offline
     card = yield ScoreAnswer(scenario_id=scenario.id, answer=text, offline=offline, turns=_spoken(lines))
     if not isinstance(card, ScoreCard):
         assert isinstance(card, Failed)
-        reason = card.reason[:1].upper() + card.reason[1:].rstrip(".") + "."
-        reply = Reply(text=scene.say("roleplay.unscored", reason=reason), buttons=_kept_buttons(scene))
+        reply = Reply(text=scene.say("roleplay.unscored", reason=reason_of(card)), buttons=_kept_buttons(scene))
         return Turn(replies=(reply,), state=_still_open(scene), changes=(_keep(scenario, lines),))
     turn = graded(scene, scenario, text, card)
     rows: Rows = (
@@ -167,18 +169,20 @@ def _score(scene: Scene, scenario: Scenario, lines: tuple[Said, ...], *, offline
 
 def _end(scene: Scene, *, offline: bool) -> Flow:
     """The seller ends the talk: what was said so far is scored."""
-    scenario, lines = yield from _open_talk(scene)
-    if scenario is None:
-        return _gone(scene)
+    talk = yield from _open_talk(scene)
+    if isinstance(talk, Turn):
+        return talk
+    scenario, lines = talk
     if not _spoken(lines):
         return scene.stay(scene.reply(scene.say("roleplay.nothing_said", name=scenario.persona.name)))
     return (yield from _score(scene, scenario, lines, offline=offline))
 
 
 def _ask_again(scene: Scene) -> Flow:
-    scenario, lines = yield from _open_talk(scene)
-    if scenario is None:
-        return _gone(scene)
+    talk = yield from _open_talk(scene)
+    if isinstance(talk, Turn):
+        return talk
+    scenario, lines = talk
     if not _is_waiting(lines):
         return scene.stay(scene.reply(scene.say("roleplay.turn", number=_spoken(lines) + 1, turns=_turns_of(scenario))))
     return (yield from _answer(scene, scenario, lines))
@@ -186,9 +190,10 @@ def _ask_again(scene: Scene) -> Flow:
 
 def _go_on(scene: Scene) -> Flow:
     """Show the talk so far and go on."""
-    scenario, lines = yield from _open_talk(scene)
-    if scenario is None:
-        return _gone(scene)
+    talk = yield from _open_talk(scene)
+    if isinstance(talk, Turn):
+        return talk
+    scenario, lines = talk
     told = tuple(
         Reply(text=styled(f"{scene.texts.label('roleplay.you') if line.by == 'seller' else scenario.persona.name}: ", "bold") + line.text)
         for line in lines
@@ -205,8 +210,7 @@ def _go_on(scene: Scene) -> Flow:
 
 
 def _go_on_late(scene: Scene, scenario: Scenario) -> Turn:
-    rows = ((scene.button("roleplay_go_on", "role:go_on"), scene.button("roleplay_end", "role:end")), (scene.button("drop", "role:drop"),))
-    return scene.stay(Reply(text=scene.say("roleplay.late", title=scenario.title), buttons=rows))
+    return scene.stay(Reply(text=scene.say("roleplay.late", title=scenario.title), buttons=open_buttons(scene)))
 
 
 def _drop(scene: Scene) -> Turn:
@@ -237,12 +241,15 @@ def _pick(scene: Scene, difficulty: int) -> Turn:
     return turn
 
 
-def _open_talk(scene: Scene) -> Generator[Effect, EffectResult, tuple[Scenario | None, tuple[Said, ...]]]:
-    """The scenario of the open talk and what was said; no scenario when either is gone."""
-    scenario = next((scenario for scenario in scene.pack.scenarios if scenario.id == scene.state.scenario_id), None)
+def _open_talk(scene: Scene) -> Generator[Effect, EffectResult, tuple[Scenario, tuple[Said, ...]] | Turn]:
+    """The scenario of the open talk and what was said; or what to say where they cannot be had."""
     found = yield Look(function="look_roleplay")
-    if scenario is None or not isinstance(found, Found) or found.value is None or found.value["scenario_id"] != scenario.id:
-        return None, ()
+    if not isinstance(found, Found):
+        assert isinstance(found, Failed)
+        return scene.stay(Reply(text=scene.say("roleplay.unread", reason=reason_of(found)), buttons=open_buttons(scene)))
+    scenario = next((scenario for scenario in scene.pack.scenarios if scenario.id == scene.state.scenario_id), None)
+    if scenario is None or found.value is None or found.value["scenario_id"] != scenario.id:
+        return _gone(scene)
     return scenario, tuple(msgspec.convert(found.value["lines"], list[Said]))
 
 

@@ -10,7 +10,7 @@ from dealquest.coach.progress import level_of, rank_of
 
 from .catalogue import catalogue, languages
 from .keys import PROVIDERS, ask_for_key, provider_rows, without_entering
-from .my_data import press_data
+from .my_data import back_to_settings, press_data
 from .part import Answer, Part
 from .scene import Rows, Scene
 from .text import Text, join
@@ -63,7 +63,7 @@ def show_settings(scene: Scene, *, head: Text | str = "") -> Turn:
 def read_model(scene: Scene, name: str) -> Turn:
     """A model's name that was typed."""
     if not _MODEL_NAME.fullmatch(name) or ("/" in name) != (scene.view.user.provider == "openrouter"):
-        return scene.stay(scene.reply(scene.say(f"settings.model_shape_{scene.view.user.provider}"), buttons=_back(scene)))
+        return scene.stay(scene.reply(scene.say(f"settings.model_shape_{scene.view.user.provider}"), buttons=back_to_settings(scene)))
     return _chose_model(scene, name)
 
 
@@ -76,8 +76,8 @@ def read_time_zone(scene: Scene, text: str) -> Turn:
         return _chose_time_zone(scene, found[0])
     if found:
         rows = tuple((Button(zone, f"zone:{zone}"),) for zone in found[:6])
-        return scene.stay(scene.reply(scene.say("settings.zone_several"), buttons=(*rows, *_back(scene))))
-    return scene.stay(scene.reply(scene.say("settings.zone_unknown", text=text[:60]), buttons=_back(scene)))
+        return scene.stay(scene.reply(scene.say("settings.zone_several"), buttons=(*rows, *back_to_settings(scene))))
+    return scene.stay(scene.reply(scene.say("settings.zone_unknown", text=text[:60]), buttons=back_to_settings(scene)))
 
 
 def _press(scene: Scene, words: Sequence[str]) -> Answer | None:
@@ -94,14 +94,14 @@ def _press(scene: Scene, words: Sequence[str]) -> Answer | None:
             return _update_key(scene)
         case ["change_model"] if has_own_key(scene):
             rows = tuple((Button(name, f"model:{name}"),) for name in MODELS[scene.view.user.provider])
-            reply = scene.reply(scene.say("settings.which_model", model=_model(scene)), buttons=(*rows, *_back(scene)))
+            reply = scene.reply(scene.say("settings.which_model", model=_model(scene)), buttons=(*rows, *back_to_settings(scene)))
             return Turn(replies=(reply,), state=attrs.evolve(scene.state, entering=Entering(what="model", since=scene.now)))
         case ["language"]:
             rows = tuple((Button(name, f"language:{tag}"),) for tag, name in languages().items())
-            return scene.stay(scene.reply(scene.say("settings.which_language"), buttons=(*rows, *_back(scene))))
+            return scene.stay(scene.reply(scene.say("settings.which_language"), buttons=(*rows, *back_to_settings(scene))))
         case ["time_zone"]:
             rows = tuple((Button(zone, f"zone:{zone}"),) for zone in TIME_ZONES)
-            reply = scene.reply(scene.say("settings.which_zone", zone=scene.view.user.time_zone), buttons=(*rows, *_back(scene)))
+            reply = scene.reply(scene.say("settings.which_zone", zone=scene.view.user.time_zone), buttons=(*rows, *back_to_settings(scene)))
             return Turn(replies=(reply,), state=attrs.evolve(scene.state, entering=Entering(what="time_zone", since=scene.now)))
         case ["remove_keys"] if scene.view.user.key_providers:
             key = "settings.keys_removed_shared" if scene.house.shared_model else "settings.keys_removed"
@@ -119,7 +119,7 @@ def _ask_provider(scene: Scene) -> Turn | None:
             rows += ((scene.button(f"provider_{provider}", f"switch:{word}"),),)
     if not scene.offline:
         rows += ((scene.button("setup_offline", "switch:offline"),),)
-    return scene.stay(scene.reply(scene.say("settings.which_provider", model=_model(scene)), buttons=(*rows, *_back(scene))))
+    return scene.stay(scene.reply(scene.say("settings.which_provider", model=_model(scene)), buttons=(*rows, *back_to_settings(scene))))
 
 
 def _switch(scene: Scene, words: Sequence[str]) -> Turn | None:
@@ -142,7 +142,7 @@ def _update_key(scene: Scene) -> Turn:
     for provider in PROVIDERS.values():
         if has_own_key(scene) and scene.view.user.provider == provider:
             return ask_for_key(scene, provider)
-    return scene.stay(scene.reply(scene.say("setup.whose"), buttons=(*provider_rows(scene), *_back(scene))))
+    return scene.stay(scene.reply(scene.say("setup.whose"), buttons=(*provider_rows(scene), *back_to_settings(scene))))
 
 
 def _choose_model(scene: Scene, words: Sequence[str]) -> Turn | None:
@@ -192,10 +192,6 @@ def _model(scene: Scene) -> str:
     if user.uses_shared_key and scene.house.shared_model:
         return scene.texts.label("settings.team_model", model=scene.house.shared_model)
     return scene.texts.label("settings.no_model")
-
-
-def _back(scene: Scene) -> Rows:
-    return ((scene.button("back", "settings:back"),),)
 
 
 SETTINGS = Part(

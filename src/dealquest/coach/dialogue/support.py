@@ -1,7 +1,6 @@
 """Support: a live deal in words, voice or a photo → what it is about, what to do, and a draft to send."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
@@ -24,18 +23,16 @@ from dealquest.coach.strategist import (
 )
 
 from .answering import MAX_ANSWER_CHARACTERS, ask_about_kept, clean_answer
-from .asking import Step, ask, look, read_number, reason_of
+from .asking import Step, ask, look, read_number, reason_of, usable_sources
 from .effects import AskModel, Consult, Consulted, Failed, Line, Reported, SearchWeb, Source
 from .home import stale_button
 from .part import Answer, Part
 from .rewards import memory_job
-from .scene import Flow, Scene
+from .scene import OPEN_FOR, Flow, Scene
 from .support_view import failed_buttons, show_advice, show_cases
 from .values import Change, State, Turn
 
 MIN_CHARACTERS = 10
-OPEN_FOR = timedelta(days=1)
-"""Words that come later may not be about a deal any more, so it is asked first."""
 
 Status: TypeAlias = Literal["answered", "offline", "failed", "waiting", "off_topic"]
 
@@ -160,6 +157,7 @@ def advise(scene: Scene, deal: Deal) -> Flow:
 
 
 def _advise_in_time(scene: Scene, deal: Deal) -> Answer:
+    """What comes a day late may not be about a deal any more, so it is asked first."""
     if scene.state.since is not None and scene.now - scene.state.since > OPEN_FOR:
         reply = scene.reply(scene.say("support.late"), buttons=failed_buttons(scene, scene.event.update_id))
         return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "waiting"),))
@@ -173,7 +171,6 @@ def _sort(scene: Scene, deal: Deal) -> Step[DealFacts | Failed]:
             system=facts_prompt(scene.fence),
             lines=(Line("user", scene.fenced(("notes", deal.text or scene.say("support.photo_only").plain))),),
             photo=deal.photo,
-            max_tokens=1024,
             temperature=0.0,
         ),
         DealFacts,
@@ -202,7 +199,7 @@ def _research(scene: Scene, deal: Deal, facts: DealFacts) -> Step[tuple[Deal, st
     found = yield SearchWeb(prospect=prospect)
     if not isinstance(found, Reported):
         return deal, "support.web_failed"
-    return attrs.evolve(deal, research=found.text[:8000], sources=found.sources[:10]), ""
+    return attrs.evolve(deal, research=found.text[:8000], sources=usable_sources(found.sources)), ""
 
 
 def _question(scene: Scene, deal: Deal, cases: Sequence[Case], notes: Consulted, remembered: Mapping[str, Any] | Failed | None) -> str:

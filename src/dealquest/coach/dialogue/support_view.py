@@ -103,9 +103,7 @@ def _tactics(scene: Scene, advice: Advice) -> Text | str:
 
 def _sources(scene: Scene, case: Case | None, sources: Sequence[Source]) -> Text | str:
     lines: list[Text] = [] if case is None else [scene.say("support.source_case", number=case.id, title=case.title)]
-    for source in sources:
-        safe = source.url if source.url.startswith(("https://", "http://")) else None
-        lines.append(Text("• ") + (styled(source.title or source.url, "link", url=safe) if safe else Text(source.title)))
+    lines += [Text("• ") + styled(source.title or source.url, "link", url=source.url) for source in sources]
     return join((scene.say("support.sources"), *lines)) if lines else ""
 
 

@@ -1,7 +1,7 @@
 """A request of the AST → one statement and what its answer needs: the engine's only way from words to SQL.
 
-Pure: catalog and options in, SQL and values out. The statement's single row is always
-`total, page, body, headers, status, location, inserted`.
+Pure: catalog and options in, SQL and values out. The statement's single row is
+`total, page, body, headers, status, location, inserted`; that of a change has its location before the body.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,10 @@ from .fragments import Params, Value, quote
 from .fuzzy import find_nearest
 from .media import Format, pick_format, write_body
 from .negotiate import pick_schema
-from .plan import Node, Rules, filters_of, plan_read
+from .plan import Node, Rules, plan_read
 from .read_sql import ReadWriter
+from .trees import filters_of
+from .versions import VERSIONS
 from .write_sql import INSERTED, ChangeWriter, check_put, write_returning
 
 Kind = Literal["read", "insert", "update", "delete", "put", "call"]
@@ -75,7 +77,12 @@ def compile_request(request: DataRequest, catalog: Catalog, config: EngineConfig
         DealQuestError: A PGRST code for anything that the catalog or the options refuse.
     """
     schema = pick_schema(config.db_schemas, request.profile)
-    rules = Rules(schema=schema, max_rows=config.db_max_rows, aggregates=config.db_aggregates_enabled)
+    rules = Rules(
+        schema=schema,
+        max_rows=config.db_max_rows,
+        aggregates=config.db_aggregates_enabled,
+        spreads_lists=VERSIONS[config.dialect].spreads_lists,
+    )
     return _Compiler(catalog, config, schema, rules).compile(request)
 
 
@@ -322,9 +329,11 @@ class _Compiler:
         else:
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node, conditions=False)
             body = write_body(found, scalar=None)
+        inserted = INSERTED if counted else "NULL"
         sql = (
-            f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows}) SELECT NULL AS total, count(_postgrest_t) AS page, {body} AS body,"
-            f" {_GUCS}, {location}, {INSERTED if counted else 'NULL'} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
+            f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows})"
+            f" SELECT NULL AS total, count(_postgrest_t) AS page, {location} AS location, {body} AS body, {_GUCS}, {inserted}"
+            " FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
             sql=self._finish(sql, found),

@@ -10,13 +10,24 @@ from typing import Literal
 
 import attrs
 
+from dealquest.errors import SettingsError
 from dealquest.values import Secret
+
+from .versions import VersionName
 
 TxEnd = Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"]
 OpenApiMode = Literal["follow-privileges", "ignore-privileges", "disabled"]
 ErrorVerbosity = Literal["verbose", "minimal"]
 
+_OWN_SCHEMAS = frozenset({"pg_catalog", "information_schema"})
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def _check_schemas(_: object, __: object, schemas: tuple[str, ...]) -> None:
+    """PostgreSQL's own schemas are never an API."""
+    own = _OWN_SCHEMAS.intersection(schemas)
+    if own:
+        raise SettingsError(f"db-schemas may not hold {', '.join(sorted(own))}.", code="engine.schemas")
 
 
 @attrs.frozen(kw_only=True)
@@ -24,6 +35,7 @@ class EngineConfig:
     """Options of the engine.
 
     Attributes:
+        dialect: The version of PostgREST that is answered as.
         db_schemas: Exposed schemas, the default one first.
         db_anon_role: Role of requests without a token; None refuses them.
         db_extra_search_path: Schemas whose functions and types may be used, but are not exposed.
@@ -68,7 +80,8 @@ class EngineConfig:
         app_settings: `app.settings.*`, visible in every transaction.
     """
 
-    db_schemas: tuple[str, ...] = ("public",)
+    dialect: VersionName = "postgrest16"
+    db_schemas: tuple[str, ...] = attrs.field(default=("public",), validator=_check_schemas)
     db_anon_role: str | None = None
     db_extra_search_path: tuple[str, ...] = ("public",)
     db_max_rows: int | None = 1000

@@ -13,6 +13,7 @@ from dealquest.errors import DealQuestError, LimitError, PeerUnavailableError
 from dealquest.storage.postgrest.errors import ErrorBody, build_error, find_body, find_status
 
 from .driver import ServerError
+from .versions import NEWEST, Version
 
 _GONE = frozenset({"engine.connect", "engine.broken"})
 
@@ -101,12 +102,13 @@ def _detail_problem(detail: str | None) -> str:
     return "DETAIL is missing in the RAISE statement" if detail is None else f"Invalid JSON value for DETAIL: '{detail}'"
 
 
-def show_error(error: DealQuestError, *, minimal: bool = False) -> tuple[int, dict[str, str], bytes]:
+def show_error(error: DealQuestError, *, minimal: bool = False, version: Version = NEWEST) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an error.
 
     Args:
         error: It.
         minimal: Whether details and hint are kept back.
+        version: Whose words they are.
 
     >>> show_error(refuse("PGRST125", "Invalid path specified in request URL"))[0]
     404
@@ -114,6 +116,7 @@ def show_error(error: DealQuestError, *, minimal: bool = False) -> tuple[int, di
     body = find_body(error)
     if body is None:
         body = _foreign_body(error)
+    body = version.tell(body)
     headers = {"content-type": "application/json; charset=utf-8", "proxy-status": f"PostgREST; error={body.code}"}
     headers.update(error.__dict__.get("headers", {}))
     shown: dict[str, Any] = {"code": body.code, "details": body.details, "hint": body.hint, "message": body.message}

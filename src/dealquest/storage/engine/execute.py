@@ -229,9 +229,11 @@ def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
     if compiled.format.explain is not None:
         lines = [get(row, 0) or b"" for row in range(result.ntuples)]
         return Answer(total=None, page=len(lines), body=b"\n".join(lines))
-    total, location, inserted = get(0, 0), get(0, 5), get(0, 6)
-    body = get(0, 2) or b""
-    if result.ftype(2) == _BYTEA and body.startswith(b"\\x"):
+    # A change shows its location first.
+    at = 2 if compiled.kind in {"read", "call"} else 3
+    total, location, inserted = get(0, 0), get(0, 5 if at == 2 else 2), get(0, 6)
+    body = get(0, at) or b""
+    if result.ftype(at) == _BYTEA and body.startswith(b"\\x"):
         body = bytes.fromhex(body[2:].decode())
     estimate = None
     if compiled.planned:
@@ -241,8 +243,8 @@ def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
         total=None if total is None else int(total),
         page=int(get(0, 1) or b"0"),
         body=body,
-        headers=get(0, 3),
-        status=get(0, 4),
+        headers=get(0, at + 1),
+        status=get(0, at + 2),
         location=location,
         inserted=None if inserted is None else int(inserted),
         estimate=estimate,

@@ -23,7 +23,6 @@ from dealquest.storage.postgrest.ast import (
     Field,
     Filter,
     Insert,
-    Logic,
     Order,
     Payload,
     Put,
@@ -35,10 +34,12 @@ from dealquest.storage.postgrest.ast import (
 )
 
 from .errors import refuse
-from .grammar import parse_with, read_condition_value, read_filter_key, read_logic, read_names, read_order, read_whole_select
+from .grammar import read_condition_value, read_filter_key, read_logic, read_names, read_order, read_whole_select
 from .incoming import Incoming
 from .negotiate import parse_accept, parse_media, parse_prefer, parse_range
+from .scanner import parse_with
 from .shape import Slot, SlotList
+from .trees import count_items, filters_of, measure_depth
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -55,6 +56,7 @@ class Limits:
     """How large a request may be; beyond it nothing is planned.
 
     Attributes:
+        not_null: Whether `is.not_null` is known.
         legacy_target_names: Whether conditions may call an embed by its relation although it has an alias.
     """
 
@@ -64,6 +66,7 @@ class Limits:
     max_filters: int = 200
     max_select_items: int = 500
     legacy_target_names: bool = True
+    not_null: bool = True
 
 
 class Parsed(NamedTuple):
@@ -268,8 +271,15 @@ class _Query:
     def _level(self, path: tuple[str, ...]) -> _Conditions:
         return self._levels.setdefault(path, _Conditions())
 
-    def _count(self, amount: int) -> None:
-        self._filters += amount
+    def _check(self, condition: Condition) -> None:
+        filters = list(filters_of((condition,)))
+        self._filters += len(filters)
+        if not self._limits.not_null and any(item.operator == "is" and item.value == "not_null" for item in filters):
+            raise refuse(
+                "PGRST100",
+                '"failed to parse filter (is.not_null)" (line 1, column 4)',
+                details='unexpected "n" expecting null or trilean value (unknown, true, false)',
+            )
         if self._filters > self._limits.max_filters:
             raise refuse("PGRST100", f"A request may hold {self._limits.max_filters} filters at most.")
 
@@ -294,7 +304,7 @@ class _Query:
         path = () if found["path"] is None else _as_path(read_filter_key(found["path"]))
         operator = found["operator"]
         tree = parse_with(read_logic, f"{operator}{_trim_logic(value)}", "logic tree", shown=value)
-        self._count(count_filters(tree))
+        self._check(tree)
         self._level(path).where.append(tree)
 
     def _take_filter(self, key: str, value: str, place: int, *, arguments_allowed: bool) -> None:
@@ -308,7 +318,7 @@ class _Query:
         else:
             path, field = read_filter_key(key)
             condition = _read_filter(field, value, place)
-        self._count(1)
+        self._check(condition)
         self._level(path).where.append(condition)
 
 
@@ -339,18 +349,3 @@ def _read_filter(field: Field, value: str, place: int) -> Filter:
     if isinstance(found, tuple):
         return attrs.evolve(condition, value=SlotList(found, place))
     return condition if condition.operator == "is" else attrs.evolve(condition, value=Slot(found, place))
-
-
-def count_filters(condition: Condition) -> int:
-    """Comparisons in a tree."""
-    return sum(count_filters(item) for item in condition.items) if isinstance(condition, Logic) else 1
-
-
-def count_items(select: tuple[SelectItem, ...]) -> int:
-    """Columns and embeds of a select, all levels."""
-    return sum(1 + (count_items(item.select) if isinstance(item, Embed) else 0) for item in select)
-
-
-def measure_depth(select: tuple[SelectItem, ...]) -> int:
-    """Levels of embeds."""
-    return max((1 + measure_depth(item.select) for item in select if isinstance(item, Embed)), default=0)

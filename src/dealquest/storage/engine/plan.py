@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import attrs
 
-from dealquest.storage.postgrest.ast import ALL_COLUMNS, Column, Condition, Embed, Field, Filter, Logic, Order, SelectItem, Shape
+from dealquest.storage.postgrest.ast import ALL_COLUMNS, Column, Condition, Embed, Field, Order, SelectItem, Shape
 
 from .catalog import Catalog, Name, Relationship, Table
 from .errors import refuse
 from .relate import find_relationship
+from .trees import filters_of
 
 _LONGEST_STEM = 56
 _COUNT = Field("count")
@@ -104,6 +105,7 @@ class Rules:
     schema: str
     max_rows: int | None = None
     aggregates: bool = False
+    spreads_lists: bool = True
 
 
 def plan_read(shape: Shape, *, source: Name, catalog: Catalog, rules: Rules, alias: str | None = None) -> Node:
@@ -186,6 +188,13 @@ class _Planner:
                 "Feature not implemented",
                 details="Aggregates are not implemented for one-to-many or many-to-many spreads.",
             )
+        for spread in node.children:
+            if spread.is_spread and not spread.to_one and not self._rules.spreads_lists:
+                raise refuse(
+                    "PGRST119",
+                    f"A spread operation on '{spread.source.name}' is not possible",
+                    details=f"'{node.source.name}' and '{spread.source.name}' do not form a many-to-one or one-to-one relationship",
+                )
         children = node.embeds
         tested = node.tested
         for term in node.order:
@@ -221,15 +230,6 @@ def _read_count(column: Column, table: Table | None) -> Column:
     if field != _COUNT or column.aggregate is not None or table is None or "count" in table.columns:
         return column
     return Column(field=ALL, alias=column.alias, aggregate="count", aggregate_cast=column.cast)
-
-
-def filters_of(conditions: tuple[Condition, ...]) -> Iterator[Filter]:
-    """Every comparison, out of its trees."""
-    for condition in conditions:
-        if isinstance(condition, Logic):
-            yield from filters_of(condition.items)
-        else:
-            yield condition
 
 
 def link_columns(node: Node) -> set[str]:

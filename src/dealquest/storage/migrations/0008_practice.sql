@@ -135,7 +135,7 @@ as $$
     select jsonb_build_object('scenario_id', scenario_id, 'lines', lines) from roleplays r where r.user_id = of_user
 $$;
 
-create function public.look_memory(of_user bigint) returns jsonb
+create function public.look_memory(of_user bigint, pass_mark integer default 60) returns jsonb
 language sql stable
 set search_path = public
 as $$
@@ -173,7 +173,7 @@ as $$
         'completed', (
             select count(*) from (
                 select from attempts a where a.user_id = of_user and a.created_at >= u.remembered_from
-                group by scenario_id having max(score) >= 60) as done))
+                group by scenario_id having max(score) >= pass_mark) as done))
     from users u where u.id = of_user
 $$;
 

@@ -1,4 +1,5 @@
--- What the HTTP adapter needs beside accounts: model calls with their callers' budgets, and names of events that callers choose.
+-- What the HTTP adapter needs beside accounts: model calls with their callers' budgets, names of events that callers choose, and rows of the coach
+-- for people who signed in with an account.
 -- Only the service role reads and writes here; callers see what the adapter shows them.
 
 create schema ai;
@@ -8,6 +9,7 @@ create table ai.usage (
     id uuid primary key,
     caller text not null check (length(caller) between 1 and 300),
     kind text not null check (kind in ('chat', 'embedding')),
+    is_limited boolean not null,
     model_id text not null,
     outcome text not null default 'open' check (outcome in ('open', 'answered', 'failed', 'left')),
     -- Counts against the budget: the worst case until the call is settled, then what it cost, or still the worst case where nobody knows.
@@ -18,7 +20,7 @@ create table ai.usage (
     created_at timestamptz not null default clock_timestamp(),
     settled_at timestamptz
 );
-create index usage_of_caller on ai.usage (caller, created_at);
+create index usage_that_counts on ai.usage (created_at) include (caller, counted_usd) where is_limited;
 create index usage_by_time on ai.usage (created_at desc, id);
 comment on table ai.usage is 'A call that was cut off by a crash stays open and counts at its worst case until its day is over.';
 
@@ -27,34 +29,42 @@ revoke all on ai.usage from public, anon, authenticated;
 grant select, insert, update on ai.usage to project_admin;
 create policy service on ai.usage to project_admin using (true) with check (true);
 
--- Hold back the worst case of one call, before anything is sent. One call of a caller at a time decides, so two that come together cannot
--- both take what is left for one. A repeat with the same id changes nothing and is told the same.
+-- Hold back the worst case of one call, before anything is sent: within the caller's own limit, and within what all callers with a limit may
+-- spend together. One reservation at a time decides, so two that come together cannot both take what is left for one. A repeat with the same id
+-- changes nothing and is told the same. Callers without a limit are the operator's own.
 create function public.reserve_ai_call(
-    usage_id uuid, for_caller text, for_kind text, for_model text, worst_usd numeric, limit_usd numeric, window_s double precision
+    usage_id uuid, for_caller text, for_kind text, for_model text, worst_usd numeric, limit_usd numeric, limit_of_all_usd numeric,
+    window_s double precision
 ) returns jsonb
 language plpgsql volatile
 set search_path = ai, public
 as $$
 declare
     since constant timestamptz := clock_timestamp() - make_interval(secs => window_s);
-    counted numeric;
+    own numeric;
+    everybody numeric;
     oldest timestamptz;
+    whose text;
 begin
-    perform pg_advisory_xact_lock(hashtextextended('ai ' || for_caller, 0));
+    perform pg_advisory_xact_lock(hashtextextended('ai', 0));
     if exists (select from usage where id = usage_id) then
         return jsonb_build_object('granted', true);
     end if;
     if limit_usd is not null then
-        select coalesce(sum(counted_usd), 0), min(created_at) filter (where counted_usd > 0)
-        into counted, oldest
+        select coalesce(sum(counted_usd) filter (where caller = for_caller), 0), coalesce(sum(counted_usd), 0),
+            min(created_at) filter (where caller = for_caller and counted_usd > 0)
+        into own, everybody, oldest
         from usage
-        where caller = for_caller and created_at > since;
-        if counted + worst_usd > limit_usd then
-            return jsonb_build_object('granted', false, 'left_usd', greatest(0, limit_usd - counted)::text,
-                'retry_in_s', case when worst_usd <= limit_usd then ceil(extract(epoch from oldest - since)) end);
+        where is_limited and created_at > since;
+        whose := case when own + worst_usd > limit_usd then 'own' when everybody + worst_usd > limit_of_all_usd then 'all' end;
+        if whose is not null then
+            return jsonb_build_object('granted', false, 'whose', whose,
+                'left_usd', greatest(0, case whose when 'own' then limit_usd - own else limit_of_all_usd - everybody end)::text,
+                'retry_in_s', case when whose = 'own' and worst_usd <= limit_usd then ceil(extract(epoch from oldest - since)) end);
         end if;
     end if;
-    insert into usage (id, caller, kind, model_id, counted_usd) values (usage_id, for_caller, for_kind, for_model, worst_usd);
+    insert into usage (id, caller, kind, model_id, counted_usd, is_limited)
+    values (usage_id, for_caller, for_kind, for_model, worst_usd, limit_usd is not null);
     return jsonb_build_object('granted', true);
 end
 $$;
@@ -120,10 +130,11 @@ alter table public.http_events enable row level security;
 revoke all on public.http_events from public, anon, authenticated;
 grant select, insert, delete on public.http_events to project_admin;
 create policy service on public.http_events to project_admin using (true) with check (true);
+create index http_events_of_day on public.http_events (chat, created_at);
 
--- Store an event under its caller's name, once. Tells which event the name stands for, the digest of what was sent with it first,
--- and whether the event is still kept.
-create function public.receive_named_event(event_name text, event jsonb, event_digest text) returns jsonb
+-- Store an event under its caller's name, once, if its conversation has not had too many of a day. Tells which event the name stands for, the
+-- digest of what was sent with it first, and whether the event is still kept.
+create function public.receive_named_event(event_name text, event jsonb, event_digest text, most_a_day integer) returns jsonb
 language plpgsql volatile
 set search_path = public
 as $$
@@ -132,6 +143,14 @@ declare
     known http_events;
 begin
     delete from http_events where chat = of_chat and created_at < now() - interval '30 days';
+    if not exists (select from http_events where chat = of_chat and name = event_name) then
+        perform pg_advisory_xact_lock(hashtextextended('http_events ' || of_chat, 0));
+        if (select count(*) from http_events where chat = of_chat and created_at > now() - interval '1 day') >= most_a_day then
+            return jsonb_build_object('is_refused', true, 'retry_in_s', (
+                select ceil(extract(epoch from min(created_at) + interval '1 day' - now()))
+                from http_events where chat = of_chat and created_at > now() - interval '1 day'));
+        end if;
+    end if;
     insert into http_events (chat, name, update_id, digest)
     values (of_chat, event_name, (event ->> 'update_id')::bigint, event_digest)
     on conflict do nothing
@@ -166,6 +185,20 @@ as $$
         returning 1
     )
     select count(*)::integer from seen
+$$;
+
+-- An account of this server is a person of the coach too: the row of users whose local name bears the account's id. The function reads that
+-- row with its owner's rights, because whose row it is decides what the caller may read.
+create or replace function dealquest.current_user_id() returns bigint
+language sql stable security definer
+set search_path = ''
+as $$
+    -- A subject that is nobody of ours is nobody, never an error.
+    select case
+        when subject ~ '^[1-9][0-9]{0,17}$' then subject::bigint
+        when subject is not null then (select u.id from public.users u where u.local_name = 'account:' || subject)
+    end
+    from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub' as subject) as claims
 $$;
 
 do $$

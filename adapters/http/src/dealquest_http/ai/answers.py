@@ -6,9 +6,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct, field
 
-from dealquest.llm import Citation, Completion, Embeddings, ListedModel
+from dealquest.llm import Citation, Completion, Embeddings, ListedModel, ToolCall
 from dealquest.values import Usage
 
 
@@ -45,12 +46,28 @@ class Annotation(Struct, rename="camel"):
     type: str = "url_citation"
 
 
+class ShownFunction(Struct):
+    """A function's name and its arguments as JSON in a text."""
+
+    name: str
+    arguments: str
+
+
+class ShownCall(Struct):
+    """What the model wants done; the application does it and answers in a `tool` turn."""
+
+    id: str
+    function: ShownFunction
+    type: str = "function"
+
+
 class ChatAnswer(Struct, omit_defaults=True):
     """A whole answer."""
 
     text: str
     metadata: Metadata
     annotations: list[Annotation] = []
+    tool_calls: list[ShownCall] = []
 
 
 class Vector(Struct):
@@ -115,13 +132,23 @@ class UsageSummary(Struct, rename="camel"):
 
 def show_completion(completion: Completion) -> ChatAnswer:
     """The JSON answer."""
-    return ChatAnswer(completion.text, Metadata(completion.model, show_usage(completion.usage)), show_citations(completion.citations))
+    return ChatAnswer(
+        completion.text,
+        Metadata(completion.model, show_usage(completion.usage)),
+        show_citations(completion.citations),
+        show_calls(completion.tool_calls),
+    )
 
 
 def show_usage(usage: Usage) -> ShownUsage:
     """Tokens, in both spellings."""
     told = (usage.input_tokens, usage.output_tokens, usage.total_tokens)
     return ShownUsage(*told, *told)
+
+
+def show_calls(calls: Sequence[ToolCall]) -> list[ShownCall]:
+    """What the model wants done."""
+    return [ShownCall(call.id, ShownFunction(call.name, msgspec.json.encode(call.arguments).decode())) for call in calls]
 
 
 def show_citations(citations: Sequence[Citation]) -> list[Annotation]:

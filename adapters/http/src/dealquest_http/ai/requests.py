@@ -7,10 +7,12 @@ import base64
 import binascii
 from typing import Annotated, Any, Literal, TypeAlias
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dealquest.errors import InputError
-from dealquest.llm import Audio, File, Image, Message, Text, WebSearch
+from dealquest.llm import Audio, File, Image, Message, Text, Tool, ToolCall, WebSearch
+from dealquest.values import JsonObject
 
 MAX_MESSAGES = 1_000
 
@@ -64,12 +66,44 @@ class AudioPart(Struct, tag="input_audio"):
 Part: TypeAlias = TextPart | ImagePart | FilePart | AudioPart
 
 
-class Turn(Struct, rename="camel"):
+class CalledFunction(Struct):
+    """What is called; the arguments are JSON in a text."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class Called(Struct):
+    """A call that the model asked for in an earlier turn."""
+
+    id: str
+    function: CalledFunction
+    type: Literal["function"] = "function"
+
+
+class Turn(Struct):
     """One turn of the conversation."""
 
-    role: Literal["system", "user", "assistant"]
-    content: str | list[Part] = ""
-    images: list[LinkedImage] = []
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    images: list[LinkedImage] | None = None
+    tool_calls: list[Called] | None = None
+    tool_call_id: str | None = None
+
+
+class OfferedFunction(Struct):
+    """A function and the JSON Schema of its arguments."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] | None = None
+
+
+class Offered(Struct):
+    """A tool that the model may ask for; the application does the work."""
+
+    function: OfferedFunction
+    type: Literal["function"] = "function"
 
 
 class Search(Struct, rename="camel"):
@@ -93,7 +127,9 @@ class ChatRequest(Struct, rename="camel"):
     web_search: Search | None = None
     thinking: bool = False
     file_parser: dict[str, Any] | UnsetType = UNSET
-    tools: list[Any] | None = None
+    tools: Annotated[list[Offered], Meta(max_length=128)] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
 
 
 class EmbeddingsRequest(Struct):
@@ -109,15 +145,28 @@ def read_messages(asked: ChatRequest) -> tuple[Message, ...]:
     """The conversation.
 
     Raises:
-        InputError: `http.ai.unsupported` for tools and file parsers, `http.ai.media` for what is no inline media, `llm.input.*`.
+        InputError: `http.ai.unsupported` for file parsers, `http.ai.media` for what is no inline media, `llm.input.*`.
     """
-    if asked.tools:
-        raise InputError("tools: this server does not offer tools to models.", code="http.ai.unsupported")
-    if asked.top_p is not None and asked.top_p < 1:
-        raise InputError("topP: set temperature instead; this server does not pass topP on.", code="http.ai.unsupported")
     if asked.file_parser and asked.file_parser.get("enabled"):
         raise InputError("fileParser: send a model that reads files itself; this server has no parser.", code="http.ai.unsupported")
     return tuple(_read_turn(index, turn) for index, turn in enumerate(asked.messages))
+
+
+def read_tools(asked: ChatRequest) -> tuple[Tool, ...]:
+    """What the model may ask for.
+
+    Raises:
+        InputError: `http.ai.unsupported` for a forced tool, `llm.input.tool`.
+    """
+    if asked.tool_choice not in (None, "auto", "none"):  # it may be an object, which no set holds
+        raise InputError("toolChoice: auto or none; this server does not force a tool.", code="http.ai.unsupported")
+    if asked.parallel_tool_calls is False:
+        raise InputError("parallelToolCalls: this server cannot forbid them; leave it out.", code="http.ai.unsupported")
+    if asked.tool_choice == "none":
+        return ()
+    offered = [tool.function for tool in asked.tools or ()]
+    empty: JsonObject = {"type": "object", "properties": {}}
+    return tuple(Tool(name=one.name, description=one.description, arguments=one.parameters or empty) for one in offered)
 
 
 def read_search(asked: ChatRequest) -> WebSearch | None:
@@ -130,10 +179,25 @@ def read_search(asked: ChatRequest) -> WebSearch | None:
 
 def _read_turn(index: int, turn: Turn) -> Message:
     place = f"messages[{index}]"
-    parts = [TextPart(turn.content)] if isinstance(turn.content, str) else turn.content
+    parts = [TextPart(turn.content)] if isinstance(turn.content, str) else turn.content or []
     read = [_read_part(place, part) for part in parts]
-    read += [_read_image(f"{place}.images", image.url) for image in turn.images]
-    return Message(role=turn.role, parts=tuple(part for part in read if part != Text("")))
+    read += [_read_image(f"{place}.images", image.url) for image in turn.images or ()]
+    if (turn.role == "tool") != (turn.tool_call_id is not None) or (turn.tool_calls and turn.role != "assistant"):
+        raise InputError(f"{place}: a tool's turn, and no other, has a tool_call_id; only an assistant calls.", code="http.ai.tool_turn")
+    return Message(
+        role=turn.role,
+        parts=tuple(part for part in read if part != Text("")),
+        tool_calls=tuple(_read_call(place, call) for call in turn.tool_calls or ()),
+        answers=turn.tool_call_id or "",
+    )
+
+
+def _read_call(place: str, call: Called) -> ToolCall:
+    try:
+        arguments = msgspec.json.decode(call.function.arguments or "{}", type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise InputError(f"{place}.tool_calls: the arguments are no JSON object.", code="http.ai.tool_turn") from exc
+    return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
 
 
 def _read_part(place: str, part: Part) -> Text | Image | File | Audio:

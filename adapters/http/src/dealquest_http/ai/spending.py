@@ -31,6 +31,7 @@ Kind: TypeAlias = Literal["chat", "embedding"]
 @attrs.frozen(kw_only=True)
 class _Verdict:
     granted: bool
+    whose: str = "own"
     left_usd: Decimal = Decimal(0)
     retry_in_s: float | None = None
 
@@ -53,9 +54,9 @@ class Call:
             # Nobody names a price, but the tokens are known: the dearest price bounds them.
             self.counted_usd = (find_price(model) or DEAREST).of(usage)
 
-    def failed(self, *, unsent: bool = False) -> None:
-        """It brought none; where it never left the house, it cost nothing."""
-        self.outcome, self.counted_usd = "failed", Decimal(0) if unsent else None
+    def failed(self, *, costs_nothing: bool = False) -> None:
+        """It brought none; what was refused or never left the house costs nothing."""
+        self.outcome, self.counted_usd = "failed", Decimal(0) if costs_nothing else None
 
 
 class Spending:
@@ -108,14 +109,16 @@ class Spending:
                 for_model=model,
                 worst_usd=str(worst_usd),
                 limit_usd=None if limit is None else str(limit),
+                limit_of_all_usd=str(self._settings.ai_total_budget_usd),
                 window_s=WINDOW_S,
             )
             .repeatable()
             .value(_Verdict)
         )
         if not verdict.granted:
+            budget = "your day's budget" if verdict.whose == "own" else "the day's budget of all callers together"
             raise LimitError(
-                f"This call may cost {worst_usd:.4f} USD and {verdict.left_usd:.4f} USD are left of your day's budget;"
+                f"This call may cost {worst_usd:.4f} USD and {verdict.left_usd:.4f} USD are left of {budget};"
                 " lower maxTokens, or try again later.",
                 code="http.ai.budget",
                 retry_after_s=verdict.retry_in_s,

@@ -17,7 +17,7 @@ import msgspec
 from dealquest.coach.dialogue import Event, Person
 from dealquest.coach.turns import Delivery, Turns
 from dealquest.compose import Kit
-from dealquest.errors import ConflictError, InputError, PeerUnavailableError
+from dealquest.errors import ConflictError, InputError, LimitError, PeerUnavailableError
 
 from .people import Seat
 from .shapes import EventRequest
@@ -34,9 +34,11 @@ OnPartial = Callable[[str], Awaitable[None]]
 
 @attrs.frozen(kw_only=True)
 class _Stored:
-    update_id: int
-    digest: str
-    kept: bool
+    update_id: int = 0
+    digest: str = ""
+    kept: bool = False
+    is_refused: bool = False
+    retry_in_s: float | None = None
 
 
 class Conversations:
@@ -51,6 +53,7 @@ class Conversations:
         self._clock = kit.clock
         self._rng = random.SystemRandom()
         self._admission = kit.admission
+        self._most_a_day = kit.settings.coach_events_a_day
         self.uploads = Uploads(kit.settings.home / "uploads")
         self.turns: Turns = kit.turns(media=self.uploads, is_admin=self._is_admin)
 
@@ -61,6 +64,7 @@ class Conversations:
             InputError: `http.coach.media` when text and upload do not fit the kind.
             ConflictError: `http.coach.event_reused` for other content under a known id, `http.coach.event_old` for one that was
                 answered days ago.
+            LimitError: `http.coach.too_many`.
         """
         media = await self._take_upload(seat, asked)
         event = Event(
@@ -72,17 +76,33 @@ class Conversations:
             text=asked.text,
             media=media,
         )
+        try:
+            return attrs.evolve(event, update_id=await self._store(event, asked))
+        except (ConflictError, LimitError):
+            await self.uploads.drop(media)
+            raise
+
+    async def _store(self, event: Event, asked: EventRequest) -> int:
         digest = hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-        stored = (
-            await self._records.rpc("receive_named_event", event_name=asked.id, event=msgspec.to_builtins(event), event_digest=digest)
-            .repeatable()
-            .value(_Stored)
+        call = self._records.rpc(
+            "receive_named_event",
+            event_name=asked.id,
+            event=msgspec.to_builtins(event),
+            event_digest=digest,
+            most_a_day=self._most_a_day,
         )
+        stored = await call.repeatable().value(_Stored)
+        if stored.is_refused:
+            raise LimitError(
+                f"You sent the coach {self._most_a_day} messages within a day; go on later.",
+                code="http.coach.too_many",
+                retry_after_s=stored.retry_in_s,
+            )
         if stored.digest != digest:
             raise ConflictError("This id was used for another event; give each event an id of its own.", code="http.coach.event_reused")
         if not stored.kept:
             raise ConflictError("This event was answered days ago; send it anew under another id.", code="http.coach.event_old")
-        return attrs.evolve(event, update_id=stored.update_id)
+        return stored.update_id
 
     async def answer(self, event: Event, *, on_partial: OnPartial | None = None, patience_s: float = PATIENCE_S) -> list[Delivery] | None:
         """Finish the event's turn; its replies, or None while it goes on elsewhere."""

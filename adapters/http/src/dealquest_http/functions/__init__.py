@@ -1,5 +1,6 @@
 """The edge functions that the Mini App calls, as native handlers: `/functions/{slug}`."""
 
+import math
 from collections.abc import Awaitable, Callable
 from functools import wraps
 
@@ -38,7 +39,7 @@ def _answering(handler: Handler) -> Handler:
             return await handler(request)
         except DealQuestError as exc:
             status, name = status_of(exc)
-            headers = {} if exc.retry_after_s is None else {"retry-after": str(round(exc.retry_after_s))}
+            headers = {} if exc.retry_after_s is None else {"retry-after": str(max(1, math.ceil(exc.retry_after_s)))}
             return answer_json({"error": exc.message, "code": name, "statusCode": status}, status=status, headers=headers)
 
     return answered

@@ -36,9 +36,7 @@ class BodyLimit:
             return
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if announced.isdigit() and int(announced[:20]) > self._max_bytes:
-            answer = answer_error(self._too_large())
-            answer.headers["connection"] = "close"
-            await answer(scope, receive, send)
+            await answer_error(self._too_large())(scope, receive, send)
             return
         size, complete, deadline = 0, False, anyio.current_time() + self._stall_s
 
