@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import msgspec
 
 from dealquest.coach.dialogue import Event, Person, catalogue
@@ -191,6 +192,8 @@ class Intake:
         if events:
             new, begun = await self._store(events)
             self._stored(events, new == len(events), begun)
+            # The worker goes first: its user waits, while the next poll only asks for more.
+            await anyio.lowlevel.checkpoint()
         for incoming in welcome:
             if incoming.callback_id is not None:
                 self._group.start_soon(self._answer_press, incoming.callback_id, "")
