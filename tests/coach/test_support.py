@@ -54,6 +54,15 @@ async def test_a_deal_in_words_brings_analysis_strategy_draft_and_a_lead(records
     assert "Ann Lee, CFO, Acme" in await chat.presses("View lead")
 
 
+async def test_buttons_work_for_events_with_the_largest_numbers(records: Postgrest) -> None:
+    """A terminal numbers its events with all the bits that storage has; the buttons below an answer find them all the same."""
+    chat = chatter(records, FACTS, ADVICE, written("Dear Ann, shorter?"), first_update=2**63 - 100)
+    await chat.says("/support")
+    await chat.says(DEAL)
+    assert "Dear Ann, shorter?" in await chat.presses("Shorter")
+    assert "Ann Lee, CFO, Acme" in await chat.presses("View lead")
+
+
 @pytest.mark.parametrize("text", ["   ", "help me", "x" * 8_001])
 async def test_words_that_say_too_little_or_too_much_ask_no_model(records: Postgrest, text: str) -> None:
     """Blank, short and far too long texts are answered without a paid call, and the question stays open."""

@@ -1,6 +1,6 @@
 """A bot that dies right after one named call: `dying_bot.py POINT ARMED`; it lives until the file ARMED exists.
 
-Points are SQL functions (`receive_updates`, `take_update`, `save_step`, `finish_turn`, `mark_sent`) and calls to Telegram
+Points are SQL functions (`receive_and_take`, `take_update`, `save_step`, `finish_turn`, `mark_sent`) and calls to Telegram
 (`send`, `edit`). It dies as by `kill -9`: nothing is closed, handed back or said.
 """
 
@@ -48,6 +48,8 @@ class DyingCall:
 
     async def _sent(self, call: Awaitable[Any]) -> Any:
         result = await call
+        if self._name == "receive_updates":
+            result = {"new": result, "claim": None}
         return die_at(self._name, True if self._name in {"save_step", "note_placeholder"} else result)
 
 
@@ -58,6 +60,9 @@ class DyingRecords:
     def rpc(self, name: str, /, **arguments: Any) -> Any:
         if name == "take_lease":
             arguments["lease_s"] = min(arguments["lease_s"], 1.5)  # so that the next process need not wait long
+        if name == "receive_and_take" and POINT == "take_update":
+            # Store alone, so that the claim is a step of its own, as it is when every worker is taken.
+            return DyingCall("receive_updates", self.records.rpc("receive_updates", updates=arguments["updates"]))
         if name == "save_step":
             name_of_point = "save_step" if arguments["for_step"].startswith("effect") else "note_placeholder"
             return DyingCall(name_of_point, self.records.rpc(name, **arguments))

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -12,10 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dealquest.coach.scenarios import load_pack
 from dealquest.storage.embedded import EmbeddedPostgres
-from dealquest.testing import Arrival, AssemblyAIServer, JobScript, LoopbackServer, Reply, WhisperServer
+from dealquest.testing import AssemblyAIServer, JobScript, WhisperServer
 from dealquest_telegram.testing import BotApiServer
+
+from .verdicts import Judge
 
 ANSWER = "What does it cost you each month? Could we talk on Thursday at 10 for 15 minutes?"
 DEADLINE_S = 60.0
@@ -83,39 +83,6 @@ async def test_k1_an_answer_survives_kill_9_of_the_bot(home: Path) -> None:
             assert (
                 records.execute("select total_xp from users").fetchone() == records.execute("select sum(amount) from xp_ledger").fetchone()
             )
-
-
-class Judge(LoopbackServer):
-    """An OpenAI-compatible server that gives full marks to whatever it is shown."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.prompts: list[str] = []
-
-    def answer(self, arrival: Arrival) -> Reply:
-        body = json.loads(b"".join(arrival.chunks()) or b"{}")
-        if arrival.method == "GET":
-            return Reply.json({"object": "list", "data": []})
-        prompt = json.dumps(body)
-        self.prompts.append(prompt)
-        scenario = next((s for s in load_pack("en").scenarios if json.dumps(s.situation)[1:60] in prompt), None)
-        if scenario is None:
-            return Reply.json({"error": {"message": "this double only judges"}}, status=400)
-        quotes = ("What does it cost you each month?", "Could we talk on Thursday at 10", "for 15 minutes?")
-        criteria = [
-            {"criterion": c.id, "score": c.weight, "feedback": "Good.", "quote": quotes[number % 3], "suggestion": ""}
-            for number, c in enumerate(scenario.rubric)
-        ]
-        message = {"role": "assistant", "content": json.dumps({"criteria": criteria, "strengths": [], "improvements": []})}
-        return Reply.json(
-            {
-                "id": "c1",
-                "object": "chat.completion",
-                "model": "judge-1",
-                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                "usage": {"prompt_tokens": 900, "completion_tokens": 200, "total_tokens": 1100},
-            }
-        )
 
 
 @pytest.mark.parametrize("service", ["assemblyai", "whisper"])

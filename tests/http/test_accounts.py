@@ -156,6 +156,18 @@ async def test_l2_the_web_carries_its_session_in_a_cookie_with_a_csrf_value(clie
     assert 'insforge_refresh_token=""' in late.headers["set-cookie"]
 
 
+async def test_l2_signing_out_with_ones_own_access_token_ends_the_cookies_session(client: httpx.AsyncClient) -> None:
+    """SDK 1.1.3 sends no CSRF value there; another person's token is not enough."""
+    ann = await client.post("/api/auth/users", json=ANN)
+    bob = await client.post("/api/auth/users", json={**ANN, "email": "bob@example.com"})
+    cookie = {"Cookie": ann.headers["set-cookie"].partition(";")[0]}
+    client.cookies.clear()
+    assert (await client.post("/api/auth/logout", headers=cookie | token_of(bob.json()))).status_code == 403
+    assert (await client.post("/api/auth/logout", headers=cookie | token_of(ann.json()))).status_code == 200
+    csrf = {"X-CSRF-Token": ann.json()["csrfToken"]}
+    assert (await client.post("/api/auth/refresh", headers=cookie | csrf)).status_code == 401
+
+
 async def test_l2_two_tabs_that_refresh_at_once_do_not_end_the_session(client: httpx.AsyncClient) -> None:
     """For a shared cookie the second use within a moment is refused, and the family lives on."""
     answer = await client.post("/api/auth/users", json=ANN)

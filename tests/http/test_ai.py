@@ -105,13 +105,14 @@ async def test_a_stream_has_the_frames_of_the_clients(client: httpx.AsyncClient,
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("upstream", "status", "name"), [(401, 502, "AI_INVALID_API_KEY"), (400, 400, "INVALID_INPUT")])
 async def test_a_refused_call_has_its_real_status(
-    client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, *, stream: bool, upstream: int, status: int, name: str
+    client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, database: Any, *, stream: bool, upstream: int, status: int, name: str
 ) -> None:
     """What the model's provider refuses is never a 200, streamed or not; the body is the envelope."""
     model.status = upstream
     answer = await client.post(CHAT, json={**ASK, "stream": stream}, headers=bearer())
     assert (answer.status_code, answer.json()["error"], answer.json()["statusCode"]) == (status, name, status)
     assert "sk-or-test" not in answer.text
+    assert [row[1:] for row in rows(database)] == [("failed", "openai/gpt-oss-120b", 0, 0, None, 0)]  # nobody charges for it
 
 
 async def test_a_stream_that_breaks_says_so_inside(client: httpx.AsyncClient, bearer: Bearer, model: ModelServer, database: Any) -> None:
@@ -340,5 +341,6 @@ async def test_usage_is_shown_to_the_operator(client: httpx.AsyncClient, bearer:
     assert (await client.get("/api/ai/usage/summary", headers=admin)).json()["totalTokens"] == 45
     later = "/api/ai/usage/summary?startDate=2999-01-01T00:00:00Z"
     assert (await client.get(later, headers=admin)).json()["totalRequests"] == 0
-    assert (await client.get("/api/ai/usage?startDate=soon", headers=admin)).status_code == 400
+    for query in ("startDate=soon", "startDate=2026-01-01T00:00:00", "limit=0", "limit=2000", "offset=-1"):
+        assert (await client.get(f"/api/ai/usage?{query}", headers=admin)).status_code == 400
     assert (await client.get("/api/ai/usage", headers=bearer())).status_code == 403

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
+import attrs
 import httpx
 import jwt
+import pytest
 
 from dealquest.compose import Kit
+from dealquest_http import create_app
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -53,3 +56,18 @@ async def test_h2_an_unknown_path_gets_the_envelope(client: httpx.AsyncClient) -
 async def test_another_method_gets_the_envelope(client: httpx.AsyncClient) -> None:
     """405 too."""
     assert (await client.post("/api/health")).json()["statusCode"] == 405
+
+
+async def test_a_defect_of_ours_is_found_in_the_log_by_the_answers_id(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    """500 says nothing of the cause; the log has it under the id that the caller can tell."""
+
+    class Broken:
+        def rpc(self, name: str, /, **arguments: object) -> object:
+            raise ZeroDivisionError("canary")
+
+    app = create_app(attrs.evolve(kit, records=Broken()))  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app, raise_app_exceptions=False), base_url="http://test") as client:
+        answer = await client.get("/api/auth/public-config")
+    assert (answer.status_code, answer.json()["error"]) == (500, "INTERNAL_ERROR")
+    assert "canary" not in answer.text
+    assert f"request {answer.headers['x-request-id']}: ZeroDivisionError" in [record.getMessage() for record in caplog.records]

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from dealquest.compose import Kit
-from dealquest.testing import ScriptedEars
+from dealquest.testing import ScriptedEars, ScriptedModels
 from dealquest_http import create_app
 from dealquest_http.coach import keep_working
 
@@ -75,11 +75,23 @@ async def test_a_lesson_from_hello_to_score(client: httpx.AsyncClient, bearer: B
 
 
 async def test_an_ordinary_account_has_a_person_of_its_own(client: httpx.AsyncClient, bearer: Bearer, database: Any) -> None:
-    """An account's uuid is enough to practise, twice the same person; it is never an admin of the coach."""
+    """An account's uuid is enough to practise, always as the same person, who reads their own rows and nobody else's."""
     me, other = bearer("authenticated", str(uuid.uuid4())), bearer("authenticated", str(uuid.uuid4()))
     for headers in (me, me, other):
         await say(client, headers, kind="hello")
     assert count(database, "users") == 2
+    await say(client, me, "/train easy")
+    await say(client, me, ANSWER)
+    attempts = "/api/database/records/attempts?select=source"
+    assert (await client.get(attempts, headers=me)).json() == [{"source": "http"}]
+    assert (await client.get(attempts, headers=other)).json() == []
+    assert len((await client.get("/api/database/records/users?select=id", headers=other)).json()) == 1
+
+
+async def test_q6_an_account_is_no_admin_of_the_coach(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    """Nobody who came over HTTP with an account sits at the terminal: the admin's command is unknown to them."""
+    (reply,) = await say(client, bearer("authenticated", str(uuid.uuid4())), "/admin")
+    assert "no command /admin" in reply["text"]
 
 
 async def test_the_same_id_is_the_same_event(client: httpx.AsyncClient, bearer: Bearer, ann: int, database: Any) -> None:
@@ -205,6 +217,21 @@ async def test_an_accepted_stream_ends_with_the_replies(client: httpx.AsyncClien
     assert shown[-1] == {"done": True}
     refused = await client.post(EVENTS, json={"id": "x"}, headers=me)
     assert refused.status_code == 400
+
+
+async def test_an_answer_is_seen_while_it_is_written(kit: Kit, bearer: Bearer, ann: int) -> None:
+    """What a model writes comes as partials before the replies, and only to who accepts a stream."""
+    models = ScriptedModels("A buyer who is busy.")
+    app = create_app(attrs.evolve(kit, models=models, house=attrs.evolve(kit.house, shared_model="scripted")))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        me = bearer("authenticated", str(ann))
+        await say(client, me, "/roleplay")
+        await say(client, me, "role:diff:0", "button")
+        answer = await client.post(EVENTS, json=event("Hello, do you have a minute?"), headers=me | {"Accept": "text/event-stream"})
+    shown = [msgspec.json.decode(line.removeprefix("data: ")) for line in answer.text.split("\n") if line.startswith("data: ")]
+    assert "A buyer who is busy.".startswith(shown[0]["partial"])
+    assert "A buyer who is busy." in shown[-2]["replies"][0]["text"]
+    assert shown[-1] == {"done": True}
 
 
 async def test_what_a_dead_process_left_is_finished(kit: Kit, client: httpx.AsyncClient, bearer: Bearer, ann: int, database: Any) -> None:

@@ -172,3 +172,19 @@ async def test_h1_one_escaped_line_for_each_request(caplog: pytest.LogCaptureFix
     assert len(line["path"]) < 400
     assert answer.headers["x-request-id"] == line["id"] != "a b"
     assert given_id.headers["x-request-id"] == json.loads(second)["id"] == "plain-1"
+
+
+def test_the_examples_in_docstrings_are_true() -> None:
+    """Every one of the adapter."""
+    import doctest
+    import importlib
+    import pkgutil
+
+    import dealquest_http
+
+    tried = 0
+    for module in pkgutil.walk_packages(dealquest_http.__path__, "dealquest_http."):
+        result = doctest.testmod(importlib.import_module(module.name))
+        assert result.failed == 0, module.name
+        tried += result.attempted
+    assert tried >= 5

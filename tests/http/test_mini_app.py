@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import attrs
 import httpx
+import psycopg
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request, Route, async_playwright, expect
 from starlette.types import ASGIApp
@@ -184,6 +185,27 @@ async def test_dark_themes_and_old_clients_work(app: ASGIApp, loopback: Loopback
         assert visit.problems == []
 
 
+async def test_what_the_coach_says_later_is_shown(app: ASGIApp, loopback: Loopback, database: Any, browser: Browser) -> None:
+    """A reply that comes without being asked for appears by itself, once, and counts as seen."""
+    async with loopback(app) as base, visiting(browser, base) as visit:
+        page = visit.page
+        await page.clock.install()
+        await page.goto(launch(base))
+        await visit.main_button("Start the lesson")
+        await page.get_by_role("button", name="Coach").click()
+        await expect(page.locator(".said:not(.writing)")).to_have_count(1)
+        with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+            connection.execute(
+                "insert into outbox (source, update_id, seq, chat, payload) select source, 1, 0, chat, "
+                """'{"text": {"plain": "Your research is done.", "spans": []}}' from outbox limit 1"""
+            )
+            for _ in range(3):
+                async with page.expect_response("**/api/coach/replies"):
+                    await page.clock.fast_forward(10_500)
+                await expect(page.get_by_text("Your research is done.")).to_have_count(1)
+            assert connection.execute("select count(*) from outbox where status = 'pending'").fetchone() == (0,)
+
+
 async def test_an_answer_survives_a_broken_connection(app: ASGIApp, loopback: Loopback, kit: Kit, browser: Browser) -> None:
     """The answer is kept and sent again under the same id: scored once, however often it was sent."""
     async with loopback(app) as base, visiting(browser, base) as visit:
@@ -246,8 +268,25 @@ class TestPlainBrowser:
             assert visit.foreign == []
             assert visit.problems == []
 
+    async def test_markup_stays_text(self, app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
+        """What a person or a model writes never becomes an element, and nothing of it runs."""
+        hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+        async with loopback(app) as base, visiting(browser, base) as visit:
+            page = visit.page
+            await page.goto(f"{base}/app/")
+            await page.get_by_label("Name").fill("<i>Eve</i>")
+            await page.get_by_role("button", name="Sign in").click()
+            await page.get_by_role("button", name="Coach").click()
+            await page.get_by_label("Your answer").fill(hostile)
+            await page.get_by_role("button", name="Send answer").click()
+            await expect(page.locator(".said.mine").last).to_contain_text(hostile)
+            await expect(page.locator(".said:not(.mine):not(.writing)")).to_have_count(2)
+            assert await page.locator("main img, main i:not(.dots i), main script").count() == 0
+            assert visit.foreign == []
+            assert visit.problems == []
+
     async def test_an_unsent_answer_is_still_there_after_a_reload(self, app: ASGIApp, loopback: Loopback, browser: Browser) -> None:
-        """What was typed and not sent is found again."""
+        """What was typed and not sent is found again, and so is the scenario it answers."""
         async with loopback(app) as base, visiting(browser, base) as visit:
             page = visit.page
             field = page.get_by_label("Your answer")
@@ -261,7 +300,7 @@ class TestPlainBrowser:
             await page.reload()
             await page.get_by_role("button", name="Sign in").click()
             await expect(field).to_have_value("Half a thought")
-            await expect(page.get_by_role("log")).to_contain_text("left a scenario open")
+            await expect(page.get_by_role("log")).to_contain_text("A note to a head of operations")
 
     async def test_it_is_for_this_machine_alone(self, app: ASGIApp) -> None:
         """A caller from elsewhere, or through a proxy, is refused."""

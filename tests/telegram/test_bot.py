@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -14,10 +15,13 @@ import anyio.abc
 import attrs
 import pytest
 
+from dealquest.coach.dialogue import Span, Style, Text
+from dealquest.coach.turns import Done
 from dealquest.errors import InputError, PeerUnavailableError, SettingsError
 from dealquest.settings import Settings
 from dealquest.values import Secret
 from dealquest_telegram import serve_telegram
+from dealquest_telegram.pace import Pace
 from dealquest_telegram.testing import BotApiServer, EchoConversation
 from dealquest_telegram.testing.people import SimulatedUser
 
@@ -577,3 +581,48 @@ async def _start_simulation(group: anyio.abc.TaskGroup, settings: Settings, echo
             else:
                 await stream.aclose()
                 return
+
+
+def nested_text(size: int) -> Text:
+    """Paragraphs of words, emoji and code under bold, italic and quotes that begin and end anywhere."""
+    rng = random.Random(7)
+    words = ("deal", "Käufer", "😀", "👩‍👩‍👧", "next step", "price", "x" * 90)
+    plain = ""
+    while len(plain) < size:
+        plain += " ".join(rng.choices(words, k=rng.randint(3, 80))) + rng.choice(("\n\n", "\n"))
+    styles: tuple[Style, ...] = ("bold", "italic", "code", "pre", "quote", "link")
+    spans = []
+    for _ in range(1500):
+        start = rng.randrange(len(plain) - 1)
+        length = min(rng.randint(1, 3000), len(plain) - start)
+        spans.append(Span(style=rng.choice(styles), offset=start, length=length, url="https://example.com/"))
+    return Text(plain, tuple(spans))
+
+
+class Monologue(EchoConversation):
+    """Answers everything with one very long text."""
+
+    async def work(self, source: str, **options: Any) -> Done | None:
+        done = await super().work(source, **options)
+        if done is None:
+            return None
+        reply = attrs.evolve(done.deliveries[0].reply, text=nested_text(100_000))
+        return attrs.evolve(done, deliveries=(attrs.evolve(done.deliveries[0], reply=reply),))
+
+
+@pytest.mark.parametrize("way", ["rich", "split"])
+async def test_p_100_kb_of_nested_text_arrives_whole(way: str, bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
+    """No word of a very long answer is lost and no call refused, in rich messages as in parts."""
+    ann = bot_api.user("Ann")
+    if way == "split":
+        bot_api.fault("sendRichMessage", status=404, description="Not Found: method not found", times=None)
+    turns = Monologue(tmp_path / "long.db")
+    async with running(turns=turns, pace=Pace(per_chat_second=100)):
+        await ann.says("hello")
+        await ann.waits_until(lambda: turns.rows("select status from outbox") == [("sent",)], timeout_s=20)
+    turns.close()
+    shown = ann.messages()
+    assert all(("rich_message" in seen.raw) == (way == "rich") for seen in shown)
+    assert "".join("".join(seen.text for seen in shown).split()) == "".join(nested_text(100_000).plain.split())
+    assert {call.status for call in bot_api.calls if call.method in {"sendMessage", "sendRichMessage"}} <= {200, 404}
+    assert len(shown) <= (4 if way == "rich" else 40)

@@ -268,6 +268,27 @@ async def test_the_chat_page_works_and_keeps_strangers_out(bot_api: BotApiServer
         assert answer.status == 404
 
 
+async def test_the_chat_page_shows_pictures_and_sounds_and_saves_the_rest(bot_api: BotApiServer, call: Client) -> None:
+    """What is uploaded comes back: a picture and a sound to be shown, anything else only as a download, whatever it says it is."""
+    base, own = bot_api.base_url, {"X-Dealquest-Page": "1"}
+    sent = {"image/png": b"\x89PNG\r\n\x1a\n...", "audio/ogg": b"OggS...", "text/html": b"<script>alert(1)</script>"}
+    for kind, content in sent.items():
+        where = f"{base}/chat/file?name=Ann&file=a.bin&caption=look&seconds=4"
+        async with call.session.post(where, data=content, headers=own | {"Content-Type": kind}) as answer:
+            assert answer.status == 200
+    async with call.session.get(f"{base}/chat?name=Ann") as answer:
+        messages = (await answer.json())["messages"]
+    assert [message["file"]["kind"] for message in messages] == ["photo", "voice", "document"]
+    assert [message["text"] for message in messages] == ["look", "", "look"]
+    for message, (kind, content) in zip(messages, sent.items(), strict=True):
+        async with call.session.get(f"{base}/chat/file/{message['file']['id']}") as answer:
+            assert await answer.read() == content
+            assert answer.content_type == (kind if kind != "text/html" else "application/octet-stream")
+            assert ("Content-Disposition" in answer.headers) == (kind == "text/html")
+    async with call.session.get(f"{base}/chat/file/nothing") as answer:
+        assert answer.status == 404
+
+
 @given(
     st.lists(
         st.sampled_from(

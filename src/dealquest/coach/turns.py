@@ -91,7 +91,9 @@ class Done:
 
 
 @attrs.frozen(kw_only=True)
-class _Claim:
+class Begun:
+    """An event that this worker has claimed, with all that its turn may look at."""
+
     event: Event
     attempts: int
     steps: dict[str, Any]
@@ -143,10 +145,28 @@ class Turns:
         Raises:
             InputError: `coach.event.job`: a job comes from a turn, never from outside.
         """
-        if any(event.kind == "job" for event in events):
-            raise InputError("Jobs are started by turns; no channel may send one.", code="coach.event.job")
+        _refuse_jobs(events)
         stored: int = await self._call("receive_updates", updates=msgspec.to_builtins(tuple(events)))
         return stored
+
+    async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
+        """Store events, and claim the first of them in the same call: for a worker that has nothing else to do.
+
+        Returns:
+            How many were new, and the claim; None when that event is not free.
+
+        Raises:
+            InputError: `coach.event.job`, as in `receive`.
+        """
+        _refuse_jobs(events)
+        stored = await self._call(
+            "receive_and_take", updates=msgspec.to_builtins(tuple(events)), for_worker=self._worker, lease_s=self._lease_s
+        )
+        return stored["new"], None if stored["claim"] is None else _claimed(stored["claim"])
+
+    async def hand_back(self, begun: Begun) -> None:
+        """Give a claim up untouched."""
+        await self._call("release_update", for_source=begun.event.source, for_update_id=begun.event.update_id, for_worker=self._worker)
 
     async def work(
         self,
@@ -183,12 +203,15 @@ class Turns:
         )
         if answer is None:
             return None
-        claim = _claimed(answer)
-        caller = claim.caller(None if on_partial is None else partial(on_partial, claim.event))
-        async with _Attempt(self._records, claim, self._worker):
-            async with trace(_pipeline(claim), user=_principal(claim)):
-                turn = await self._decide(claim, caller)
-            return await self._commit(claim, turn)
+        return await self.finish(_claimed(answer), on_partial=on_partial)
+
+    async def finish(self, begun: Begun, *, on_partial: Callable[[Event, str], Awaitable[None]] | None = None) -> Done | None:
+        """Finish the turn of an event that is claimed already; see `work`."""
+        caller = begun.caller(None if on_partial is None else partial(on_partial, begun.event))
+        async with _Attempt(self._records, begun, self._worker):
+            async with trace(_pipeline(begun), user=_principal(begun)):
+                turn = await self._decide(begun, caller)
+            return await self._commit(begun, turn)
 
     async def deliveries(self, source: str, *, chat: str | None = None, most: int = 20, lease_s: float = LEASE_S) -> list[Delivery]:
         """Take replies that wait, in order per chat; each is held for `lease_s` seconds."""
@@ -241,7 +264,7 @@ class Turns:
         except UnknownOutcomeError as exc:
             raise PeerUnavailableError("The connection to the records broke during a claim.", code="coach.claim_lost") from exc
 
-    async def _decide(self, claim: _Claim, caller: Caller) -> Turn:
+    async def _decide(self, claim: Begun, caller: Caller) -> Turn:
         language = claim.view.user.language
         scene = Scene(
             view=claim.view,
@@ -267,7 +290,7 @@ class Turns:
             result = await self._perform(claim, caller, effect, f"effect-{step}")
             step += 1
 
-    async def _perform(self, claim: _Claim, caller: Caller, effect: Effect, step: str) -> EffectResult:
+    async def _perform(self, claim: Begun, caller: Caller, effect: Effect, step: str) -> EffectResult:
         if step in claim.steps:
             return restore(effect, claim.steps[step])
         result = await self._while_leased(claim, lambda: self._effects.perform(effect, caller))
@@ -278,7 +301,7 @@ class Turns:
         await self._call("save_step", for_source=claim.event.source, for_update_id=claim.event.update_id, for_step=step, step_result=kept)
         return restore(effect, kept)
 
-    async def _while_leased(self, claim: _Claim, call: Callable[[], Awaitable[T]]) -> T:
+    async def _while_leased(self, claim: Begun, call: Callable[[], Awaitable[T]]) -> T:
         """Run a slow call and keep the claim alive meanwhile; a lost claim ends the call."""
         results: list[T] = []
         try:
@@ -292,7 +315,7 @@ class Turns:
             raise ConflictError("Another worker took this message over.", code="coach.lease_lost")
         return results[0]
 
-    async def _renew(self, claim: _Claim, scope: anyio.CancelScope) -> None:
+    async def _renew(self, claim: Begun, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(self._lease_s / 3)
             try:
@@ -308,7 +331,7 @@ class Turns:
             if not kept:
                 scope.cancel()
 
-    async def _commit(self, claim: _Claim, turn: Turn) -> Done | None:
+    async def _commit(self, claim: Begun, turn: Turn) -> Done | None:
         stored = await self._call("finish_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
         if stored is None:
             return None
@@ -323,7 +346,7 @@ class Turns:
 class _Attempt:
     """Around one turn: whatever ends it early is written down, and the event is handed back."""
 
-    def __init__(self, records: Records, claim: _Claim, worker: str) -> None:
+    def __init__(self, records: Records, claim: Begun, worker: str) -> None:
         self._records = records
         self._claim = claim
         self._worker = worker
@@ -354,11 +377,16 @@ class _Attempt:
                 ).repeatable()
 
 
-def _claimed(answer: dict[str, Any]) -> _Claim:
+def _refuse_jobs(events: Sequence[Event]) -> None:
+    if any(event.kind == "job" for event in events):
+        raise InputError("Jobs are started by turns; no channel may send one.", code="coach.event.job")
+
+
+def _claimed(answer: dict[str, Any]) -> Begun:
     known = {name: answer[name] for name in ("user", "progress", "seen", "bests", "recent_scores")}
     view = msgspec.convert({**known, "state": answer["state"] or {}}, View)
     event = msgspec.convert(answer["event"], Event)
-    return _Claim(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view, sealed_keys=answer["sealed_keys"])
+    return Begun(event=event, attempts=answer["attempts"], steps=answer["steps"], view=view, sealed_keys=answer["sealed_keys"])
 
 
 def _storable(value: Any) -> Any:
@@ -369,7 +397,7 @@ def _storable(value: Any) -> Any:
     return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _pipeline(claim: _Claim) -> str:
+def _pipeline(claim: Begun) -> str:
     """The name of the trace: the mode while a scenario is open, else the plain conversation."""
     state = claim.view.state
     if claim.event.kind == "job":
@@ -379,12 +407,12 @@ def _pipeline(claim: _Claim) -> str:
     return state.mode if state.at == "answering" and state.mode is not None else "conversation"
 
 
-def _principal(claim: _Claim) -> Principal:
+def _principal(claim: Begun) -> Principal:
     known = claim.event.user.telegram_id
     return Principal(role="authenticated", subject=str(claim.view.user.id), claims={} if known is None else {"telegram_id": known})
 
 
-def _turn_row(claim: _Claim, turn: Turn, worker: str, hold_s: float) -> dict[str, Any]:
+def _turn_row(claim: Begun, turn: Turn, worker: str, hold_s: float) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(turn)
     if turn.attempt is not None:
         row["attempt"] |= {"score": turn.attempt.card.total, "scorer": turn.attempt.card.scorer}

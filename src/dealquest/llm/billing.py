@@ -40,7 +40,7 @@ class Bill:
 def put_price(completion: Completion, route: Route, attempts: Sequence[Attempt]) -> Completion:
     """A completion with what only the router knows: who was asked, how often, and the cost if the provider kept silent."""
     cost, source = completion.cost_usd, completion.cost_source
-    if cost is None and completion.usage != _NO_USAGE and route.provider.name != "openai":
+    if cost is None and completion.usage != _NO_USAGE and route.provider.kind.has_prices:
         price = find_price(route.model) or find_price(completion.model)
         if price is not None:
             cost, source = price.of(completion.usage), "prices"

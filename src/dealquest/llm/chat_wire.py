@@ -92,20 +92,17 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
         }
     if stream:
         body["stream"] = True
-    if provider.name == "openrouter":
+    if provider.kind.routes_itself:
         _add_openrouter(body, ask, route)
     else:
         if ask.reasoning is not None:
             body["reasoning_effort"] = ask.reasoning
         if stream:
             body["stream_options"] = {"include_usage": True}
-    headers: list[tuple[str, str]] = [("content-type", "application/json")]
-    if provider.key:
-        headers.append(("authorization", f"Bearer {provider.key.reveal()}"))
     return HttpRequest(
         method="POST",
         url=provider.base_url + "/chat/completions",
-        headers=tuple(headers),
+        headers=(("content-type", "application/json"), *provider.credentials),
         body=msgspec.json.encode(body),
         timeout_s=math.inf,  # the router holds the clock
         max_bytes=max_bytes,

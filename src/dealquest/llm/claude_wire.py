@@ -94,13 +94,10 @@ def encode(ask: Ask, route: Route, *, stream: bool, max_bytes: int) -> HttpReque
         body["tools"] = tools
     if stream:
         body["stream"] = True
-    headers = [("content-type", "application/json"), ("anthropic-version", provider.api_version)]
-    if provider.key:
-        headers.append(("x-api-key", provider.key.reveal()))
     return HttpRequest(
         method="POST",
         url=provider.base_url + "/v1/messages",
-        headers=tuple(headers),
+        headers=(("content-type", "application/json"), *provider.credentials),
         body=msgspec.json.encode(body),
         timeout_s=math.inf,  # the router holds the clock
         max_bytes=max_bytes,

@@ -72,8 +72,8 @@ async def embed(texts: Sequence[str], route: Route, transport: Transport, *, dim
     """
     if not texts or not all(texts):
         raise InputError("There is no text to embed, or one of them is empty.", code="llm.input.empty")
-    if route.provider.name == "anthropic":
-        raise InputError("Anthropic makes no embeddings; ask a model at OpenRouter.", code="llm.input.model")
+    if not route.provider.kind.makes_embeddings:
+        raise InputError(f"{route.provider.name} makes no embeddings; ask a model at OpenRouter.", code="llm.input.model")
     body: dict[str, Json] = {"model": route.model, "input": list(texts)}
     if dimensions is not None:
         body["dimensions"] = dimensions
@@ -101,8 +101,7 @@ async def list_models(provider: Provider, transport: Transport, *, now: datetime
     Raises:
         PeerError: As `Router.complete` raises.
     """
-    path = "/v1/models?limit=1000" if provider.name == "anthropic" else "/models"
-    content = as_object(await _ask(provider, transport, "GET", path, None, now=now))
+    content = as_object(await _ask(provider, transport, "GET", provider.kind.models_path, None, now=now))
     return tuple(_read_model(as_object(raw)) for raw in as_list(content.get("data")) if as_text(as_object(raw).get("id")))
 
 
@@ -132,18 +131,11 @@ def _per_million(told: Json, otherwise: Usd | None) -> Usd | None:
 
 
 async def _ask(provider: Provider, transport: Transport, method: str, path: str, body: Json, *, now: datetime) -> Json:
-    headers: list[tuple[str, str]] = [("accept", "application/json")]
-    if body is not None:
-        headers.append(("content-type", "application/json"))
-    if provider.name == "anthropic":
-        headers.append(("anthropic-version", provider.api_version))
-    if provider.key:
-        key = provider.key.reveal()
-        headers.append(("x-api-key", key) if provider.name == "anthropic" else ("authorization", f"Bearer {key}"))
+    content_type = () if body is None else (("content-type", "application/json"),)
     request = HttpRequest(
         method=method,
         url=provider.base_url + path,
-        headers=tuple(headers),
+        headers=(("accept", "application/json"), *content_type, *provider.credentials),
         body=b"" if body is None else msgspec.json.encode(body),
         timeout_s=TIMEOUT_S,
         max_bytes=MAX_BYTES,

@@ -58,16 +58,16 @@ async def check_key(provider: Provider, transport: Transport, *, now: datetime) 
         transport: How to get there.
         now: The wall time.
     """
-    path = "/key" if provider.name == "openrouter" else "/models" if provider.name == "openai" else "/v1/models?limit=1"
     try:
-        answer = await transport.send(_get(provider, path))
+        answer = await transport.send(_get(provider, provider.kind.key_path))
     except DealQuestError as exc:
         return KeyCheck(state="unreachable", provider=provider.name, error=judge_error(exc).error)
     if answer.status != 200:
         error = judge_answer(answer.status, answer.headers, answer.body, now=now).error
         return KeyCheck(state=_state_of_error(error), provider=provider.name, error=error)
     try:
-        facts = as_object(as_object(answer.json()).get("data")) if provider.name == "openrouter" else as_object(answer.json())
+        content, within = as_object(answer.json()), provider.kind.key_facts
+        facts = as_object(content.get(within)) if within else content
     except PeerGarbledError as exc:
         return KeyCheck(state="unreachable", provider=provider.name, error=exc)
     left = facts.get("limit_remaining")
@@ -120,7 +120,7 @@ async def check_models(models: Sequence[tuple[Provider, str]], transport: Transp
 
 async def _list_models(provider: Provider, transport: Transport) -> dict[str, date | None] | None:
     try:
-        answer = await transport.send(_get(provider, "/v1/models?limit=1000" if provider.name == "anthropic" else "/models"))
+        answer = await transport.send(_get(provider, provider.kind.models_path))
         return _read_models(answer) if answer.status == 200 else None
     except DealQuestError:
         # Unknown is an answer of its own; the key check says what is wrong with the server.
@@ -169,7 +169,7 @@ async def find_cost(provider: Provider, transport: Transport, generation: str) -
 
     Source: https://openrouter.ai/docs/api-reference/get-a-generation, read 2026-11-22.
     """
-    if provider.name != "openrouter":
+    if not provider.kind.routes_itself:
         return None  # nobody else can be asked
     try:
         answer = await transport.send(_get(provider, f"/generation?id={quote(generation, safe='')}"))
@@ -180,11 +180,5 @@ async def find_cost(provider: Provider, transport: Transport, generation: str) -
 
 
 def _get(provider: Provider, path: str) -> HttpRequest:
-    headers: list[tuple[str, str]] = [("accept", "application/json")]
-    if provider.name == "anthropic":
-        headers.append(("anthropic-version", provider.api_version))
-    if provider.key:
-        key = provider.key.reveal()
-        headers.append(("x-api-key", key) if provider.name == "anthropic" else ("authorization", f"Bearer {key}"))
-    url = provider.base_url + path
-    return HttpRequest(method="GET", url=url, headers=tuple(headers), timeout_s=CHECK_TIMEOUT_S, max_bytes=_MAX_BYTES)
+    headers = (("accept", "application/json"), *provider.credentials)
+    return HttpRequest(method="GET", url=provider.base_url + path, headers=headers, timeout_s=CHECK_TIMEOUT_S, max_bytes=_MAX_BYTES)

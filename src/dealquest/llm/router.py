@@ -21,8 +21,9 @@ from .answer_stream import AnswerStream
 from .billing import add_up, check_whole
 from .calls import Calls
 from .health import Health, RouteState
+from .kinds import kinds_that_serve
 from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
-from .models import CLAUDE_MODEL, DEFAULT_MODEL, FACTS, RESEARCH_MODEL, resolve_model
+from .models import FACTS, RESEARCH_MODEL, resolve_model
 from .observing import Observer, SpanObserver
 from .routes import Provider, Route, own_provider, providers_of
 from .sending import Limits, Sender
@@ -118,10 +119,7 @@ class Router:
             raise SettingsError(
                 "No model can be asked: set OPENROUTER_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL.", code="llm.settings.no_provider"
             )
-        routes = [
-            Route(model=CLAUDE_MODEL if provider.name == "anthropic" else settings.default_openrouter_model, provider=provider)
-            for provider in providers
-        ]
+        routes = [Route(model=provider.kind.model or settings.default_openrouter_model, provider=provider) for provider in providers]
         return cls(routes, providers=providers, **options)
 
     @classmethod
@@ -147,7 +145,7 @@ class Router:
             **options: As the constructor takes them.
         """
         own = own_provider(provider, key, settings)
-        return cls([Route(model=model or _default_model(own), provider=own)], **options)
+        return cls([Route(model=model or own.default_model, provider=own)], **options)
 
     def with_key(self, provider: str, key: Secret, *, model: str | None = None, settings: "Settings | None" = None,
                  use_shared_after: bool = False) -> "Router":  # fmt: skip
@@ -161,7 +159,7 @@ class Router:
             use_shared_after: Whether the shared routes may answer, at the operator's cost, when the user's key cannot.
         """
         own = own_provider(provider, key, settings)
-        routes = (Route(model=model or _default_model(own), provider=own), *(self.routes if use_shared_after else ()))
+        routes = (Route(model=model or own.default_model, provider=own), *(self.routes if use_shared_after else ()))
         providers = (own, *(self.providers if use_shared_after else ()))
         twin = Router(routes, providers=providers, transport=self._wire(), timer=self._timer, rng=self._rng, limits=self._limits,
                       policy=self._policy, budget=self._budget if use_shared_after else None, observer=self._observer)  # fmt: skip
@@ -385,24 +383,21 @@ class Router:
         if known:
             return known
         by_name = {provider.name: provider for provider in reversed(self.providers)}
-        if model.startswith("claude-"):
-            if "anthropic" in by_name:
-                return [Route(model=model, provider=by_name["anthropic"])]
-            if "openrouter" in by_name:
-                today = self._timer.now().date()
-                served = re.sub(r"-(\d)-(\d)$", r"-\1.\2", resolve_model(model, today=today))
+        kinds = kinds_that_serve(model)
+        for kind in kinds:
+            if kind.name in by_name:
+                return [Route(model=model, provider=by_name[kind.name])]
+            if kind.dialect == "claude" and "openrouter" in by_name:
+                # OpenRouter sells the same models under names of its own.
+                served = re.sub(r"-(\d)-(\d)$", r"-\1.\2", resolve_model(model, today=self._timer.now().date()))
                 return [Route(model="anthropic/" + served, provider=by_name["openrouter"])]
-        if "/" in model and "openrouter" in by_name:
-            return [Route(model=model, provider=by_name["openrouter"])]
-        if "openai" in by_name:
-            return [Route(model=model, provider=by_name["openai"])]
         raise InputError(
             "No configured provider serves a model of that name; OpenRouter's look like openai/gpt-oss-120b.", code="llm.input.model"
         )
 
     def _resolve(self, route: Route) -> Route:
-        if route.provider.name == "openai":
-            return route
+        if not route.provider.kind.has_prices:
+            return route  # what runs at home keeps the name it has there
         served = resolve_model(route.model, today=self._timer.now().date())
         if served == route.model:
             return route
@@ -428,7 +423,3 @@ class Router:
                 f"The model did not give a valid {output.__name__}, also after one repair.", code="llm.output.invalid", received=second.text
             )
         return Structured(value=repaired, completion=both)
-
-
-def _default_model(provider: Provider) -> str:
-    return CLAUDE_MODEL if provider.name == "anthropic" else DEFAULT_MODEL

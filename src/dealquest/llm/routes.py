@@ -5,18 +5,19 @@ user brings a key only.
 """
 
 import re
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import attrs
 
 from dealquest.errors import InputError
 from dealquest.values import Secret
+from dealquest.wire import Headers
+
+from .kinds import KINDS, Dialect, Kind
+from .models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from dealquest.settings import Settings
-
-Dialect: TypeAlias = Literal["chat", "claude"]
-ProviderName: TypeAlias = Literal["openrouter", "anthropic", "openai"]
 
 ANTHROPIC_VERSION = "2023-06-01"
 _MODEL = re.compile(r"~?[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
@@ -27,21 +28,23 @@ class Provider:
     """A server and the key to it.
 
     Attributes:
-        name: Which of the three kinds.
+        name: Which kind; a name of `KINDS`.
         base_url: Where it is reached; from the operator only.
         key: Its key; None where it wants none.
         own: Whether the key is a user's own, which never falls back to a shared one unless told.
         api_version: The Anthropic API version that is pinned.
     """
 
-    name: ProviderName
+    name: str
     base_url: str
     key: Secret | None = None
     own: bool = False
     api_version: str = ANTHROPIC_VERSION
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key that would break out of its header."""
+        """Refuse a kind that nobody knows, and a key that would break out of its header."""
+        if self.name not in KINDS:
+            raise InputError(f"A provider is one of {', '.join(KINDS)}.", code="llm.input.provider")
         key = self.key.reveal() if self.key else ""
         if any(not 33 <= ord(character) <= 126 for character in key) or len(key) > 512:
             raise InputError("The key holds blanks or characters no key has; paste the key alone.", code="llm.input.key")
@@ -51,7 +54,25 @@ class Provider:
     @property
     def dialect(self) -> Dialect:
         """How it wants to be spoken to."""
-        return "claude" if self.name == "anthropic" else "chat"
+        return self.kind.dialect
+
+    @property
+    def kind(self) -> Kind:
+        """What it does differently from others."""
+        return KINDS[self.name]
+
+    @property
+    def credentials(self) -> Headers:
+        """The headers that say who asks."""
+        key = self.key.reveal() if self.key else None
+        if self.dialect == "claude":
+            return (("anthropic-version", self.api_version), *((("x-api-key", key),) if key else ()))
+        return (("authorization", f"Bearer {key}"),) if key else ()
+
+    @property
+    def default_model(self) -> str:
+        """What is asked for when nobody names a model."""
+        return self.kind.model or DEFAULT_MODEL
 
 
 @attrs.frozen(kw_only=True)
@@ -81,13 +102,11 @@ class Route:
 
 def providers_of(settings: "Settings") -> tuple[Provider, ...]:
     """The providers that the operator's settings can reach, the preferred one first."""
-    found: list[Provider] = []
-    if settings.openrouter_api_key:
-        found.append(Provider(name="openrouter", base_url=settings.openrouter_base_url, key=settings.openrouter_api_key))
-    if settings.openai_base_url:
-        found.append(Provider(name="openai", base_url=settings.openai_base_url, key=settings.openai_api_key))
-    if settings.anthropic_api_key:
-        found.append(Provider(name="anthropic", base_url=settings.anthropic_base_url, key=settings.anthropic_api_key))
+    found = []
+    for kind in KINDS.values():
+        address, key = getattr(settings, kind.address), getattr(settings, kind.key)
+        if address and (key or not kind.needs_key):
+            found.append(Provider(name=kind.name, base_url=address, key=key))
     return tuple(found)
 
 
@@ -103,8 +122,8 @@ def own_provider(name: str, key: Secret, settings: "Settings | None") -> Provide
         from dealquest.settings import Settings  # noqa: PLC0415  # only its default addresses are wanted
 
         settings = Settings()
-    if name == "openrouter":
-        return Provider(name="openrouter", base_url=settings.openrouter_base_url, key=key, own=True)
-    if name == "anthropic":
-        return Provider(name="anthropic", base_url=settings.anthropic_base_url, key=key, own=True)
-    raise InputError("Keys are taken for openrouter and anthropic only.", code="llm.input.provider")
+    kind = KINDS.get(name)
+    if kind is None or not kind.takes_own_keys:
+        allowed = " and ".join(kind.name for kind in KINDS.values() if kind.takes_own_keys)
+        raise InputError(f"Keys are taken for {allowed} only.", code="llm.input.provider")
+    return Provider(name=name, base_url=getattr(settings, kind.address), key=key, own=True)

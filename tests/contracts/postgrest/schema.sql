@@ -64,6 +64,14 @@ insert into cinema.pairs values (1, 'x', 'old');
 insert into cinema.later values (1, 1);
 insert into archive.films values (7, 'Old');
 
+create table cinema.k (k text primary key, v int);
+create table hidden.crew (id int primary key, name text, boss int references hidden.crew);
+insert into hidden.crew values (1, 'Top', null), (2, 'Mid', 1);
+create view cinema.crew as select * from hidden.crew;
+create function cinema.initial(cinema.films) returns text language sql immutable as $$ select left($1.title, 1) $$;
+create function cinema.measure(code character) returns int language sql immutable as 'select length(code)';
+create function cinema.backend() returns int language sql stable as 'select pg_backend_pid()';
+create function cinema.loose() returns record language plpgsql stable as $$ begin return row(1, 'z'::text); end $$;
 create function cinema.add(a int, b int default 1) returns int language sql immutable as 'select a + b';
 create function cinema.shout(text) returns text language sql immutable as 'select upper($1)';
 create function cinema.echo(json) returns json language sql immutable as 'select $1';

@@ -218,3 +218,33 @@ async def test_the_operators_own_root(cinema: str) -> None:
     """A function answers the root instead of the engine's document."""
     config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_root_spec="one_place")
     await replay(cinema, [Case("GET /", {"city": "Rome", "seats": 10}, headers={"accept": "application/json"}), Case("HEAD /", "")], config)
+
+
+async def test_what_functions_take_and_give(cinema: str) -> None:
+    """Parameters without a length, records without columns, computed columns of rows, rows that are no JSON."""
+    missing = "Could not find the function cinema.echo(a, b) in the schema cache"
+    searched = "Searched for the function cinema.echo with parameters a, b, but no matches were found in the schema cache."
+    await replay(
+        cinema,
+        [
+            Case("GET /rpc/measure?code=abcdef", 6),
+            Case("POST /rpc/measure", 3, 200, {"code": "abc"}),
+            Case("GET /rpc/loose", {"f1": 1, "f2": "z"}),
+            Case("GET /rpc/films_of?maker=1&select=id,initial&order=initial.desc", [{"id": 2, "initial": "B"}, {"id": 1, "initial": "A"}]),
+            Case("GET /rpc/films_of?maker=1&select=id&initial=eq.B", [{"id": 2}]),
+            Case("GET /rpc/films_of?maker=1&limit=1", headers={"prefer": "count=exact"}, status=206, shows={"content-range": "0-0/2"}),
+            Case("GET /rpc/films_of?maker=1", headers={"prefer": "count=exact"}, shows={"content-range": "0-1/2"}),
+            Case(
+                "POST /rpc/echo",
+                {
+                    "code": "PGRST202",
+                    "details": searched,
+                    "hint": None,
+                    "message": missing,
+                },
+                404,
+                b"a,b\n1,2",
+                headers={"content-type": "text/csv"},
+            ),
+        ],
+    )

@@ -231,3 +231,17 @@ async def test_computed_relationships_and_views(cinema: str) -> None:
             Case("GET /recent?select=film,reviews(score)&film=eq.2", [{"film": 2, "reviews": [{"score": 7}]}]),
         ],
     )
+
+
+async def test_empty_embeds_and_views_of_themselves(cinema: str) -> None:
+    """An embed that shows nothing at any depth has no key; a view embeds its own rows by the key's column."""
+    await replay(
+        cinema,
+        [
+            Case("GET /films?select=id,directors(films())&id=eq.1", [{"id": 1}]),
+            Case("GET /films?select=&id=eq.0", []),
+            Case("GET /crew?select=id,boss(name)&id=eq.2", [{"id": 2, "boss": {"name": "Top"}}]),
+            Case("GET /crew?select=id,team:crew!boss(id)&id=eq.1", [{"id": 1, "team": [{"id": 2}]}]),
+            Case("GET /films?select=id,directors(name)),junk&id=eq.4", [{"id": 4, "directors": None}]),
+        ],
+    )

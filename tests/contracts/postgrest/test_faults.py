@@ -134,23 +134,21 @@ grant select, insert on api.done to web
 async def test_d1_k2_the_server_is_killed_under_writers(home: Path, anyio_backend: str) -> None:
     """PostgreSQL dies again and again: no acknowledged row is lost, none is there twice, each is its writer's own."""
     acknowledged: dict[str, str] = {}
-    tried = 0
+    kills = 0
     with EmbeddedPostgres(home) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute(SCHEMA)
-        config = EngineConfig(db_schemas=("api",), db_anon_role="web", db_pool=4, db_channel="")
+        config = EngineConfig(db_schemas=("api",), db_anon_role="web", db_pool=4, db_channel="", db_max_rows=None)
         async with await Engine.open(server.dsn("door"), config) as engine:
             going = True
 
             async def write(name: str) -> None:
-                nonlocal tried
                 user = engine.bind(Principal(role="web", subject=name))  # type: ignore[arg-type]  # a role of this database
                 number = 0
                 while going:
                     number += 1
                     key = f"{name}-{number}"
                     for _ in range(200):  # the same key until it is known to be there
-                        tried += 1
                         with suppress(DealQuestError):
                             response = await user.send(HttpRequest(method="POST", url="/done", body=b'{"key": "%s"}' % key.encode()))
                             if response.status in {201, 409}:
@@ -168,11 +166,18 @@ async def test_d1_k2_the_server_is_killed_under_writers(home: Path, anyio_backen
                         pid = connection.execute("select pid from pg_stat_activity where usename = 'door' limit 1").fetchone()
                         if pid is not None:
                             os.kill(int(pid[0]), signal.SIGKILL)
+                            kills += 1
                     await anyio.sleep(0.5)
                 going = False
-            everything = (await engine.bind(Principal(role="web", subject="w0")).send(HttpRequest(method="GET", url="/done"))).json()  # type: ignore[arg-type]  # as above
+            reader = engine.bind(Principal(role="web", subject="reader"))  # type: ignore[arg-type]  # as above
+            everything: list[dict[str, str]] = []
+            while not everything:  # the server may still be recovering
+                with suppress(DealQuestError):
+                    response = await reader.send(HttpRequest(method="GET", url="/done"))
+                    everything = response.json() if response.status == 200 else []
+                await anyio.sleep(0.05)
     rows = {row["key"]: row["owner"] for row in everything}
     assert len(rows) == len(everything)
-    assert len(acknowledged) > 20
-    assert tried > len(acknowledged)
+    assert kills
+    assert len(acknowledged) > 6
     assert {key: rows.get(key) for key in acknowledged} == acknowledged

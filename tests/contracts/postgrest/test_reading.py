@@ -402,3 +402,18 @@ async def test_older_versions(cinema: str) -> None:
     )
     newer = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", dialect="postgrest13")
     await replay(cinema, [Case("GET /films?genre=is.not_null&select=id&id=eq.1", [{"id": 1}], shows={"vary": None})], newer)
+
+
+async def test_plans_of_formats(cinema: str) -> None:
+    """EXPLAIN shows the statement of the format that `for` names."""
+    plan = "application/vnd.pgrst.plan+json"
+    named = f'{plan}; for="application/vnd.pgrst.object+json"; charset=utf-8'
+    await replay(
+        cinema,
+        [
+            Case("GET /films", headers={"accept": f'{plan}; for="application/vnd.pgrst.object"'}, shows={"content-type": named}),
+            Case("GET /films", status=406, headers={"accept": f'{plan}; for="image/png"'}),
+            Case("GET /films", status=406, headers={"accept": "application/geo+json"}),
+            Case("POST /films", status=200, body={"title": "New"}, headers={"accept": plan}),
+        ],
+    )

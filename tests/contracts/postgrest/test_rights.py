@@ -14,6 +14,7 @@ from replay import ANN, CONFIG, Case, ask, replay
 
 from dealquest.errors import LimitError, SettingsError
 from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.storage.engine.jwt import _read_path, find_claim
 from dealquest.values import ANON, Principal, Secret
 from dealquest.wire import HttpRequest
 
@@ -329,3 +330,37 @@ async def test_the_catalog_follows_the_schema(cinema: str, cinema_owner: str) ->
             assert (await ask(engine, Case("GET /fresh"))).json() == [{"id": 1, "a": None, "b": 2}]
         finally:
             await owner._ask("drop table cinema.fresh")
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "role"),
+    [
+        ("$.role", {"role": "anon"}, "anon"),
+        (".role", {"role": "anon"}, "anon"),
+        ('$["the role"]', {"the role": "anon"}, "anon"),
+        ("$.app['roles'][1]", {"app": {"roles": ["x", "anon"]}}, "anon"),
+        ('$.roles[?search(@, "^an")]', {"roles": ["x", "anon"]}, "anon"),
+        ('$.roles[?match(@, "an")]', {"roles": ["anon"]}, None),
+        ('$.roles[?(@ == "anon")]', {"roles": ["x", "anon"]}, "anon"),
+        ("$.role", {"role": {"deep": 1}}, {"deep": 1}),
+        ("$.a.b.c", {"a": 1}, None),
+    ],
+)
+def test_q5_the_role_is_found_by_its_path(path: str, claims: Any, role: Any) -> None:
+    """JSON Path, and the older spelling without its root."""
+    assert find_claim(claims, _read_path(path)) == role
+
+
+async def test_connections_grow_old(cinema: str) -> None:
+    """A connection that is too old or was idle for too long is not lent again."""
+    for limits in ({"db_pool_max_lifetime": 0.0}, {"db_pool_max_idletime": 0.0}):
+        async with await Engine.open(cinema, EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1, **limits)) as engine:
+            pids = [(await ask(engine, Case("GET /rpc/backend"))).json() for _ in range(2)]
+        assert pids[0] != pids[1]
+
+
+def test_q2_postgresqls_own_schemas_are_never_exposed() -> None:
+    """Whoever names pg_catalog is told before anything is served."""
+    with pytest.raises(SettingsError) as caught:
+        EngineConfig(db_schemas=("api", "pg_catalog"))
+    assert caught.value.code == "engine.schemas"

@@ -327,3 +327,11 @@ async def test_committed_by_default(cinema: str) -> None:
         ],
         config,
     )
+
+
+async def test_a_key_of_any_name_is_a_location(cinema: str) -> None:
+    """A column may be called what the engine's own SQL calls things."""
+    await replay(
+        cinema,
+        [Case("POST /k", "", 201, {"k": "x y", "v": 1}, headers={"prefer": "return=headers-only"}, shows={"location": "/k?k=eq.x%20y"})],
+    )

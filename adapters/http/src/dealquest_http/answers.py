@@ -43,12 +43,13 @@ SHOWN: Mapping[str, tuple[int, str]] = MappingProxyType(
         "http.caller.api_key": (401, "AUTH_INVALID_API_KEY"),
         "http.caller.missing": (401, "AUTH_INVALID_CREDENTIALS"),
         "http.caller.role": (403, "AUTH_UNAUTHORIZED"),
-        "http.method": (405, "INVALID_INPUT"),
     }
 )
 
 # A deadline or a size that a peer of ours broke is not the caller's.
 _BEHIND_US = ("engine.", "storage.", "wire.")
+
+OUR_FAULT = "This is our fault; the log has it under this answer's x-request-id."
 
 _NEXT: Mapping[int, str] = MappingProxyType(
     {
@@ -69,11 +70,7 @@ def answer_error(error: DealQuestError) -> Response:
     """The envelope of an error, with `Retry-After` where it says when."""
     status, name = status_of(error)
     # The message of what is our own fault, or the operator's, is for the log alone.
-    message = (
-        error.message
-        if status < 500 or status in {502, 503, 504}
-        else "This is our fault; the log has it under this answer's x-request-id."
-    )
+    message = error.message if status < 500 or status in {502, 503, 504} else OUR_FAULT
     # What is left of such a body is not waited for.
     headers = {"connection": "close"} if status in {408, 413} else {}
     if error.retry_after_s is not None:

@@ -14,6 +14,7 @@ A route is an `async def name(request: Request) -> Response`. Inside it
 Background work belongs to the kit's owner; a room opens nothing that must be closed.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -28,10 +29,12 @@ from dealquest.compose import Kit
 from dealquest.errors import DealQuestError
 
 from . import accounts, ai, coach, functions, health, mini_app, records
-from .answers import BY_STATUS, answer_error, refuse
+from .answers import BY_STATUS, OUR_FAULT, answer_error, refuse
 from .guards import AccessLog, BodyLimit, Cors, HeadCheck, RateLimit
 from .openapi import openapi_route
 from .service import Service, open_service
+
+LOG = logging.getLogger(__name__)
 
 Room: TypeAlias = Callable[[Service], list[BaseRoute]]
 
@@ -68,9 +71,12 @@ def create_app(kit: Kit) -> ASGIApp:
     return AccessLog(HeadCheck(app), clock=kit.clock, trusted_hops=settings.http_trusted_hops)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, DealQuestError)
-    return answer_error(error)
+    answer = answer_error(error)
+    if answer.status_code >= 500:
+        LOG.warning("request %s: %s (%s)", request.state.request_id, error.message, error.code)
+    return answer
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
@@ -86,6 +92,7 @@ async def _gone(_: Request, __: Exception) -> Response:
     return refuse(400, "INVALID_INPUT", "The caller left before its body was complete.")
 
 
-async def _failed(_: Request, __: Exception) -> Response:
-    """A defect of ours: the server's log gets the traceback, the caller the id."""
-    return refuse(500, "INTERNAL_ERROR", "This is our fault; the log has it under this answer's x-request-id.")
+async def _failed(request: Request, error: Exception) -> Response:
+    """A defect of ours: the server logs the traceback after this line, the caller gets the id."""
+    LOG.error("request %s: %s", request.state.request_id, type(error).__name__)
+    return refuse(500, "INTERNAL_ERROR", OUR_FAULT)

@@ -80,7 +80,10 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the interface has it
         """Send the head and every event until the source ends or the caller leaves."""
         async with self._resources:
-            await self._send_all(receive, send)
+            try:
+                await self._send_all(receive, send)
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from None  # the work's own error; the group around it is our doing
 
     async def _send_all(self, receive: Receive, send: Send) -> None:
         lock = anyio.Lock()

@@ -7,7 +7,7 @@ what is being sent is sent. Whatever is killed instead is found again in the sto
 
 import logging
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
@@ -15,7 +15,7 @@ import anyio.abc
 import attrs
 
 from dealquest.coach.dialogue import Event
-from dealquest.coach.turns import Done
+from dealquest.coach.turns import Begun, Done
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.values import Clock
 
@@ -31,6 +31,7 @@ logger = logging.getLogger("dealquest.telegram")
 
 WORKERS = 8
 IDLE_S = 1.0
+BEGUN_KEEPS_S = 3.0
 FAILURE_PAUSE_S = 1.0
 QUIET_S = 90.0
 GRACE_S = 7.0
@@ -78,6 +79,8 @@ class TelegramBot:
         self._pace = pace or Pace()
         self._permits = anyio.Semaphore(0)
         self._waiting: Counter[str] = Counter()  # events stored by this process and not finished by it, per chat
+        self._idle = 0  # workers that wait to be told of work
+        self._begun: deque[tuple[Begun, float]] = deque()  # events that were claimed when they were stored
         self._stopping = False
         self._intake: Intake | None = None
         self._failure: SettingsError | None = None
@@ -122,6 +125,8 @@ class TelegramBot:
                 await outlet.drain()
             with anyio.move_on_after(DELIVERY_GRACE_S):
                 await outlet.put_back()
+                for begun, _ in self._begun:
+                    await self._turns.hand_back(begun)
             group.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -163,7 +168,9 @@ class TelegramBot:
         return Outlet(self._turns, self._calls, source=self.source, pace=self._pace, clock=self._clock, careful=self._careful)
 
     def _make_intake(self, group: anyio.abc.TaskGroup, progress: Progress) -> Intake:
-        def on_stored(events: Sequence[Event], all_new: bool) -> None:
+        def on_stored(events: Sequence[Event], all_new: bool, begun: Begun | None) -> None:
+            if begun is not None:
+                self._begun.append((begun, anyio.current_time()))
             for event in events:
                 self._waiting[event.chat] += 1
                 # A repeated update may have its answer already, so nobody is told to wait for it.
@@ -180,6 +187,7 @@ class TelegramBot:
             admit=self._admit,
             set_aside=self._set_aside,
             stored=on_stored,
+            may_begin=lambda beginning: self._idle > len(self._begun) + beginning,
             group=group,
         )
 
@@ -205,7 +213,7 @@ class TelegramBot:
     async def _worker(self, watchful: bool, outlet: Outlet, progress: Progress) -> None:  # one call, above
         while not self._stopping:
             try:
-                done = await self._turns.work(self.source, on_partial=progress.show)
+                done = await self._next_turn(progress)
             except DealQuestError as exc:
                 logger.warning("A turn failed and will be tried again: %s", exc.message)
                 await anyio.sleep(FAILURE_PAUSE_S)
@@ -222,6 +230,15 @@ class TelegramBot:
             if not more:
                 await self._wait_for_work(watchful=watchful)
 
+    async def _next_turn(self, progress: Progress) -> Done | None:
+        """Finish what was claimed when it was stored, else whatever is the oldest."""
+        while self._begun:
+            begun, since = self._begun.popleft()
+            # All workers were taken meanwhile: its lease has run all the time, so somebody else may have it soon.
+            if anyio.current_time() - since < BEGUN_KEEPS_S:
+                return await self._turns.finish(begun, on_partial=progress.show)
+        return await self._turns.work(self.source, on_partial=progress.show)
+
     def _has_more(self, chat: str) -> bool:
         """Whether to look for work at once after a turn of this chat, instead of waiting to be told of some."""
         if self._waiting[chat] == 0:
@@ -237,8 +254,12 @@ class TelegramBot:
 
     async def _wait_for_work(self, *, watchful: bool) -> None:
         """Sleep until something was stored; one worker also looks now and then for what a dead process left behind."""
-        with anyio.move_on_after(IDLE_S if watchful else math.inf):
-            await self._permits.acquire()
+        self._idle += 1
+        try:
+            with anyio.move_on_after(IDLE_S if watchful else math.inf):
+                await self._permits.acquire()
+        finally:
+            self._idle -= 1
 
     async def _settle(self, done: Done, progress: Progress) -> Done:
         """Before delivery no more signs of being busy are given; the first reply takes the place of what they left."""

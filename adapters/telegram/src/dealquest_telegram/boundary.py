@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from dealquest.coach.dialogue import Event
-from dealquest.coach.turns import Delivery, Done
+from dealquest.coach.turns import Begun, Delivery, Done
 
 
 class Conversation(Protocol):
@@ -16,6 +16,18 @@ class Conversation(Protocol):
 
     async def receive(self, events: Sequence[Event]) -> int:
         """Store events before anything is done with them; how many were new."""
+        ...
+
+    async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
+        """The same, and claim the first of them where that is free: for a worker that has nothing else to do."""
+        ...
+
+    async def finish(self, begun: Begun, *, on_partial: Callable[[Event, str], Awaitable[None]] | None = None) -> Done | None:
+        """Finish the turn of a claimed event."""
+        ...
+
+    async def hand_back(self, begun: Begun) -> None:
+        """Give a claim up."""
         ...
 
     async def work(

@@ -19,6 +19,7 @@ import anyio.abc
 import msgspec
 
 from dealquest.coach.dialogue import Event, Person, catalogue
+from dealquest.coach.turns import Begun
 from dealquest.errors import DealQuestError, InputError, PeerGarbledError, PeerRefusedError, SettingsError
 from dealquest.values import Clock
 
@@ -52,7 +53,8 @@ class Intake:
         clock: For waiting and counting.
         admit: Whether a person may use the bot.
         set_aside: Keeps what cannot be understood.
-        stored: Told of the events of each stored batch, and whether all of them were new.
+        stored: Told of the events of each stored batch, whether all of them were new, and the one that is claimed already.
+        may_begin: Whether a worker has nothing to do, given how many others are being claimed for one.
         group: Where answers to button presses run.
     """
 
@@ -65,7 +67,8 @@ class Intake:
         clock: Clock,
         admit: Admit,
         set_aside: SetAside,
-        stored: Callable[[Sequence[Event], bool], None],
+        stored: Callable[[Sequence[Event], bool, Begun | None], None],
+        may_begin: Callable[[int], bool],
         group: anyio.abc.TaskGroup,
     ) -> None:
         self.lease = f"poll:{source}"
@@ -76,6 +79,8 @@ class Intake:
         self._admit = admit
         self._set_aside = set_aside
         self._stored = stored
+        self._may_begin = may_begin
+        self._beginning = 0
         self._group = group
         self._quota = _Quota(CHAT_EVENTS_PER_MINUTE, clock)
         self._refusals = _Quota(60 / REFUSE_EVERY_S, clock)
@@ -184,8 +189,8 @@ class Intake:
                         welcome.append(decoded)
         events = [incoming.event for incoming in welcome]
         if events:
-            new = await self._store(events)
-            self._stored(events, new == len(events))
+            new, begun = await self._store(events)
+            self._stored(events, new == len(events), begun)
         for incoming in welcome:
             if incoming.callback_id is not None:
                 self._group.start_soon(self._answer_press, incoming.callback_id, "")
@@ -206,15 +211,31 @@ class Intake:
             await self._set_aside(self._source, update_id, text, "its JSON cannot be read")
             return [{"update_id": update_id, "set_aside": True}]
 
-    async def _store(self, events: Sequence[Event]) -> int:
+    async def _store(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
         try:
-            return await self._turns.receive(events)
+            if self._may_begin(self._beginning):
+                self._beginning += 1
+                try:
+                    return await self._turns.receive_and_begin(events)
+                finally:
+                    self._beginning -= 1
+            return await self._turns.receive(events), None
         except (InputError, PeerRefusedError) as exc:
-            if len(events) == 1:
-                logger.warning("Update %d is set aside: the store refuses it: %s", events[0].update_id, exc.message)
-                await self._set_aside(self._source, events[0].update_id, _raw_text(msgspec.to_builtins(events[0])), exc.message)
-                return 0
-            return sum([await self._store([event]) for event in events])
+            if len(events) > 1:
+                return sum([await self._store_one(event) for event in events]), None
+            await self._refused(events[0], exc)
+            return 0, None
+
+    async def _store_one(self, event: Event) -> int:
+        try:
+            return await self._turns.receive([event])
+        except (InputError, PeerRefusedError) as exc:
+            await self._refused(event, exc)
+            return 0
+
+    async def _refused(self, event: Event, error: DealQuestError) -> None:
+        logger.warning("Update %d is set aside: the store refuses it: %s", event.update_id, error.message)
+        await self._set_aside(self._source, event.update_id, _raw_text(msgspec.to_builtins(event)), error.message)
 
     async def _may_enter(self, incoming: Incoming) -> bool:
         event = incoming.event

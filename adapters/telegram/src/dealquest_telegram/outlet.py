@@ -239,13 +239,19 @@ class Outlet:
             below = keyboard if index == len(pieces) - 1 else None
             await self._wait_turn(row.chat)
             if index == 0 and row.seq == 0 and target is None and self._careful:
-                target = await self._calls.send(row.chat, PLACEHOLDER)
-                await self._turns.note_placeholder(_event_of(row, self._source), target)
+                target = await self._place(row)
             if index == 0 and target is not None:
                 shown.append(await self._edit(row.chat, target, piece, below))
             else:
                 shown.append(await self._send(row.chat, piece, below))
         return shown
+
+    async def _place(self, row: Delivery) -> int:
+        """Send a placeholder and note it, even while the bot ends: one that nobody knows of would stay behind."""
+        with anyio.CancelScope(shield=True):
+            target = await self._calls.send(row.chat, PLACEHOLDER)
+            await self._turns.note_placeholder(_event_of(row, self._source), target)
+        return target
 
     async def _erase(self, chat: str, erase: Erase) -> bool:
         """Delete a message of the user's; False when Telegram keeps it."""

@@ -21,6 +21,7 @@ from dealquest.values import Clock, Secret, SystemClock
 from .boundary import Conversation
 from .loading import load_aiogram
 from .names import NameFile
+from .pace import Pace
 from .setaside import SetAside, SetAsideFile
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ async def serve_telegram(
     port: int = SIMULATION_PORT,
     admit: Callable[[Person], Awaitable[bool]] | None = None,
     set_aside: SetAside | None = None,
+    pace: Pace | None = None,
 ) -> None:
     """Run the bot on a durable conversation that is open already.
 
@@ -60,6 +62,7 @@ async def serve_telegram(
         port: Port of the chat page.
         admit: Who may use the bot; the settings' lists, with claims in the data folder, when left out.
         set_aside: Keeps updates that cannot be understood; a file of the data folder does when left out.
+        pace: How fast messages may go out; Telegram's limits when left out.
 
     Raises:
         SettingsError: `telegram.no_token` without TELEGRAM_BOT_TOKEN, `telegram.token_refused` when Telegram does not take it,
@@ -89,6 +92,7 @@ async def serve_telegram(
             admit=admit or _Door(settings),
             set_aside=set_aside or SetAsideFile(settings.home / "telegram-set-aside.jsonl", clock),
             careful=settings.telegram_careful,
+            pace=pace,
         )
         if once:
             await calls.drop_webhook()

@@ -17,16 +17,17 @@ Step: TypeAlias = Generator[Effect, EffectResult, T]
 
 MAX_URL_CHARACTERS = 1_000
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
+_MAX_STORED = 2**63 - 1
 
 
 def read_number(word: str) -> int | None:
-    """A number out of a button's data, if it can be the id of a row.
+    """A number out of a button's data, if it can be the id of a row or of an event.
 
-    >>> read_number("42"), read_number("042"), read_number("9" * 19)
+    >>> read_number("42"), read_number("042"), read_number("9223372036854775808")
     (42, None, None)
     """
-    return int(word) if _NUMBER.fullmatch(word) else None
+    return int(word) if _NUMBER.fullmatch(word) and int(word) <= _MAX_STORED else None
 
 
 def look(wanted: type[T], function: str, /, **arguments: object) -> "Step[T | Failed | None]":

@@ -49,14 +49,6 @@ class EngineApp:
             return
         response = await self._respond(scope, receive)
         listed = [(name.encode(), value.encode()) for name, value in response.headers]
-        hidden = self._engine.version.hidden
-        if (
-            response.status not in _NO_BODY
-            and "content-length" not in hidden
-            and not any(name == b"content-length" for name, _ in listed)
-            and scope["method"] != "HEAD"
-        ):
-            listed.append((b"content-length", b"%d" % len(response.body)))
         await send({"type": "http.response.start", "status": response.status, "headers": listed})
         await send({"type": "http.response.body", "body": response.body if response.status not in _NO_BODY else b""})
 
@@ -116,6 +108,7 @@ def _preflight(headers: dict[str, str]) -> list[tuple[str, str]]:
         ("access-control-allow-methods", _ALLOWED_METHODS),
         ("access-control-allow-headers", names),
         ("access-control-max-age", _DAY_S),
+        ("content-length", "0"),
     ]
 
 

@@ -20,9 +20,9 @@ from dealquest.wire import HttpResponse
 
 from . import catalog_sql
 from .body import find_keys
-from .catalog import Catalog, Name, Table
+from .catalog import Catalog
 from .catalog_load import load_catalog, read_rows
-from .compile import Compiled, DataRequest, compile_request, find_table
+from .compile import Compiled, DataRequest, compile_request
 from .config import EngineConfig
 from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
@@ -33,7 +33,8 @@ from .incoming import Incoming
 from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
-from .parse import Limits, read_request, split_path, split_query
+from .parse import Limits, read_request, split_query
+from .paths import answer_options, pick_root_type
 from .pool import Pool
 from .response import VARY, Context, Responder, find_check
 from .shape import Shapes, SlotBody, fill, take_apart
@@ -46,11 +47,6 @@ if TYPE_CHECKING:
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
-_ROOT_MEDIA = {
-    "application/openapi+json": "application/openapi+json",
-    "*/*": "application/openapi+json",
-    "application/json": "application/json",
-}
 _RELOAD_EVERY_S = 1.0
 _GRACE_S = 5.0
 _LISTEN_EVERY_S = 0.05
@@ -209,7 +205,7 @@ class Engine:
             await self._look_for_changes(self._listener)
         if incoming.method == "OPTIONS":
             with timed(incoming.timings, "parse", self.clock):
-                options = self._answer_options(incoming)
+                options = answer_options(incoming, self.catalog, self.config.db_schemas)
             with timed(incoming.timings, "response", self.clock):
                 return options
         for attempt in range(2):
@@ -287,10 +283,7 @@ class Engine:
             schema = pick_schema(self.config.db_schemas, request.profile)
             if self.config.openapi_mode == "disabled":
                 raise refuse("PGRST126", "Root endpoint metadata is disabled")
-            names = [media.name for media in request.accept]
-            shown = next((name for name in names if name in _ROOT_MEDIA), None)
-            if shown is None:
-                raise refuse("PGRST107", f"None of these media types are available: {', '.join(names)}")
+            content_type = pick_root_type(request.accept)
         visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
         if self.config.openapi_mode == "follow-privileges":
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
@@ -300,28 +293,13 @@ class Engine:
             visible = msgspec.json.decode(answer.body)
         with timed(incoming.timings, "response", self.clock):
             document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
-        headers = [("content-type", f"{_ROOT_MEDIA[shown]}; charset=utf-8"), VARY]
+        headers = [("content-type", content_type), VARY]
         if len(self.config.db_schemas) > 1:
             headers.append(("content-profile", schema))
         body = b"" if request.head else msgspec.json.encode(document)
         if not request.head:
             headers.append(("content-length", str(len(body))))
         return HttpResponse(status=200, headers=tuple(headers), body=body)
-
-    def _answer_options(self, incoming: Incoming) -> HttpResponse:
-        """The methods that a path allows."""
-        segments = split_path(incoming.path)
-        schema = pick_schema(self.config.db_schemas, incoming.headers.get("accept-profile"))
-        if not segments:
-            allow = "OPTIONS,GET,HEAD"
-        elif len(segments) == 2 and segments[0] == "rpc":
-            overloads = self.catalog.functions.get(Name(schema, segments[1]), ())
-            allow = "OPTIONS,GET,HEAD,POST" if any(routine.read_only for routine in overloads) else "OPTIONS,POST"
-        elif len(segments) == 1:
-            allow = _allowed_methods(find_table(self.catalog, Name(schema, segments[0])))
-        else:
-            raise refuse("PGRST125", "Invalid path specified in request URL")
-        return HttpResponse(status=200, headers=(("allow", allow), ("content-length", "0"), VARY))
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
         request, compiled = plan.request, plan.compiled
@@ -425,12 +403,3 @@ class Engine:
         from .transport import EngineTransport  # noqa: PLC0415  # the two know each other
 
         return EngineTransport(self, from_principal(principal, anonymous=self.config.db_anon_role or "anon"))
-
-
-def _allowed_methods(table: Table) -> str:
-    methods = ["OPTIONS", "GET", "HEAD"]
-    methods += ["POST"] if table.insertable else []
-    methods += ["PUT"] if table.insertable and table.updatable and table.key else []
-    methods += ["PATCH"] if table.updatable else []
-    methods += ["DELETE"] if table.deletable else []
-    return ",".join(methods)

@@ -34,9 +34,10 @@ from dealquest.storage.postgrest.ast import (
 )
 
 from .errors import refuse
-from .grammar import parse_with, read_condition_value, read_filter_key, read_logic, read_names, read_order, read_whole_select
+from .grammar import read_condition_value, read_filter_key, read_logic, read_names, read_order, read_whole_select
 from .incoming import Incoming
 from .negotiate import parse_accept, parse_media, parse_prefer, parse_range
+from .scanner import parse_with
 from .shape import Slot, SlotList
 from .trees import count_items, filters_of, measure_depth
 

@@ -111,7 +111,19 @@ class Responder:
             pairs = ", ".join(f"`{relation}` to `{alias}`" for relation, alias in renamed)
             fixed.append(("warning", f'299 PostgRESTv16 "{_RENAMED} Update {pairs} in query string filters, orders or limits."'))
         self._fixed = tuple(fixed)
+        self._is_plain = isinstance(request, Read) and not request.head and request.prefer.count is None and compiled.format.explain is None
         self._bodiless = isinstance(request, (Read, Call)) and (request.head if isinstance(request, Read) else request.method == "HEAD")
+
+    def _write_plain(self, answer: Answer, incoming: Incoming) -> HttpResponse:
+        """What `write` comes to for a read that counts nothing: the most frequent answer, in fewest steps."""
+        first, page = self._compiled.offset, answer.page
+        headers = (
+            *self._fixed,
+            ("content-location", incoming.path + canonical_query(incoming.query)),
+            ("content-range", f"{first}-{first + page - 1}/*" if page else "*/*"),
+            ("content-length", str(len(answer.body))),
+        )
+        return HttpResponse(status=200, headers=headers, body=answer.body)
 
     def write(self, answer: Answer, incoming: Incoming) -> HttpResponse:
         """The answer to a good request.
@@ -125,6 +137,8 @@ class Responder:
                 database's own headers and status that cannot be used.
         """
         compiled = self._compiled
+        if self._is_plain and answer.headers is None and answer.status is None:
+            return self._write_plain(answer, incoming)
         headers: dict[str, str] = {}
         if compiled.kind == "read":
             headers["content-location"] = incoming.path + canonical_query(incoming.query)

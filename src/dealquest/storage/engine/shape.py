@@ -29,6 +29,7 @@ _OPERATOR = re.compile(r"(?:not\.)?[a-z]+(?:\([^)]*\))?\.")
 _WHOLE = frozenset({"select", "columns", "on_conflict", "order", "limit", "offset", "and", "or"})
 _SHAPING = ("accept", "range", "content-type", "accept-profile", "content-profile")
 _SAFE = "-_.~"
+_SHORT = 512
 
 
 class Slot(str):
@@ -81,11 +82,24 @@ class Shaped(NamedTuple):
 
 def take_apart(incoming: Incoming, body: Body | None) -> Shaped:
     """Find a request's shape."""
+    method, path, query, headers = incoming.method, incoming.path, incoming.query, incoming.headers
+    parts, items = _remembering(_split, query)(query, path.startswith("/rpc/") and method != "POST")
+    shaping = tuple([headers.get(name) for name in _SHAPING]) if headers else ()
+    keys = None if body is None else (body.keys, body.is_list, min(body.size, 1) if body.keys else body.size)
+    return Shaped((method, path, parts, shaping, tuple(incoming.prefer), keys), items, body)
+
+
+def _remembering(read: Any, query: str) -> Any:
+    """What is read from short queries is remembered, as the same ones come again and again; long ones are not worth the room."""
+    return read if len(query) <= _SHORT else read.__wrapped__
+
+
+@lru_cache(maxsize=4096)
+def _split(query: str, arguments: bool) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+    """The parts of a query that are shape, and the raw value of each pair that was split."""
     parts: list[str] = []
     items: list[str | None] = []
-    method, path = incoming.method, incoming.path
-    is_call = path.startswith("/rpc/")
-    for pair in incoming.query.split("&"):
+    for pair in query.split("&"):
         if not pair:
             continue
         name, _, value = pair.partition("=")
@@ -96,7 +110,7 @@ def take_apart(incoming: Incoming, body: Body | None) -> Shaped:
                 value_at = found.end()
             elif (listed := _LIST.match(value)) is not None:
                 value_at = listed.end(1)
-            elif is_call and method != "POST" and not _OPERATOR.match(value) and "%" not in value:
+            elif arguments and not _OPERATOR.match(value) and "%" not in value:
                 value_at = 0
         if value_at is None:
             parts.append(pair)
@@ -104,10 +118,7 @@ def take_apart(incoming: Incoming, body: Body | None) -> Shaped:
         else:
             parts.append(f"{name}={value[:value_at]}")
             items.append(value[value_at:])
-    headers = incoming.headers
-    shaping = tuple([headers.get(name) for name in _SHAPING]) if headers else ()
-    keys = None if body is None else (body.keys, body.is_list, min(body.size, 1) if body.keys else body.size)
-    return Shaped((method, path, tuple(parts), shaping, tuple(incoming.prefer), keys), items, body)
+    return tuple(parts), tuple(items)
 
 
 def fill(values: Sequence[Filled], shaped: Shaped) -> list[Filled]:
@@ -140,6 +151,12 @@ def canonical_query(query: str) -> str:
     >>> canonical_query("b=eq.1&a=in.(1,2)")
     '?a=in.%281%2C2%29&b=eq.1'
     """
+    found: str = _remembering(_canonical, query)(query)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _canonical(query: str) -> str:
     if not query:
         return ""
     pairs = sorted([pair.partition("=")[::2] for pair in query.split("&") if pair])
@@ -149,7 +166,6 @@ def canonical_query(query: str) -> str:
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]*\Z")
 
 
-@lru_cache(maxsize=4096)
 def _encode(raw: str) -> str:
     return raw if _PLAIN.match(raw) else quote(unquote_plus(raw), safe=_SAFE)
 

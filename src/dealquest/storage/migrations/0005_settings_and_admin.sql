@@ -13,6 +13,7 @@ create table public.forgotten_users (
     id bigint primary key,
     forgotten_at timestamptz not null default now()
 );
+comment on table public.forgotten_users is 'Numbers of those who deleted everything, so that traces written after their last turn go too.';
 
 do $$
 declare

@@ -1,4 +1,5 @@
--- What the HTTP adapter needs beside accounts: model calls with their callers' budgets, and names of events that callers choose.
+-- What the HTTP adapter needs beside accounts: model calls with their callers' budgets, names of events that callers choose, and rows of the coach
+-- for people who signed in with an account.
 -- Only the service role reads and writes here; callers see what the adapter shows them.
 
 create schema ai;
@@ -184,6 +185,20 @@ as $$
         returning 1
     )
     select count(*)::integer from seen
+$$;
+
+-- An account of this server is a person of the coach too: the row of users whose local name bears the account's id. The function reads that
+-- row with its owner's rights, because whose row it is decides what the caller may read.
+create or replace function dealquest.current_user_id() returns bigint
+language sql stable security definer
+set search_path = ''
+as $$
+    -- A subject that is nobody of ours is nobody, never an error.
+    select case
+        when subject ~ '^[1-9][0-9]{0,17}$' then subject::bigint
+        when subject is not null then (select u.id from public.users u where u.local_name = 'account:' || subject)
+    end
+    from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub' as subject) as claims
 $$;
 
 do $$

@@ -100,3 +100,20 @@ begin
     end loop;
 end
 $$;
+
+-- Store what came in and, in the same transaction, claim the first of it for a worker that has nothing to do: {new, claim}.
+-- This one waits for the disk, as receive_updates does. `claim` is what claim_update returns.
+create function public.receive_and_take(updates jsonb, for_worker text, lease_s double precision) returns jsonb
+language plpgsql volatile
+set search_path = public
+as $$
+declare
+    first constant jsonb := updates -> 0;
+    stored constant integer := receive_updates(updates);
+begin
+    return jsonb_build_object('new', stored, 'claim', case when stored > 0 then
+        claim_update(first ->> 'source', for_worker, lease_s, first ->> 'chat', (first ->> 'update_id')::bigint) end);
+end
+$$;
+revoke all on function public.receive_and_take(jsonb, text, double precision) from public, anon, authenticated;
+grant execute on function public.receive_and_take(jsonb, text, double precision) to project_admin;

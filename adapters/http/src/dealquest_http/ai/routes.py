@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -55,6 +55,8 @@ from .spending import Call, Spending
 
 TEMPERATURE = 0.7
 MAX_TOKENS = 4096
+_FREE = frozenset({"llm.busy", "llm.unavailable.rate_limited", "llm.unavailable.resting", "wire.connect"})
+"""Failures for which nobody charges, beside requests that were refused."""
 FAMILIES = ("openai", "anthropic", "google", "amazon")
 """The order in which the reference lists models; all others follow by name."""
 
@@ -75,10 +77,10 @@ def routes(service: Service) -> list[BaseRoute]:
 class Period(Struct, rename="camel"):
     """The query of the usage routes."""
 
-    start_date: datetime | None = None
-    end_date: datetime | None = None
-    limit: int = 50
-    offset: int = 0
+    start_date: Annotated[datetime, Meta(tz=True)] | None = None
+    end_date: Annotated[datetime, Meta(tz=True)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1_000)] = 50
+    offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
 
 
 class Ai:
@@ -150,8 +152,6 @@ class Ai:
         """Calls, newest first."""
         await require(request, "project_admin")
         period = _period(request)
-        if not (1 <= period.limit <= 1_000 and period.offset >= 0):
-            raise InputError("limit lies between 1 and 1000, offset is not negative.", code="http.ai.period")
         found = await service_of(request).kit.records.rpc(
             "list_ai_usage", since=period.start_date, until=period.end_date, most=period.limit, skip=period.offset
         )
@@ -208,13 +208,15 @@ async def _begin(stream: AnswerStream, call: Call) -> Event:
 
 async def _pass_on(first: Event, stream: AnswerStream, call: Call, push: Push) -> None:
     """The answer in the clients' frames; from the first word on a failure is one of them."""
-    try:
-        await _show(first, call, push)
-        async for event in stream:
-            await _show(event, call, push)
-    except DealQuestError as exc:
-        call.failed()
-        await push({"error": True, "message": exc.message})
+    event: Event | None = first
+    while event is not None:
+        await _show(event, call, push)
+        try:
+            event = await anext(stream, None)
+        except DealQuestError as exc:
+            call.failed()
+            await push({"error": True, "message": exc.message})
+            return
 
 
 async def _show(event: Event, call: Call, push: Push) -> None:
@@ -236,7 +238,7 @@ async def _show(event: Event, call: Call, push: Push) -> None:
 
 def _fault(error: DealQuestError, call: Call) -> DealQuestError:
     """Settle a call that brought nothing, and say whose fault it is: the caller's, the operator's or the provider's."""
-    call.failed(unsent=isinstance(error, InputError) or error.code in {"llm.busy", "llm.unavailable.resting", "wire.connect"})
+    call.failed(costs_nothing=isinstance(error, InputError) or error.code.startswith("llm.refused.") or error.code in _FREE)
     if isinstance(error, PeerRefusedError):
         if error.code in {"llm.refused.key", "llm.refused.credit", "llm.refused.permission"}:
             return PeerUnavailableError(
@@ -261,5 +263,5 @@ def _period(request: Request) -> Period:
         return convert(given, Period, strict=False)
     except ValueError as exc:
         raise InputError(
-            "startDate and endDate are ISO 8601 with a time zone, limit and offset whole numbers.", code="http.ai.period"
+            "startDate and endDate are ISO 8601 with a time zone, limit is 1 to 1000, offset 0 or more.", code="http.ai.period"
         ) from exc

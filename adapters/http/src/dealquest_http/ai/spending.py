@@ -54,9 +54,9 @@ class Call:
             # Nobody names a price, but the tokens are known: the dearest price bounds them.
             self.counted_usd = (find_price(model) or DEAREST).of(usage)
 
-    def failed(self, *, unsent: bool = False) -> None:
-        """It brought none; where it never left the house, it cost nothing."""
-        self.outcome, self.counted_usd = "failed", Decimal(0) if unsent else None
+    def failed(self, *, costs_nothing: bool = False) -> None:
+        """It brought none; what was refused or never left the house costs nothing."""
+        self.outcome, self.counted_usd = "failed", Decimal(0) if costs_nothing else None
 
 
 class Spending:

@@ -11,7 +11,9 @@ from .conversation import SOURCE, Conversations
 
 LOG = logging.getLogger("dealquest.http.coach")
 PAUSE_S = 2.0
+EVENTS_EVERY = 5
 SWEEP_EVERY = 900
+"""In rounds of a pause each."""
 
 
 async def keep_working(kit: Kit, *, pause_s: float = PAUSE_S) -> None:
@@ -23,7 +25,8 @@ async def keep_working(kit: Kit, *, pause_s: float = PAUSE_S) -> None:
             if rounds % SWEEP_EVERY == 0:
                 await conversations.turns.sweep()
                 await conversations.uploads.sweep(now_s=kit.clock.now().timestamp())
-            done = await conversations.turns.work(SOURCE)
+            # Jobs at once; an event only now and then, because the request that brought it is most likely at work on it.
+            done = await conversations.turns.work(SOURCE, only_jobs=rounds % EVENTS_EVERY != 0)
         except DealQuestError as exc:
             LOG.warning("A turn could not be finished and is tried again (%s).", exc.code)
             done = None

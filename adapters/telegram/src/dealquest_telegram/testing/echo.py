@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from dealquest.coach.dialogue import Button, Document, Erase, Event, Reply, Text
-from dealquest.coach.turns import Delivery, Done
+from dealquest.coach.turns import Begun, Delivery, Done
 from dealquest.values import Clock, SystemClock
 
 TABLES = """
@@ -60,6 +60,18 @@ class EchoConversation:
                 [(event.source, event.update_id, event.chat, msgspec.json.encode(event)) for event in events],
             )
             return self._database.total_changes - before
+
+    async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
+        """Store events; here claims are made by `work` alone."""
+        return await self.receive(events), None
+
+    async def finish(self, begun: Begun, *, on_partial: Callable[[Event, str], Awaitable[None]] | None = None) -> Done | None:
+        """Never called, since nothing is begun."""
+        raise AssertionError(f"nothing was begun, so {begun.event.update_id} cannot be finished ({on_partial})")
+
+    async def hand_back(self, begun: Begun) -> None:
+        """Never called, see `finish`."""
+        raise AssertionError(f"nothing was begun, so {begun.event.update_id} cannot be handed back")
 
     async def work(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
+from .account import Message
 from .people import SimulatedUser
 
 if TYPE_CHECKING:
@@ -21,9 +22,19 @@ WAIT_S = 25.0
 SHOWN_MESSAGES = 200
 OWN_HEADER = "X-Dealquest-Page"
 _TYPES = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+_PICTURES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_SHOWN = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG": "image/png",
+    b"GIF8": "image/gif",
+    b"OggS": "audio/ogg",
+    b"\x1a\x45\xdf\xa3": "audio/webm",
+    b"ID3": "audio/mpeg",
+}
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; media-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -32,7 +43,7 @@ _HEADERS = {
 
 
 def add_page(app: web.Application, server: "BotApiServer") -> None:
-    """Serve the page and the three calls it makes."""
+    """Serve the page and the calls it makes."""
     page = _Page(server)
     app.router.add_get("/", page.file)
     app.router.add_get("/{name:page\\.(?:css|js)}", page.file)
@@ -40,6 +51,7 @@ def add_page(app: web.Application, server: "BotApiServer") -> None:
     app.router.add_post("/chat/say", page.say)
     app.router.add_post("/chat/press", page.press)
     app.router.add_post("/chat/file", page.send_file)
+    app.router.add_get("/chat/file/{file_id}", page.load_file)
 
 
 class _Page:
@@ -93,13 +105,25 @@ class _Page:
         name, kind = request.query.get("file", "file")[:200], request.content_type
         if not content:
             raise web.HTTPBadRequest
-        if kind.startswith("image/"):
-            await user.sends_photo(content)
-        elif kind.startswith("audio/"):
-            await user.sends_voice(content, mime_type=kind)
+        caption = request.query.get("caption", "")[:1024]
+        if kind in _PICTURES:
+            await user.sends_photo(content, caption=caption)
+        elif kind.startswith(("audio/", "video/webm")):
+            seconds = request.query.get("seconds", "")
+            await user.sends_voice(content, mime_type=kind, duration_s=int(seconds) if seconds.isdecimal() else 3)
         else:
-            await user.sends_document(content, name=name, mime_type=kind)
+            await user.sends_document(content, name=name, mime_type=kind, caption=caption)
         return web.json_response({})
+
+    async def load_file(self, request: web.Request) -> web.Response:
+        """A file of the chat: pictures and sounds to be shown, everything else only to be saved."""
+        self._check(request)
+        stored = self._server.account.files.get(request.match_info["file_id"])
+        if stored is None:
+            raise web.HTTPNotFound
+        kind = _shown_as(stored.content)
+        saved = {} if kind else {"Content-Disposition": "attachment"}
+        return web.Response(body=stored.content, content_type=kind or "application/octet-stream", headers={**_HEADERS, **saved})
 
     async def _body(self, request: web.Request) -> dict[str, Any]:
         self._check(request, writes=True)
@@ -131,7 +155,7 @@ def _snapshot(user: SimulatedUser, bot_id: int) -> tuple[bytes, str]:
             "text": message.get("text") or message.get("caption") or "",
             "entities": message.get("entities") or message.get("caption_entities") or [],
             "rich": message.get("rich_message", {}).get("blocks", []),
-            "attached": next((kind for kind in ("photo", "voice", "audio", "document") if kind in message), ""),
+            "file": _file_of(message),
             "buttons": message.get("reply_markup", {}).get("inline_keyboard", []),
         }
         for message in shown
@@ -139,3 +163,17 @@ def _snapshot(user: SimulatedUser, bot_id: int) -> tuple[bytes, str]:
     body = msgspec.json.encode({"messages": messages, "draft": user.chat.draft, "busy": len(user.chat.actions)})
     version = f"{zlib.crc32(body):08x}"
     return body, version
+
+
+def _shown_as(content: bytes) -> str | None:
+    if content[:4] == b"RIFF":
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(content[8:12])
+    return next((kind for start, kind in _SHOWN.items() if content.startswith(start)), None)
+
+
+def _file_of(message: Message) -> dict[str, Any] | None:
+    for kind in ("photo", "voice", "audio", "document"):
+        if kind in message:
+            held = message[kind][-1] if kind == "photo" else message[kind]
+            return {"kind": kind, "id": held["file_id"], "name": held.get("file_name", "")}
+    return None

@@ -2,7 +2,7 @@
 
 import { Coach } from "./coach.js";
 import { progressView, standing, todayView } from "./progress.js";
-import { readConfig, readOwnRows, readWaiting, signInByTelegram, signInForDevelopment } from "./server.js";
+import { readConfig, readOwnRows, signInByTelegram, signInForDevelopment } from "./server.js";
 import { Actions, followTheme, guardClosing, openTelegram } from "./telegram.js";
 import { make } from "./words.js";
 
@@ -29,10 +29,10 @@ class App {
   async start() {
     this.now = standing(await readOwnRows());
     tabs.hidden = false;
-    const waiting = await readWaiting();
-    await this.coach.showWaiting(waiting);
+    const isNews = await this.coach.showWaiting();
     this.coach.draw();
-    await this.go(waiting.length || this.coach.hasDraft ? "coach" : "today", false);
+    this.coach.watch();
+    await this.go(isNews || this.coach.hasDraft ? "coach" : "today", false);
   }
 
   async go(name, refresh = true) {

@@ -1,9 +1,10 @@
 /** The conversation: what was said, the choices of the newest replies, and the answer that is being written. */
 
-import { makeEvent, markSeen, sendEvent } from "./server.js";
+import { makeEvent, markSeen, readWaiting, sendEvent } from "./server.js";
 import { make, styledText } from "./words.js";
 
 const DRAFT = "dealquest.draft";
+const LOOK_EVERY_MS = 10_000;
 
 /** The draft outlives a closed page where the browser lets it. */
 const drafts = {
@@ -24,6 +25,7 @@ export class Coach {
     this.busy = false;
     this.failed = null;
     this.newest = [];
+    this.lastShown = 0;
     this.log = make("div", { class: "log", role: "log", "aria-live": "polite", "aria-label": "Conversation" });
     this.choices = make("div", { class: "choices", role: "group", "aria-label": "Choices" });
     this.field = make("textarea", { id: "answer", maxlength: 8000, rows: 4, placeholder: "As you would say or write it to the buyer",
@@ -48,12 +50,22 @@ export class Coach {
     await this.tell(makeEvent("text", text), text, true);
   }
 
-  /** Replies that were made while nobody looked. */
-  async showWaiting(replies) {
-    if (!replies.length) return;
+  /** Replies that were made while nobody looked; whether there were any. */
+  async showWaiting() {
+    const replies = (await readWaiting()).filter((reply) => reply.id > this.lastShown);
+    if (!replies.length || this.busy) return false;
     this.add(replies);
     this.draw();
-    await markSeen(replies.at(-1).id);
+    await markSeen(this.lastShown);
+    return true;
+  }
+
+  /** Look now and then for what the coach says later, such as research that takes its time. */
+  watch() {
+    setInterval(() => {
+      // Whoever cannot be reached now is asked again soon.
+      if (!this.busy && !document.hidden) this.showWaiting().catch(() => {});
+    }, LOOK_EVERY_MS);
   }
 
   async tell(event, shown, isAnswer = false) {
@@ -79,7 +91,7 @@ export class Coach {
       this.busy = false;
       this.draw();
       first?.scrollIntoView({ block: "start", behavior: "smooth" });
-      if (replies.length) await markSeen(replies.at(-1).id).catch(() => {});
+      if (replies.length) await markSeen(this.lastShown).catch(() => {});
     } catch (error) {
       writing.remove();
       mine?.remove();
@@ -93,6 +105,7 @@ export class Coach {
   add(replies) {
     let first = null;
     for (const reply of replies) {
+      this.lastShown = Math.max(this.lastShown, reply.id);
       const said = make("div", { class: "said" }, make("div", { class: "words" }, styledText(reply.text, reply.spans)));
       if (reply.document) said.append(documentLink(reply.document));
       this.log.append(said);

@@ -3,6 +3,8 @@ const name = new URLSearchParams(location.search).get("name") || "";
 const chat = document.getElementById("chat");
 const text = document.getElementById("text");
 const toast = document.getElementById("toast");
+const typing = document.getElementById("typing");
+const recordButton = document.getElementById("record");
 const headers = { "X-Dealquest-Page": "1", "Content-Type": "application/json" };
 const query = (more = {}) => new URLSearchParams({ name, ...more }).toString();
 
@@ -39,6 +41,52 @@ function render(value, entities, start = 0, end = value.length) {
   return out;
 }
 
+// Rich messages come as blocks whose text is a string, a list, or a styled piece that holds one of them.
+const RICH = { bold: "b", italic: "i", underline: "u", strikethrough: "s", code: "code", marked: "mark", subscript: "sub", superscript: "sup" };
+
+function richText(piece) {
+  const out = document.createDocumentFragment();
+  if (typeof piece === "string") out.append(piece);
+  else if (Array.isArray(piece)) piece.forEach((inner) => out.append(richText(inner)));
+  else if (piece && piece.type === "url") out.append(wrap({ type: "text_link", url: String(piece.url) }, richText(piece.text)));
+  else if (piece) {
+    const element = document.createElement(RICH[piece.type] || "span");
+    element.append(richText(piece.text || ""));
+    out.append(element);
+  }
+  return out;
+}
+
+function richBlock(block) {
+  const element = document.createElement({ pre: "pre", blockquote: "blockquote", heading: "h3" }[block.type] || "p");
+  if (block.blocks) block.blocks.forEach((inner) => element.append(richBlock(inner)));
+  else element.append(richText(block.text || ""));
+  return element;
+}
+
+function attachment(file) {
+  const address = `/chat/file/${encodeURIComponent(file.id)}`;
+  if (file.kind === "photo") {
+    const image = document.createElement("img");
+    image.src = address;
+    image.alt = "photo";
+    image.addEventListener("load", () => { if (isNearEnd(image.clientHeight + 120)) chat.scrollTop = chat.scrollHeight; });
+    return image;
+  }
+  if (file.kind === "voice" || file.kind === "audio") {
+    const player = document.createElement("audio");
+    player.src = address;
+    player.controls = true;
+    player.preload = "none";
+    return player;
+  }
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = file.name || "file";
+  link.textContent = `📄 ${file.name || "file"}`;
+  return link;
+}
+
 function bubble(content, mine, extra = "") {
   const box = document.createElement("div");
   box.className = `message${mine ? " mine" : ""}${extra}`;
@@ -49,55 +97,134 @@ function bubble(content, mine, extra = "") {
   return box;
 }
 
-function show(state) {
-  const stick = chat.scrollHeight - chat.scrollTop - chat.clientHeight < 80;
-  chat.replaceChildren();
-  for (const message of state.messages) {
-    const content = document.createDocumentFragment();
-    if (message.attached) content.append(`[${message.attached}] `);
-    if (message.rich.length) content.append(message.rich.map((block) => (typeof block.text === "string" ? block.text : JSON.stringify(block.text))).join("\n\n"));
-    else content.append(render(message.text, message.entities));
-    const box = bubble(content, message.mine);
-    for (const row of message.buttons) {
-      const line = document.createElement("div");
-      line.className = "buttons";
-      for (const button of row) {
-        const element = document.createElement("button");
-        element.textContent = button.text;
-        if (button.callback_data) element.addEventListener("click", () => press(message.id, button.callback_data));
-        else if (/^https?:/i.test(button.url || "")) element.addEventListener("click", () => window.open(button.url, "_blank", "noopener"));
-        line.append(element);
-      }
-      box.append(line);
+function drawMessage(message) {
+  const content = document.createDocumentFragment();
+  if (message.file) content.append(attachment(message.file));
+  if (message.rich.length) message.rich.forEach((block) => content.append(richBlock(block)));
+  else content.append(render(message.text, message.entities));
+  const box = bubble(content, message.mine);
+  for (const row of message.buttons) {
+    const line = document.createElement("div");
+    line.className = "buttons";
+    for (const button of row) {
+      const element = document.createElement("button");
+      element.type = "button";
+      element.textContent = button.text;
+      element.dataset.key = `${message.id} ${button.callback_data || button.url || ""}`;
+      if (button.callback_data) element.addEventListener("click", () => press(message.id, button.callback_data));
+      else if (/^https?:/i.test(button.url || "")) element.addEventListener("click", () => window.open(button.url, "_blank", "noopener"));
+      line.append(element);
     }
-    chat.append(box);
+    box.append(line);
   }
+  return box;
+}
+
+// Only what changed is drawn anew, so that focus, selection and a playing sound stay.
+const drawn = new Map();
+let busy = 0;
+
+const isNearEnd = (within) => chat.scrollHeight - chat.scrollTop - chat.clientHeight < within;
+
+function show(state) {
+  const stick = drawn.size === 0 || isNearEnd(120);
+  const focused = document.activeElement && document.activeElement.dataset ? document.activeElement.dataset.key : undefined;
+  const alive = new Set(state.messages.map((message) => message.id));
+  for (const [id, known] of drawn) if (!alive.has(id)) { known.box.remove(); drawn.delete(id); }
+  for (const message of state.messages) {
+    const content = JSON.stringify(message);
+    const known = drawn.get(message.id);
+    if (known && known.content === content) continue;
+    const box = drawMessage(message);
+    if (known) known.box.replaceWith(box);
+    else chat.append(box);
+    drawn.set(message.id, { box, content });
+  }
+  chat.querySelectorAll(".draft").forEach((old) => old.remove());
   if (state.draft !== null) chat.append(bubble(state.draft || "…", false, " draft"));
+  if (focused) {
+    const again = [...chat.querySelectorAll("button")].find((button) => button.dataset.key === focused);
+    if (again) again.focus();
+  }
+  const last = state.messages[state.messages.length - 1];
+  typing.textContent = state.busy !== busy && last && last.mine ? "dealquest is writing …" : "";
+  if (!last || !last.mine) busy = state.busy;
   if (stick) chat.scrollTop = chat.scrollHeight;
+}
+
+function tell(words) {
+  toast.textContent = words;
+  toast.hidden = false;
+  setTimeout(() => { toast.hidden = true; }, 4000);
 }
 
 async function press(message_id, data) {
   const answer = await fetch(`/chat/press?${query()}`, { method: "POST", headers, body: JSON.stringify({ message_id, data }) });
   const told = answer.ok ? (await answer.json()).toast : "";
-  if (!told) return;
-  toast.textContent = told;
-  toast.hidden = false;
-  setTimeout(() => { toast.hidden = true; }, 4000);
+  if (told) tell(told);
 }
 
 async function say() {
   const value = text.value;
   if (!value.trim()) return;
   text.value = "";
+  grow();
   await fetch(`/chat/say?${query()}`, { method: "POST", headers, body: JSON.stringify({ text: value }) });
 }
 
+async function send(file, more = {}) {
+  const caption = text.value;
+  text.value = "";
+  const answer = await fetch(`/chat/file?${query({ file: file.name || "voice", caption, ...more })}`, {
+    method: "POST", headers: { ...headers, "Content-Type": file.type || "application/octet-stream" }, body: file,
+  });
+  if (!answer.ok) tell("The file was not taken.");
+}
+
+function grow() {
+  text.style.height = "auto";
+  text.style.height = `${Math.min(text.scrollHeight + 2, 160)}px`;
+}
+
+let recorder = null;
+async function record() {
+  if (recorder) { recorder.stop(); return; }
+  let sound;
+  try {
+    sound = await navigator.mediaDevices.getUserMedia({ audio: true });
+  } catch {
+    tell("The browser gives no microphone; send a sound file instead.");
+    return;
+  }
+  const parts = [];
+  const began = Date.now();
+  recorder = new MediaRecorder(sound);
+  recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
+  recorder.addEventListener("stop", () => {
+    sound.getTracks().forEach((track) => track.stop());
+    const type = recorder.mimeType.split(";")[0] || "audio/webm";
+    recorder = null;
+    recordButton.setAttribute("aria-pressed", "false");
+    send(new Blob(parts, { type }), { seconds: Math.max(1, Math.round((Date.now() - began) / 1000)) });
+  });
+  recorder.start();
+  recordButton.setAttribute("aria-pressed", "true");
+}
+
 document.getElementById("form").addEventListener("submit", (event) => { event.preventDefault(); say(); });
-text.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); say(); } });
+text.addEventListener("input", grow);
+text.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); say(); } });
+document.getElementById("attach").addEventListener("click", () => document.getElementById("file").click());
 document.getElementById("file").addEventListener("change", async (event) => {
-  const file = event.target.files[0];
-  if (file) await fetch(`/chat/file?${query({ file: file.name })}`, { method: "POST", headers: { ...headers, "Content-Type": file.type || "application/octet-stream" }, body: file });
+  if (event.target.files[0]) await send(event.target.files[0]);
   event.target.value = "";
+  text.focus();
+});
+recordButton.addEventListener("click", record);
+// Whoever begins to type while something else is focused means the message field.
+document.addEventListener("keydown", (event) => {
+  const typed = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
+  if (typed && document.activeElement !== text) text.focus();
 });
 
 (async function follow() {
