@@ -16,6 +16,8 @@ import time
 from functools import partial
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 from speed import AT_ONCE, DELAY_S, MODEL, SAMPLES, SUITE, bare, measure
 from upstream import count_asked, start_upstream
 
@@ -26,6 +28,7 @@ from dealquest.values import Secret
 
 async def work(url: str, journal: Path) -> None:
     llm = partial(Router, [Route(model=MODEL, provider=Provider(name="openrouter", base_url=url, key=Secret("sk-local")))])
+    await anyio.lowlevel.checkpoint()  # loads its backend
     began = time.perf_counter()
     if journal.exists():  # noqa: ASYNC240  # before anything runs
         await evals.resume(journal, llm=llm, concurrency=AT_ONCE, progress="none")
@@ -39,7 +42,7 @@ def main() -> None:
         journal = Path(folder) / "run.jsonl"
         command = [sys.executable, __file__, url, str(journal)]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as victim:
-            while count_asked(url) < SAMPLES // 2:
+            while count_asked(url) < SAMPLES // 2 and victim.poll() is None:
                 time.sleep(0.01)
             os.kill(victim.pid, signal.SIGKILL)
         finished = len(evals.read(journal).ledger.answers)
