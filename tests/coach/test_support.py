@@ -328,7 +328,7 @@ async def test_b4_an_answer_that_gives_its_prompt_away_is_never_shown(records: P
     chat = chatter(records, FACTS, leaking, leaking)
     await chat.says("/support")
     replied = await chat.says(DEAL)
-    assert "did not hold" in replied
+    assert "could not be used" in replied
     assert "My orders" not in replied
 
 

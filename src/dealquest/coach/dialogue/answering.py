@@ -16,6 +16,7 @@ from dealquest.coach.progress import (
 )
 from dealquest.coach.scorecard import ScoreCard
 
+from .asking import reason_of
 from .effects import Failed, ScoreAnswer
 from .rewards import reward
 from .scene import Flow, Rows, Scene, bar, find_level
@@ -51,8 +52,7 @@ def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
     if not cleaned:
         return scene.stay(scene.reply(scene.say("answer.blank", name=scenario.persona.name)))
     if len(cleaned) > MAX_ANSWER_CHARACTERS:
-        length, limit = f"{len(cleaned):,}", f"{MAX_ANSWER_CHARACTERS:,}"
-        return scene.stay(scene.reply(scene.say("answer.too_long", length=length, limit=limit)))
+        return scene.too_long("answer.too_long", cleaned, MAX_ANSWER_CHARACTERS)
     outcome = yield ScoreAnswer(scenario_id=scenario.id, answer=cleaned, offline=offline)
     if not isinstance(outcome, ScoreCard):
         assert isinstance(outcome, Failed)
@@ -114,10 +114,9 @@ def keep_late(scene: Scene, scenario: Scenario) -> Turn:
 
 
 def _keep(scene: Scene, text: str, failure: Failed) -> Turn:
-    reason = failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + "."
     # A key that was blocked, spent or cannot be opened any more, and a model that is not served, are mended in the settings.
     mend = ((scene.button("settings", "settings:back"),),) if failure.code in _MENDED_IN_SETTINGS and scene.house.stores_keys else ()
-    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=(*kept_buttons(scene), *mend))
+    reply = scene.reply(scene.say("answer.failed", reason=reason_of(scene, failure)), buttons=(*kept_buttons(scene), *mend))
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))
 
 
