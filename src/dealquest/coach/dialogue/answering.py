@@ -33,14 +33,15 @@ _BLANK_RUNS = re.compile(r"\n{3,}")
 
 
 def clean_answer(text: str) -> str:
-    r"""The answer without control characters (NUL would not even be storable), with plain line ends.
+    r"""The answer without control characters (NUL would not even be storable), with plain line ends; empty where nothing can be seen.
 
-    >>> clean_answer("  Hi\x00 Ann,\r\n\x1b[31mred\x1b[0m  ")
-    'Hi Ann,\n[31mred[0m'
+    >>> clean_answer("  Hi\x00 Ann,\r\n\x1b[31mred\x1b[0m  "), clean_answer("\u202e\u200b \u2060")
+    ('Hi Ann,\n[31mred[0m', '')
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
-    return _BLANK_RUNS.sub("\n\n", kept).strip()
+    can_be_seen = any(c.isprintable() and not c.isspace() for c in kept)
+    return _BLANK_RUNS.sub("\n\n", kept).strip() if can_be_seen else ""
 
 
 def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
