@@ -107,7 +107,7 @@ async def test_an_offline_start_is_kept_although_the_house_has_a_model(chat: Cha
     await chat.says("/start")
     assert "without a model" in await chat.presses("setup:offline")
     assert (await user(records))["provider"] == "offline"
-    assert "Scored by: no model" in await chat.says("/settings")
+    assert "Scored by: signals in the text, without a model" in await chat.says("/settings")
 
 
 async def test_b3_a_good_key_is_sealed_and_leaves_no_trace(chat: Chatter, records: Postgrest, database: Any) -> None:

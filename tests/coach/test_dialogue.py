@@ -14,6 +14,7 @@ from dealquest.coach.dialogue import (
     Event,
     EventKind,
     Failed,
+    House,
     Look,
     Person,
     Progress,
@@ -38,8 +39,10 @@ PACK = load_pack("en")
 class Player:
     """One user who plays against the pure dialogue; keeps what a database would keep."""
 
-    def __init__(self, pack: Pack = PACK) -> None:
+    def __init__(self, pack: Pack = PACK, *, language: str = "en", house: House | None = None) -> None:
         self.pack = pack
+        self.texts = catalogue(language)
+        self.house = house or House()
         self.view = View(user=User(id=1, first_name="Ann"))
         self.updates = 0
         self.now = NOW
@@ -50,7 +53,13 @@ class Player:
         self.updates += 1
         event = Event(source="test", chat="1", update_id=self.updates, user=Person(local_name="ann"), kind=kind, text=text)
         scene = Scene(
-            view=self.view, event=event, pack=self.pack, texts=catalogue("en"), now=self.now, rng=random.Random(f"test:{self.updates}")
+            view=self.view,
+            event=event,
+            pack=self.pack,
+            texts=self.texts,
+            now=self.now,
+            rng=random.Random(f"test:{self.updates}"),
+            house=self.house,
         )
         turn = self._run(scene)
         self._store(turn)
@@ -133,6 +142,23 @@ def test_a_newcomer_is_welcomed_once_and_told_how_answers_are_scored() -> None:
     assert "OPENROUTER_API_KEY" in first
     assert "Good to see you again, Ann" in second
     assert "OPENROUTER_API_KEY" in second
+
+
+def test_who_chose_no_model_is_sent_to_the_settings_not_to_the_operators_variables() -> None:
+    """Where this house has a model or takes keys, a user without one can change that alone."""
+    player = Player(house=House(shared_model="a/model", stores_keys=True))
+    player.says("", "hello")
+    replied = player.says("/help")
+    assert "To switch a model on, see /settings." in replied
+    assert "OPENROUTER_API_KEY" not in replied
+
+
+def test_numbers_are_written_as_in_the_users_language() -> None:
+    """A German reads 9.000 where an English speaker reads 9,000."""
+    for language, written in (("en", "9,000 characters"), ("de", "9.000 Zeichen")):
+        player = Player(language=language)
+        player.says("/train easy")
+        assert written in player.says("x" * 9_000)
 
 
 def test_the_first_level_leads_to_the_second() -> None:
@@ -287,6 +313,17 @@ def test_an_answer_that_could_not_be_scored_is_kept() -> None:
     assert "The model is overloaded." in player.presses("score:again")
     assert "of 100" in player.presses("score:offline")
     assert (player.view.state.kept_answer, len(player.view.recent_scores)) == (None, 1)
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "The model's answer could not be used."), ("de", "Die Antwort des Modells")])
+def test_a_failing_model_is_told_in_the_users_words(language: str, said: str) -> None:
+    """Neither a class nor a scenario's id nor the name of a route is shown, and a German reads German."""
+    player = Player(language=language)
+    player.says("/train easy")
+    player.failing = Failed(reason="the verdict on price_01 did not hold (7 faults)", code="coach.verdict.invalid", retryable=True)
+    replied = player.says(player.strong_answer())
+    assert said in replied
+    assert "price_01" not in replied
 
 
 def test_a_late_answer_is_neither_graded_unasked_nor_lost() -> None:

@@ -95,7 +95,7 @@ async def test_memory_is_shown_and_forgotten_for_good(records: Postgrest) -> Non
     await practises(records, chat, 2)
     await chat.works_off_jobs()
     shown = await chat.says("/memory")
-    assert "2 interactions" in shown
+    assert "interactions: 2" in shown
     assert "Weak" in shown
     await practises(records, chat)
     await chat.says("/memory")

@@ -128,7 +128,7 @@ async def test_what_is_due_again_is_chosen_with_its_reason(records: Postgrest) -
         .run()
     )
     await records.table("attempts").update({"created_at": old.isoformat()}).where(source="test").run()
-    assert "40 day(s) ago" in await chat.presses("Next scenario")
+    assert "last practised it: 40" in await chat.presses("Next scenario")
     assert weights_of(await open_scenario(records)).get(area, 0) >= 15  # type: ignore[call-overload]  # an area's name
 
 

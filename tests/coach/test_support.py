@@ -63,7 +63,7 @@ async def test_buttons_work_for_events_with_the_largest_numbers(records: Postgre
     assert "Ann Lee, CFO, Acme" in await chat.presses("View lead")
 
 
-@pytest.mark.parametrize("text", ["   ", "help me", "x" * 8_001])
+@pytest.mark.parametrize("text", ["   ", "\u202e\u200b" * 20, "help me", "x" * 8_001])
 async def test_words_that_say_too_little_or_too_much_ask_no_model(records: Postgrest, text: str) -> None:
     """Blank, short and far too long texts are answered without a paid call, and the question stays open."""
     models = ScriptedModels()
@@ -341,7 +341,7 @@ async def test_b4_an_answer_that_gives_its_prompt_away_is_never_shown(records: P
     chat = chatter(records, FACTS, leaking, leaking)
     await chat.says("/support")
     replied = await chat.says(DEAL)
-    assert "did not hold" in replied
+    assert "could not be used" in replied
     assert "My orders" not in replied
 
 

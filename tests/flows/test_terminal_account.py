@@ -75,6 +75,9 @@ def test_a_path_and_its_caption(tmp_path: Path) -> None:
     meant = _meaning(f'/photo "{picture}" Anna\'s profile, "CFO"', [])
     assert (meant.kind, meant.text, meant.media) == ("photo", 'Anna\'s profile, "CFO"', {"path": str(picture)})
     assert _meaning("2", [Button("a", "x"), Button("b", "y")]).text == "y"
+    with pytest.raises(InputError, match="no button 3 here"):
+        _meaning("3", [Button("a", "x"), Button("b", "y")])
+    assert _meaning("3", []).kind == _meaning("100", [Button("a", "x")]).kind == "text"
     for line in (f"/photo {tmp_path}", "/voice /dev/zero", "/photo"):
         with pytest.raises(InputError):
             _meaning(line, [])
@@ -112,7 +115,7 @@ def test_jobs_are_done_while_a_person_thinks(home: Path) -> None:
         screen.types("/train easy", until="Answer as you would")
         screen.types("What does it cost you each month? Let us talk on Friday at 9.", until="of 100")
         time.sleep(2.5)
-        screen.types("/memory", until="1 interactions")
+        screen.types("/memory", until="interactions: 1")
         assert screen.ends(b"\x04") == 0
     for ending in (b"\x03", signal.SIGTERM):
         with Screen(home) as screen:

@@ -45,6 +45,8 @@ _LEASE_S = 3.0
 _PAUSE_S = 0.05
 _PASTE_PAUSE_S = 0.02
 _JOBS_EVERY_S = 1.0
+_NO_BUTTON_DIGITS = 3
+"""A number of so many digits is no slip of the finger, but something to say."""
 _FILES = "Here also: /photo PATH caption, and /voice PATH, for a picture or a recording on this machine."
 
 
@@ -269,7 +271,9 @@ class _Talk:
 def _meaning(line: str, choices: Sequence[Button]) -> _Meant:
     """A number or a label of the buttons on screen presses it; everything else is text, or a file's path."""
     word = line.strip()
-    if word.isascii() and word.isdigit() and 1 <= int(word) <= len(choices):
+    if choices and word.isascii() and word.isdigit() and len(word) < _NO_BUTTON_DIGITS:
+        if not 1 <= int(word) <= len(choices):
+            raise InputError(f"There is no button {word} here: they go from 1 to {len(choices)}.", code="cli.chat.no_button")
         return _Meant("button", choices[int(word) - 1].data)
     for button in choices:
         if word.casefold() == button.label.casefold():

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import attrs
 
+from .asking import reason_of
 from .effects import Failed, Found, Look
 from .part import Answer, Part
 from .scene import Flow, Rows, Scene, bar, stars
@@ -72,7 +73,7 @@ def _look(scene: Scene, view: _View, **arguments: Any) -> Flow:
     found = yield Look(function=view.look, arguments=arguments)
     if not isinstance(found, Found):
         assert isinstance(found, Failed)
-        return scene.stay(scene.reply(scene.say("data.failed", reason=found.reason), buttons=_back(scene)))
+        return scene.stay(scene.reply(scene.say("data.failed", reason=reason_of(scene, found)), buttons=_back(scene)))
     if not found.value:
         return scene.stay(scene.reply(scene.say("admin.nothing"), buttons=_back(scene)))
     lines, rows = view.show(scene, found.value)

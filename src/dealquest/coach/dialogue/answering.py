@@ -16,6 +16,7 @@ from dealquest.coach.progress import (
 )
 from dealquest.coach.scorecard import ScoreCard
 
+from .asking import reason_of
 from .effects import Failed, ScoreAnswer
 from .rewards import reward
 from .scene import Flow, Rows, Scene, bar, find_level
@@ -32,14 +33,15 @@ _BLANK_RUNS = re.compile(r"\n{3,}")
 
 
 def clean_answer(text: str) -> str:
-    r"""The answer without control characters (NUL would not even be storable), with plain line ends.
+    r"""The answer without control characters (NUL would not even be storable), with plain line ends; empty where nothing can be seen.
 
-    >>> clean_answer("  Hi\x00 Ann,\r\n\x1b[31mred\x1b[0m  ")
-    'Hi Ann,\n[31mred[0m'
+    >>> clean_answer("  Hi\x00 Ann,\r\n\x1b[31mred\x1b[0m  "), clean_answer("\u202e\u200b \u2060")
+    ('Hi Ann,\n[31mred[0m', '')
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
-    return _BLANK_RUNS.sub("\n\n", kept).strip()
+    can_be_seen = any(c.isprintable() and not c.isspace() for c in kept)
+    return _BLANK_RUNS.sub("\n\n", kept).strip() if can_be_seen else ""
 
 
 def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
@@ -51,8 +53,7 @@ def answer(scene: Scene, text: str, *, offline: bool = False) -> Flow:
     if not cleaned:
         return scene.stay(scene.reply(scene.say("answer.blank", name=scenario.persona.name)))
     if len(cleaned) > MAX_ANSWER_CHARACTERS:
-        length, limit = f"{len(cleaned):,}", f"{MAX_ANSWER_CHARACTERS:,}"
-        return scene.stay(scene.reply(scene.say("answer.too_long", length=length, limit=limit)))
+        return scene.too_long("answer.too_long", cleaned, MAX_ANSWER_CHARACTERS)
     outcome = yield ScoreAnswer(scenario_id=scenario.id, answer=cleaned, offline=offline)
     if not isinstance(outcome, ScoreCard):
         assert isinstance(outcome, Failed)
@@ -114,10 +115,9 @@ def keep_late(scene: Scene, scenario: Scenario) -> Turn:
 
 
 def _keep(scene: Scene, text: str, failure: Failed) -> Turn:
-    reason = failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + "."
     # A key that was blocked, spent or cannot be opened any more, and a model that is not served, are mended in the settings.
     mend = ((scene.button("settings", "settings:back"),),) if failure.code in _MENDED_IN_SETTINGS and scene.house.stores_keys else ()
-    reply = scene.reply(scene.say("answer.failed", reason=reason), buttons=(*kept_buttons(scene), *mend))
+    reply = scene.reply(scene.say("answer.failed", reason=reason_of(scene, failure)), buttons=(*kept_buttons(scene), *mend))
     return Turn(replies=(attrs.evolve(reply, edit=False),), state=attrs.evolve(scene.state, kept_answer=text))
 
 

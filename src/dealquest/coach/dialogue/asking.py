@@ -8,6 +8,7 @@ import attrs
 import msgspec
 
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look, Source
+from .scene import Scene
 from .text import Text
 
 T = TypeVar("T")
@@ -16,6 +17,33 @@ Step: TypeAlias = Generator[Effect, EffectResult, T]
 """A part of a flow that ends with a value and not yet with a turn."""
 
 MAX_URL_CHARACTERS = 1_000
+
+_REASONS = {
+    "llm.busy": "busy",
+    "llm.unavailable.rate_limited": "busy",
+    "llm.unavailable.resting": "away",
+    "llm.unavailable.server": "away",
+    "llm.routes.exhausted": "away",
+    "llm.stream.interrupted": "away",
+    "llm.deadline": "slow",
+    "llm.timeout": "slow",
+    "llm.refused.key": "key",
+    "llm.refused.permission": "key",
+    "llm.refused.credit": "credit",
+    "llm.budget.exceeded": "credit",
+    "llm.refused.model": "model",
+    "llm.refused.context_length": "long",
+    "llm.refused.moderation": "declined",
+    "llm.answer.refused": "declined",
+    "llm.answer.empty": "garbled",
+    "llm.answer.garbled": "garbled",
+    "llm.answer.truncated": "garbled",
+    "llm.answer.unfinished": "garbled",
+    "llm.output.invalid": "garbled",
+    "coach.verdict.invalid": "garbled",
+    "coach.advice.invalid": "garbled",
+}
+"""What a model's failure is called to a user, who is served by neither a status nor the name of a class; traces have those."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 _MAX_STORED = 2**63 - 1
@@ -63,8 +91,10 @@ def usable_sources(found: Sequence[Source]) -> tuple[Source, ...]:
     return tuple(attrs.evolve(page, title=page.title[:200]) for page in pages)[:10]
 
 
-def reason_of(failure: Failed) -> Text:
-    """Why something failed, as a sentence."""
+def reason_of(scene: Scene, failure: Failed) -> Text:
+    """Why something failed, as a sentence: in the user's language where there is one for it, else what the failing part says."""
+    if (key := _REASONS.get(failure.code)) is not None:
+        return scene.say(f"reason.{key}")
     return Text(failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + ".")
 
 

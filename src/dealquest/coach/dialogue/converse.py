@@ -7,6 +7,7 @@ import attrs
 from . import remembering, roleplay
 from .admin import ADMIN
 from .answering import answer, ask_about_kept, keep_late, score_kept, show_ideal
+from .asking import reason_of
 from .catalogue import catalogue
 from .effects import Failed, Hear, Heard
 from .entry import leave_entry, read_entry
@@ -123,7 +124,7 @@ def _listen(scene: Scene) -> Flow:
     heard = yield Hear(media=scene.event.media)
     if not isinstance(heard, Heard):
         assert isinstance(heard, Failed)
-        return scene.stay(scene.reply(scene.say("voice.failed", reason=heard.reason)))
+        return scene.stay(scene.reply(scene.say("voice.failed", reason=reason_of(scene, heard))))
     if not heard.text.strip():
         return scene.stay(scene.reply(scene.say("voice.silence")))
     turn = yield from _words(attrs.evolve(scene, event=attrs.evolve(scene.event, text=heard.text)))

@@ -15,7 +15,7 @@ from .onboarding import setup_rows, welcome
 from .rewards import Skills, look_at_skills
 from .scene import OPEN_FOR, Flow, Scene, bar, level_status, next_open_level, show_scenario
 from .text import Text, join
-from .values import Reply, State, Turn
+from .values import Change, Reply, State, Turn
 
 COMMANDS = ("start", "learn", "train", "roleplay", "support", "leads", "stats", "memory", "settings", "help", "cancel")
 
@@ -80,6 +80,11 @@ def cancel(scene: Scene) -> Turn:
     """Leave the open scenario; it stays unseen."""
     if scene.state.at == "idle":
         return scene.stay(scene.reply(scene.say("cancel.nothing"), buttons=start_buttons(scene)))
+    if scene.state.at == "roleplay":
+        # Only the scenario at hand stays known, so that the talk can be begun anew.
+        state = attrs.evolve(scene.state, at="idle", since=None)
+        told = scene.reply(scene.say("cancel.done"), buttons=start_buttons(scene))
+        return Turn(replies=(told,), state=state, changes=(Change(kind="end_roleplay"),))
     if scene.state.at != "answering":
         return Turn(replies=(scene.reply(scene.say("cancel.left"), buttons=start_buttons(scene)),), state=set_aside(scene.state))
     key = "cancel.done" if scene.state.kept_answer is None else "cancel.dropped"
@@ -94,9 +99,6 @@ def show_stats(scene: Scene) -> Flow:
     level = level_of(user.total_xp)
     floor, ceiling = xp_at_level(level), xp_at_level(level + 1)
     into, needed = user.total_xp - floor, ceiling - floor
-    streak = {0: scene.say("stats.streak_none"), 1: scene.say("stats.streak_one")}.get(
-        user.streak_days, scene.say("stats.streak_days", days=user.streak_days)
-    )
     statuses = [level_status(view, track, index) for track in scene.pack.tracks for index in range(len(track.levels))]
     pool = scene.pack.practice
     recent: Text = scene.say("stats.none")
@@ -105,7 +107,7 @@ def show_stats(scene: Scene) -> Flow:
         recent = scene.say("stats.recent", count=len(scores), mean=f"{sum(scores) / len(scores):.0f}", best=max(scores))
     lines = (
         scene.say("stats.title", rank=rank_of(level), level=level, bar=bar(into, needed), into=into, needed=needed, next=level + 1),
-        scene.say("stats.total", xp=user.total_xp, streak=streak),
+        scene.say("stats.total", xp=user.total_xp, streak=streak_of(scene)),
         scene.say("stats.levels", done=statuses.count("completed"), all=len(statuses)),
         scene.say("stats.practice", seen=sum(scenario.id in view.seen for scenario in pool), pool=len(pool)),
         scene.say("stats.completed", completed=sum(best.best_score >= PASS_MARK for best in view.bests), tried=len(view.bests)),
@@ -138,6 +140,12 @@ def _badge_lines(scene: Scene, skills: Skills | None) -> list[Text]:
     ]
 
 
+def streak_of(scene: Scene) -> Text:
+    """The days in a row, in words."""
+    days = scene.view.user.streak_days
+    return scene.say({0: "stats.streak_none", 1: "stats.streak_one"}.get(days, "stats.streak_days"), days=days)
+
+
 def unknown_command(scene: Scene, command: str, commands: Sequence[str] = COMMANDS) -> Turn:
     """Name the nearest command; an open scenario stays open."""
     nearest = difflib.get_close_matches(command, commands, n=1, cutoff=0.5)
@@ -156,4 +164,7 @@ def stale_button(scene: Scene) -> Turn:
 
 
 def _scorer_note(scene: Scene) -> Text:
-    return scene.say("start.offline") if scene.offline else Text()
+    if not scene.offline:
+        return Text()
+    by_user = scene.house.shared_model or scene.house.stores_keys
+    return scene.say("start.offline") + " " + scene.say("start.model_by_user" if by_user else "start.model_by_operator")

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from .asking import reason_of
 from .effects import CheckKey, Failed, KeyChecked
 from .scene import Flow, Rows, Scene
 from .text import Text
@@ -63,7 +64,7 @@ def read_key(scene: Scene, entering: Entering) -> Flow:
         return _wiped(scene, words, state=scene.state, rows=(*provider_rows(scene), *_way_out(scene)))
     checked = yield CheckKey(provider=provider, key=key)
     if isinstance(checked, Failed):
-        return _wiped(scene, scene.say("key.failed", reason=checked.reason), state=scene.state)
+        return _wiped(scene, scene.say("key.failed", reason=reason_of(scene, checked)), state=scene.state)
     assert isinstance(checked, KeyChecked)
     if checked.verdict != "good":
         return _wiped(scene, scene.say(f"key.{checked.verdict}", provider=_name(scene, provider)), state=scene.state)

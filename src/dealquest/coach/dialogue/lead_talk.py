@@ -51,7 +51,7 @@ def take_context(scene: Scene, lead: Lead, text: str) -> Flow:
         return Turn(replies=(reply,), state=scene.state, changes=(kept,))
     advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, advice_prompt, ("what is new", text))
     if isinstance(advice, Failed):
-        reason = scene.say("lead.advice_later", reason=reason_of(advice))
+        reason = scene.say("lead.advice_later", reason=reason_of(scene, advice))
         rows = ((scene.button("lead_advice", f"lead:advice:{lead.id}"),), *lead_buttons(scene, lead))
         return Turn(replies=(scene.reply(scene.say("lead.context_kept"), reason, buttons=rows),), state=scene.state, changes=(kept,))
     changes = (kept, _logged(lead, "ai_advice", _summary(advice)))
@@ -171,7 +171,7 @@ def _commented(scene: Scene, lead: Lead, comments: PostComments | Failed) -> Tur
 
 
 def _failed(scene: Scene, lead: Lead, failure: Failed) -> Turn:
-    text = scene.say("lead.no_model") if scene.offline else scene.say("lead.not_now", reason=reason_of(failure))
+    text = scene.say("lead.no_model") if scene.offline else scene.say("lead.not_now", reason=reason_of(scene, failure))
     return scene.stay(attrs.evolve(scene.reply(text, buttons=lead_buttons(scene, lead)), edit=False))
 
 

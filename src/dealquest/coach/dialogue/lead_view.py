@@ -48,7 +48,7 @@ def show_lead(scene: Scene, lead: Lead) -> Reply:
         due = scene.say(key, day=_day(scene, lead.next_followup), count=lead.followup_count)
     analysis, strategy = lead.prospect_analysis, lead.closing_strategy
     parts = (
-        join((scene.say("lead.head", label=_label(scene, lead), status=_status(scene, lead.status)), due, plan)),
+        join((scene.say("lead.head", label=label_of(scene, lead), status=_status(scene, lead.status)), due, plan)),
         _part(scene, "lead.concern", analysis.get("key_concern")),
         _part(scene, "lead.stage", analysis.get("stage")),
         _part(scene, "lead.objection", strategy.get("anticipated_objection")),
@@ -69,7 +69,7 @@ def show_plan(scene: Scene, lead: Lead) -> Reply:
     ]
     rows = tuple(tuple(buttons[start : start + 3]) for start in range(0, len(buttons), 3))
     back = (scene.button("lead_back_to", f"lead:view:{lead.id}"),)
-    return scene.reply(scene.say("lead.plan_title", label=_label(scene, lead)), *lines, buttons=(*rows, back))
+    return scene.reply(scene.say("lead.plan_title", label=label_of(scene, lead)), *lines, buttons=(*rows, back))
 
 
 def show_draft(scene: Scene, lead: Lead) -> Reply:
@@ -79,7 +79,7 @@ def show_draft(scene: Scene, lead: Lead) -> Reply:
     if not message:
         return scene.reply(scene.say("lead.draft_none"), buttons=rows)
     platform = str(lead.draft_response.get("platform", "")) or scene.say("support.any_platform").plain
-    head = scene.say("lead.draft", label=_label(scene, lead), platform=platform)
+    head = scene.say("lead.draft", label=label_of(scene, lead), platform=platform)
     return scene.reply(head, styled(message, "quote"), buttons=rows)
 
 
@@ -88,7 +88,7 @@ def show_advice(scene: Scene, lead: Lead, advice: LeadAdvice) -> Reply:
     actions = join([f"• {action}" for action in advice.next_actions if action])
     message = join((scene.say("lead.message"), styled(advice.message, "quote"))) if advice.message else ""
     return scene.reply(
-        scene.say("lead.advice", label=_label(scene, lead)), advice.assessment, actions, message, buttons=lead_buttons(scene, lead)
+        scene.say("lead.advice", label=label_of(scene, lead)), advice.assessment, actions, message, buttons=lead_buttons(scene, lead)
     )
 
 
@@ -96,7 +96,7 @@ def show_comments(scene: Scene, lead: Lead, comments: PostComments) -> Reply:
     """Two or three comments to choose from."""
     options = [styled(comment, "quote") for comment in comments.comments if comment]
     return scene.reply(
-        scene.say("lead.comments", label=_label(scene, lead)), comments.post_summary, *options, buttons=lead_buttons(scene, lead)
+        scene.say("lead.comments", label=label_of(scene, lead)), comments.post_summary, *options, buttons=lead_buttons(scene, lead)
     )
 
 
@@ -110,13 +110,13 @@ def show_reminder(scene: Scene, lead: Lead, *, is_last: bool) -> Reply:
         step = _step(scene, place + 1, open_step)
         rows = ((scene.button("lead_step_done", _step_data(lead, place, open_step), number=place + 1),), *rows)
     last = scene.say("lead.remind_last") if is_last else ""
-    return scene.reply(scene.say("lead.remind", label=_label(scene, lead), status=_status(scene, lead.status)), step, last, buttons=rows)
+    return scene.reply(scene.say("lead.remind", label=label_of(scene, lead), status=_status(scene, lead.status)), step, last, buttons=rows)
 
 
 def confirm_delete(scene: Scene, lead: Lead) -> Reply:
     """Say exactly what goes, and ask."""
     rows = ((scene.button("lead_delete_yes", f"lead:confirm_delete:{lead.id}"), scene.button("lead_keep", f"lead:view:{lead.id}")),)
-    return scene.reply(scene.say("lead.delete_sure", label=_label(scene, lead)), buttons=rows)
+    return scene.reply(scene.say("lead.delete_sure", label=label_of(scene, lead)), buttons=rows)
 
 
 def lead_buttons(scene: Scene, lead: Lead) -> Rows:
@@ -188,5 +188,6 @@ def _status(scene: Scene, status: str) -> str:
     return scene.say(f"lead.status_{status}").plain
 
 
-def _label(scene: Scene, lead: Lead) -> str:
+def label_of(scene: Scene, lead: Lead) -> str:
+    """What a lead is called, also one without a name."""
     return lead.label or scene.say("lead.nameless").plain

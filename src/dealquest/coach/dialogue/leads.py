@@ -17,7 +17,7 @@ from .asking import look, read_number, reason_of
 from .effects import Failed
 from .home import stale_button
 from .lead_talk import advise_lead, comment_on_photo, comment_on_words, take_context, write_draft
-from .lead_view import confirm_delete, show_draft, show_lead, show_list, show_plan, wait_buttons
+from .lead_view import confirm_delete, label_of, show_draft, show_lead, show_list, show_plan, wait_buttons
 from .part import Answer, Part, finish
 from .scene import OPEN_FOR, Flow, Scene
 from .values import Change, Reply, State, Turn
@@ -73,9 +73,10 @@ def take_words(scene: Scene) -> Answer:
     if state.lead_id is None or (state.since is not None and scene.now - state.since > OPEN_FOR):
         return Turn(replies=(scene.reply(scene.say("lead.late")),), state=_idle(scene))
     text = clean_answer(scene.event.text)
-    if not text or len(text) > MAX_ANSWER_CHARACTERS:
-        length, limit = f"{len(text):,}", f"{MAX_ANSWER_CHARACTERS:,}"
-        return scene.stay(scene.reply(scene.say("lead.too_long", length=length, limit=limit) if text else scene.say("lead.blank")))
+    if not text:
+        return scene.stay(scene.reply(scene.say("lead.blank")))
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        return scene.too_long("lead.too_long", text, MAX_ANSWER_CHARACTERS)
     takers: dict[str, LeadFlow] = {
         "lead_context": lambda at, lead: take_context(at, lead, text),
         "lead_screenshot": lambda at, lead: comment_on_words(at, lead, text),
@@ -145,7 +146,9 @@ def _plan(scene: Scene, lead: Lead) -> Turn:
 def _edit(scene: Scene, lead: Lead, text: str, *, again: State) -> Turn:
     fields = parse_edit(text)
     if not fields:
-        return Turn(replies=(scene.reply(scene.say("lead.edit_how", label=_label(scene, lead))),), state=again)
+        return Turn(
+            replies=(scene.reply(scene.say("lead.edit_how", label=label_of(scene, lead)), buttons=wait_buttons(scene, lead)),), state=again
+        )
     changed: Lead = attrs.evolve(lead, **fields)  # type: ignore[arg-type]  # names of text fields only, see parse_edit
     reply = scene.reply(scene.say("lead.edited", label=changed.label), buttons=((scene.button("lead_back_to", f"lead:view:{lead.id}"),),))
     return _changed(scene, reply, "edit_lead", lead=lead.id, **fields)
@@ -153,13 +156,13 @@ def _edit(scene: Scene, lead: Lead, text: str, *, again: State) -> Turn:
 
 def _note(scene: Scene, lead: Lead, text: str) -> Turn:
     reply = scene.reply(
-        scene.say("lead.noted", label=_label(scene, lead)), buttons=((scene.button("lead_back_to", f"lead:view:{lead.id}"),),)
+        scene.say("lead.noted", label=label_of(scene, lead)), buttons=((scene.button("lead_back_to", f"lead:view:{lead.id}"),),)
     )
     return _changed(scene, reply, "note_lead", lead=lead.id, text=text)
 
 
 def _delete(scene: Scene, lead: Lead) -> Turn:
-    reply = scene.reply(scene.say("lead.deleted", label=_label(scene, lead)), buttons=((scene.button("leads", "lead:back"),),))
+    reply = scene.reply(scene.say("lead.deleted", label=label_of(scene, lead)), buttons=((scene.button("leads", "lead:back"),),))
     return _changed(scene, reply, "delete_lead", lead=lead.id)
 
 
@@ -169,7 +172,7 @@ def _wait_for(at: str, key: str) -> LeadFlow:
     def wait(scene: Scene, lead: Lead) -> Turn:
         if scene.state.at == "answering" and scene.state.kept_answer is not None:
             return ask_about_kept(scene)
-        reply = attrs.evolve(scene.reply(scene.say(key, label=_label(scene, lead)), buttons=wait_buttons(scene, lead)), edit=False)
+        reply = attrs.evolve(scene.reply(scene.say(key, label=label_of(scene, lead)), buttons=wait_buttons(scene, lead)), edit=False)
         state: State = attrs.evolve(scene.state, at=at, kept_answer=None, since=scene.now, lead_id=lead.id)  # type: ignore[arg-type]  # one of ours
         return Turn(replies=(reply,), state=state)
 
@@ -189,12 +192,8 @@ def _gone(scene: Scene) -> Turn:
 
 
 def _not_now(scene: Scene, failure: Failed | None) -> Turn:
-    reason = reason_of(failure) if failure is not None else ""
+    reason = reason_of(scene, failure) if failure is not None else ""
     return scene.stay(attrs.evolve(scene.reply(scene.say("lead.not_now", reason=reason)), edit=False))
-
-
-def _label(scene: Scene, lead: Lead) -> str:
-    return lead.label or scene.say("lead.nameless").plain
 
 
 def _quiet(scene: Scene) -> Scene:

@@ -1,11 +1,14 @@
 """What is kept of a user, in their own hands: seen, taken along, begun anew, deleted. Each question says exactly what goes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import attrs
 import msgspec
 
+from .asking import reason_of
 from .effects import Failed, Found, Look
+from .home import streak_of
 from .keys import without_entering
 from .part import Answer, Part
 from .remembering import show_memory
@@ -50,7 +53,7 @@ def _ask_reset(scene: Scene) -> Flow:
     if not isinstance(found, Found):
         return _failed(scene, found)
     what = _listed(scene, {name: count for name, count in found.value.items() if name in _RESET})
-    words = scene.say("reset.ask", xp=scene.view.user.total_xp, days=scene.view.user.streak_days)
+    words = scene.say("reset.ask", xp=scene.view.user.total_xp, streak=streak_of(scene))
     return _ask(scene, "reset", (words, what, scene.say("reset.stays")))
 
 
@@ -61,10 +64,10 @@ def _ask_delete(scene: Scene) -> Flow:
     return _ask(scene, "delete", (scene.say("delete.ask"), _listed(scene, found.value), scene.say("delete.stays")))
 
 
-def _ask(scene: Scene, what: str, parts: Sequence[Text]) -> Turn:
+def _ask(scene: Scene, what: Literal["reset", "delete"], parts: Sequence[Text]) -> Turn:
     rows = ((scene.button(f"confirm_{what}", f"confirm_{what}:yes"),), *back_to_settings(scene))
-    entering = Entering(what="reset" if what == "reset" else "delete", since=scene.now)
-    return Turn(replies=(scene.reply(*parts, buttons=rows),), state=attrs.evolve(scene.state, entering=entering))
+    state = attrs.evolve(scene.state, entering=Entering(what=what, since=scene.now))
+    return Turn(replies=(scene.reply(*parts, buttons=rows),), state=state)
 
 
 def _reset(scene: Scene, words: Sequence[str]) -> Turn | None:
@@ -97,7 +100,7 @@ def _listed(scene: Scene, counts: Mapping[str, int]) -> Text:
 def _failed(scene: Scene, found: object) -> Turn:
     assert isinstance(found, Failed)
     return attrs.evolve(
-        scene.stay(scene.reply(scene.say("data.failed", reason=found.reason), buttons=back_to_settings(scene))),
+        scene.stay(scene.reply(scene.say("data.failed", reason=reason_of(scene, found)), buttons=back_to_settings(scene))),
         state=without_entering(scene.state),
     )
 

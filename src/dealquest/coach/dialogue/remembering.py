@@ -10,6 +10,7 @@ from dealquest.coach.progress import PASS_MARK
 from dealquest.coach.prose import clean_text
 from dealquest.coach.skills import AreaPoints
 
+from .asking import reason_of
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look
 from .part import Part
 from .scene import Flow, Scene
@@ -46,7 +47,7 @@ def show_memory(scene: Scene, _: str = "") -> Flow:
     found = yield Look(function="look_memory", arguments={"pass_mark": PASS_MARK})
     if not isinstance(found, Found):
         assert isinstance(found, Failed)
-        return scene.stay(scene.reply(scene.say("memory.failed", reason=found.reason)))
+        return scene.stay(scene.reply(scene.say("memory.failed", reason=reason_of(scene, found))))
     memory = read_memory((found.value or {}).get("memory"))
     if not memory.interactions:
         return scene.stay(scene.reply(scene.say("memory.empty")))
@@ -86,7 +87,7 @@ def _find_patterns(scene: Scene, memory: Memory, material: Material) -> Generato
         }
         outcome = yield AskModel(
             purpose="memory",
-            system=_ORDERS.format(fence=scene.fence, language=scene.pack.language),
+            system=_ORDERS.format(fence=scene.fence, language=scene.view.user.language),
             lines=[Line("user", scene.fenced(("numbers", json.dumps(numbers))))],
             output=Patterns,
             max_tokens=800,

@@ -16,6 +16,7 @@ from dealquest.coach.scorecard import ScoreCard
 from .answering import MAX_ANSWER_CHARACTERS, clean_answer, graded, open_buttons, start_buttons
 from .asking import reason_of
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look, ScoreAnswer
+from .home import cancel
 from .part import Part
 from .rewards import reward
 from .scene import OPEN_FOR, Flow, Rows, Scene, level_status, show_scenario
@@ -66,7 +67,7 @@ def press(scene: Scene, words: Sequence[str]) -> Flow | Turn | None:
         case ["offline"] if is_open:
             return _end(scene, offline=True)
         case ["drop"] if is_open:
-            return _drop(scene)
+            return cancel(scene)
         case _:
             return None
 
@@ -101,7 +102,7 @@ def say_line(scene: Scene) -> Flow:
     if not text:
         return scene.stay(scene.reply(scene.say("answer.blank", name=scenario.persona.name)))
     if len(text) > MAX_LINE_CHARACTERS:
-        return scene.stay(scene.reply(scene.say("roleplay.too_long", length=f"{len(text):,}", limit=f"{MAX_LINE_CHARACTERS:,}")))
+        return scene.too_long("roleplay.too_long", text, MAX_LINE_CHARACTERS)
     # A line that the persona could not answer yet is replaced by the new one.
     said = (*(lines[:-1] if _is_waiting(lines) else lines), Said("seller", text))
     return (yield from _answer(scene, scenario, said))
@@ -117,7 +118,7 @@ def _answer(scene: Scene, scenario: Scenario, lines: tuple[Said, ...]) -> Flow:
     reply = yield from _ask_persona(scene, scenario, lines, is_last=is_last)
     if isinstance(reply, Failed):
         rows = ((scene.button("roleplay_ask_again", "role:again"),), *_kept_buttons(scene))
-        told = Reply(text=scene.say("roleplay.silent", name=name, reason=reason_of(reply)), buttons=rows)
+        told = Reply(text=scene.say("roleplay.silent", name=name, reason=reason_of(scene, reply)), buttons=rows)
         return Turn(replies=(told,), state=_still_open(scene), changes=(_keep(scenario, lines),))
     lines = (*lines, Said("persona", reply))
     heading = styled(f"{name}: ", "bold")
@@ -156,7 +157,7 @@ def _score(scene: Scene, scenario: Scenario, lines: tuple[Said, ...], *, offline
     card = yield ScoreAnswer(scenario_id=scenario.id, answer=text, offline=offline, turns=_spoken(lines))
     if not isinstance(card, ScoreCard):
         assert isinstance(card, Failed)
-        reply = Reply(text=scene.say("roleplay.unscored", reason=reason_of(card)), buttons=_kept_buttons(scene))
+        reply = Reply(text=scene.say("roleplay.unscored", reason=reason_of(scene, card)), buttons=_kept_buttons(scene))
         return Turn(replies=(reply,), state=_still_open(scene), changes=(_keep(scenario, lines),))
     turn = graded(scene, scenario, text, card)
     rows: Rows = (
@@ -213,13 +214,6 @@ def _go_on_late(scene: Scene, scenario: Scenario) -> Turn:
     return scene.stay(Reply(text=scene.say("roleplay.late", title=scenario.title), buttons=open_buttons(scene)))
 
 
-def _drop(scene: Scene) -> Turn:
-    state = attrs.evolve(scene.state, at="idle", since=None)
-    return Turn(
-        replies=(scene.reply(scene.say("cancel.done"), buttons=start_buttons(scene)),), state=state, changes=(Change(kind="end_roleplay"),)
-    )
-
-
 def _gone(scene: Scene) -> Turn:
     """The scenario left the pack, or the talk was ended elsewhere."""
     state = attrs.evolve(scene.state, at="idle", since=None)
@@ -246,7 +240,7 @@ def _open_talk(scene: Scene) -> Generator[Effect, EffectResult, tuple[Scenario, 
     found = yield Look(function="look_roleplay")
     if not isinstance(found, Found):
         assert isinstance(found, Failed)
-        return scene.stay(Reply(text=scene.say("roleplay.unread", reason=reason_of(found)), buttons=open_buttons(scene)))
+        return scene.stay(Reply(text=scene.say("roleplay.unread", reason=reason_of(scene, found)), buttons=open_buttons(scene)))
     scenario = next((scenario for scenario in scene.pack.scenarios if scenario.id == scene.state.scenario_id), None)
     if scenario is None or found.value is None or found.value["scenario_id"] != scenario.id:
         return _gone(scene)

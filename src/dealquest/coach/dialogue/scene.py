@@ -64,6 +64,11 @@ class Scene:
         """A button whose label is in the catalogue under `button`."""
         return Button(self.texts.label(f"button.{key}", **values), data)
 
+    def too_long(self, key: str, text: str, limit: int) -> "Turn":
+        """Say how long a text is and how long it may be; nothing is changed."""
+        length, most = (f"{count:,}".replace(",", self.texts.templates["language.thousands"]) for count in (len(text), limit))
+        return self.stay(self.reply(self.say(key, length=length, limit=most)))
+
     def reply(self, *parts: Text | str, buttons: Rows = (), separator: str = "\n\n") -> Reply:
         """One message of several paragraphs; it edits the message whose button was pressed."""
         return Reply(text=join(parts, separator), buttons=buttons, edit=self.event.kind == "button")

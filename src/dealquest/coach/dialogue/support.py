@@ -91,7 +91,7 @@ def take_words(scene: Scene) -> Answer:
     if len(text) < MIN_CHARACTERS:
         return scene.stay(scene.reply(scene.say("support.too_short" if text else "support.blank")))
     if len(text) > MAX_ANSWER_CHARACTERS:
-        return scene.stay(scene.reply(scene.say("support.too_long", length=f"{len(text):,}", limit=f"{MAX_ANSWER_CHARACTERS:,}")))
+        return scene.too_long("support.too_long", text, MAX_ANSWER_CHARACTERS)
     return _advise_in_time(scene, Deal(text=text, input_type="voice" if scene.event.kind == "voice" else "text"))
 
 
@@ -232,7 +232,7 @@ def _with_session(scene: Scene, wish: str, ref: int) -> Flow:
     """What a button asks of a session of this user; of any other it finds none."""
     session = yield from look(Session, "look_session", for_source=scene.event.source, session=ref)
     if isinstance(session, Failed):
-        return scene.stay(attrs.evolve(scene.reply(scene.say("support.not_now", reason=reason_of(session))), edit=False))
+        return scene.stay(attrs.evolve(scene.reply(scene.say("support.not_now", reason=reason_of(scene, session))), edit=False))
     is_unanswered = session is not None and session.status in {"failed", "waiting"}
     match wish:
         case "retry" if session is not None and is_unanswered and not session.is_closed and not session.has_variants:
@@ -278,7 +278,7 @@ def _deal_of(session: Session, variant: Variant) -> Deal:
 
 def _keep(scene: Scene, deal: Deal, failure: Failed) -> Turn:
     """Nothing the user gave is lost: it is stored, and a button tries again."""
-    text = scene.say("support.failed", reason=reason_of(failure))
+    text = scene.say("support.failed", reason=reason_of(scene, failure))
     reply = attrs.evolve(scene.reply(text, buttons=failed_buttons(scene, scene.event.update_id)), edit=False)
     return Turn(replies=(reply,), state=_waiting(scene), changes=(_saved(deal, "failed", output=deal.earlier),))
 
