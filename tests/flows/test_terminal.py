@@ -100,7 +100,7 @@ def test_a_piped_walk_from_hello_to_stats(home: Path) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     assert "Welcome to dealquest" in first.stdout
     assert "of 100" in first.stdout
-    assert "Last 1: mean" in first.stdout
+    assert "Last answers: 1" in first.stdout
     second = run(home, "")
     assert "Good to see you again" in second.stdout
     assert "\x1b" not in first.stdout + second.stdout
@@ -167,7 +167,7 @@ def test_a_killed_server_comes_back_in_the_same_chat(home: Path) -> None:
     terminal.says("What does it cost you each month? Could we talk on Thursday at 10?")
     terminal.waits_for("of 100")
     terminal.says("/stats")
-    terminal.waits_for("Last 1: mean")
+    terminal.waits_for("Last answers: 1")
     terminal.ends()
 
 
@@ -233,7 +233,7 @@ def test_without_the_wheel_the_way_out_is_named(home: Path) -> None:
         ("/train easy\nHello\x00 there\x1b[2J, what slows you down most? Could we talk on Friday at 9?\n", "of 100"),
         ("\udcff\udcfe\n".encode("utf-8", "surrogateescape").decode("latin-1"), "No scenario is open"),
         ("/trian\n", "Did you mean /train?"),
-        ("7\n", "No scenario is open"),
+        ("7\n", "There is no button 7 here"),
     ],
     ids=["100 kB", "control characters", "escape sequence", "not UTF-8", "typo", "no such button"],
 )
