@@ -87,7 +87,7 @@ async def test_an_admin_sees_every_view_and_no_words_of_users(records: Postgrest
         assert "secret words" not in shown[view]
     assert "support: 1 runs, mean 2.0 s" in shown["perf"]
     assert "People: 1" in shown["stats"]
-    assert "train 8; mean 52" in shown["stats"]
+    assert "practice 8; mean 52" in shown["stats"]
     assert "Olga 52" in shown["leaderboard"]
     assert "Change: +" in shown["trends"]
     assert "Olga" in shown["users"]

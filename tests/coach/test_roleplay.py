@@ -82,6 +82,14 @@ async def test_the_seller_may_end_early_and_not_before_a_word_was_said(records: 
     assert [attempt["answer"] for attempt in await rows(records, "attempts")] == ["What does it cost you each month?"]
 
 
+async def test_cancel_ends_a_talk_for_good(records: Postgrest) -> None:
+    """The command does what the button does: nothing of the talk stays stored, and no words promise that it does."""
+    chat = await begins(records, ScriptedModels("Hm. Go on."))
+    await chat.says("Shall we talk on Tuesday at 10?")
+    assert "closed, without penalty" in await chat.says("/cancel")
+    assert await rows(records, "roleplays") == []
+
+
 async def test_a_silent_persona_loses_no_line(records: Postgrest) -> None:
     """The model fails: the line is kept, may be asked again or replaced, and does not count twice."""
     gone = PeerUnavailableError("The model is down.", code="llm.unavailable.test")

@@ -126,7 +126,11 @@ def _team(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
         scene.say("admin.team_title"),
         scene.say("admin.team_users", users=value["users"], active=value["active"], xp=value["xp"]),
         scene.say("admin.team_models", counts=_counts({_provider(scene, name): people for name, people in value["providers"].items()})),
-        scene.say("admin.team_attempts", counts=_counts(value["modes"]), mean=_points(value["mean"])),
+        scene.say(
+            "admin.team_attempts",
+            counts=_counts({_mode(scene, mode): count for mode, count in value["modes"].items()}),
+            mean=_points(value["mean"]),
+        ),
         scene.say("admin.team_sessions", sessions=value["sessions"]),
     ]
     return lines, ()
@@ -159,8 +163,7 @@ def _trends(scene: Scene, value: Row) -> tuple[Sequence[Text], Rows]:
         points, tries = sums.get(category, (0.0, 0))
         sums[category] = (points + row["points"], tries + row["tries"])
     for category, (points, tries) in sorted(sums.items(), key=lambda item: item[1][0] / item[1][1]):
-        name = category.replace("_", " ")
-        lines.append(scene.say("admin.trends_category", name=name, mean=_points(points / tries), tries=tries))
+        lines.append(scene.say("admin.trends_category", name=_words(category), mean=_points(points / tries), tries=tries))
     return lines, ()
 
 
@@ -188,7 +191,7 @@ def _activity(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]
         line = scene.say(
             "admin.activity_line",
             name=_who(row),
-            mode=row["mode"],
+            mode=_mode(scene, row["mode"]),
             scenario=_title(scene, row["scenario_id"]),
             score=row["score"],
             xp=row["xp_earned"],
@@ -223,7 +226,7 @@ def _casebook(scene: Scene, value: Sequence[Row]) -> tuple[Sequence[Text], Rows]
     lines = [scene.say("admin.casebook_title")]
     for row in value:
         quality = f"{row['quality_score']:.2f}"
-        kind = {"persona": row["persona_type"], "scenario": row["scenario_type"]}
+        kind = {"persona": _words(row["persona_type"]), "scenario": _words(row["scenario_type"])}
         line = scene.say("admin.casebook_line", id=row["id"], quality=quality, strategy=row["strategy"], **kind)
         lines.append(line)
     return lines, ()
@@ -266,6 +269,14 @@ def _title(scene: Scene, scenario_id: str) -> str:
 def _provider(scene: Scene, name: str) -> str:
     key = f"provider.{name}"
     return scene.texts.label(key) if key in scene.texts.templates else name
+
+
+def _mode(scene: Scene, mode: str) -> str:
+    return scene.texts.label(f"mode.{mode}")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _who(row: Row) -> str:
