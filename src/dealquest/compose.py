@@ -50,7 +50,8 @@ class Kit:
         clock: Where time comes from.
         records: Storage with the rights of the service role.
         engine: PostgREST in process; None when the records are remote.
-        transport_of: The engine with the rights of somebody; brings an embedded server back that died. None as above.
+        transport_of: The records with the rights of somebody: the engine, which brings an embedded server back that died, or
+            a PostgREST of the operator's own. None where InsForge holds them.
         remote: The remote records without a credential, for requests that bring their own; None when they are here.
         llm: The model router; None without any model.
         scorer: Scores answers, with the team's model where there is one.
@@ -257,6 +258,8 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
         service = await stack.enter_async_context(open_transport(settings.insforge_base_url, headers=(("x-api-key", key.reveal()),)))
         remote = await stack.enter_async_context(open_transport(settings.insforge_base_url))
         return _Records(transport=service, dialect="insforge", remote=remote)
+    if settings.postgrest_base_url is not None:
+        return await _open_postgrest(stack, settings, settings.postgrest_base_url)
     engine, database = await _open_engine(stack, settings)
 
     reviver = Reviver(database.revive, SystemClock())
@@ -266,6 +269,23 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
         return RevivingTransport(bound, reviver) if database.is_embedded else bound
 
     return _Records(transport=transport_of(SERVICE), dialect="postgrest16", engine=engine, transport_of=transport_of)
+
+
+async def _open_postgrest(stack: AsyncExitStack, settings: Settings, address: str) -> _Records:
+    from dealquest.storage.signed import SignedTransport  # noqa: PLC0415  # few have a PostgREST of their own
+
+    secret = settings.jwt_secret
+    if secret is None:
+        raise SettingsError(
+            "POSTGREST_BASE_URL is set, but JWT_SECRET is not: requests are signed with that server's own `jwt-secret`.",
+            code="settings.invalid",
+        )
+    wire = await stack.enter_async_context(open_transport(address))
+
+    def transport_of(principal: Principal) -> Transport:
+        return SignedTransport(wire, principal, secret=secret, clock=SystemClock())
+
+    return _Records(transport=transport_of(SERVICE), dialect="postgrest16", transport_of=transport_of)
 
 
 async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine, Database]":

@@ -194,6 +194,13 @@ class Settings:
     insforge_base_url: str | None = _variable(
         "INSFORGE_BASE_URL", _url, default=None, purpose="remote records over PostgREST", without="records stay in PostgreSQL"
     )
+    postgrest_base_url: str | None = _variable(
+        "POSTGREST_BASE_URL",
+        _url,
+        default=None,
+        purpose="a PostgREST of your own, over a database that `dealquest db migrate` has prepared; JWT_SECRET must be its `jwt-secret`",
+        without="records stay in PostgreSQL",
+    )
     insforge_anon_key: Secret | None = _variable("INSFORGE_ANON_KEY", _secret, default=None, secret=True, purpose="its public key")
     access_api_key: Secret | None = _variable(
         "ACCESS_API_KEY", _secret, default=None, secret=True, purpose="API key (ik_...) that acts as project_admin on the remote records"
@@ -351,6 +358,11 @@ class Settings:
 
     given: frozenset[str] = attrs.field(default=frozenset(), metadata={})
     """Names of the variables that were set, for `dealquest doctor`."""
+
+    @property
+    def remote_records(self) -> str | None:
+        """The address of the records, where they are not in a database that this process opens."""
+        return self.insforge_base_url or self.postgrest_base_url
 
     @property
     def has_model(self) -> bool:

@@ -36,9 +36,9 @@ def migrate() -> None:
 
 def _settings() -> Settings:
     settings = load_settings()
-    if settings.insforge_base_url is not None and settings.database_url is None:
+    if settings.remote_records is not None and settings.database_url is None:
         raise InputError(
-            "The records are remote (INSFORGE_BASE_URL), and migrations need PostgreSQL itself: set DATABASE_URL to it.",
+            "The records are remote, and migrations need PostgreSQL itself: set DATABASE_URL to it.",
             code="cli.db.remote",
         )
     return settings

@@ -44,7 +44,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 async def _records(settings: Settings) -> Finding:
-    where = settings.insforge_base_url or ("DATABASE_URL" if settings.database_url else f"embedded, in {settings.home}")
+    where = settings.remote_records or ("DATABASE_URL" if settings.database_url else f"embedded, in {settings.home}")
     try:
         async with open_service_transport(settings) as (transport, dialect):
             await Postgrest(transport, dialect=dialect).table("users").select("id").limit(1).all()

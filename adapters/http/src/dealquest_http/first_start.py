@@ -31,7 +31,7 @@ def with_signing_secret(settings: Settings) -> Settings:
     """
     if settings.jwt_secret is not None:
         return settings
-    if settings.database_url is not None or settings.insforge_base_url is not None:
+    if settings.database_url is not None or settings.remote_records is not None:
         raise SettingsError(
             "Serving needs JWT_SECRET: at least 32 bytes of chance, such as `openssl rand -hex 32` prints.", code="http.jwt_secret"
         )

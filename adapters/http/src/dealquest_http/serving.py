@@ -67,7 +67,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, work
     print("\n".join(describe(settings, host=host, port=port, workers=workers)), file=sys.stderr, flush=True)  # noqa: T201  # for people
     alone = workers == 1 and not reload
     # Held here, the embedded server outlives the workers that come and go.
-    is_embedded = settings.database_url is None and settings.insforge_base_url is None
+    is_embedded = settings.database_url is None and settings.remote_records is None
     with nullcontext() if alone or not is_embedded else EmbeddedPostgres(settings.home):
         uvicorn.run(
             Serving(settings) if alone else "dealquest_http.serving:application",
@@ -92,8 +92,8 @@ def describe(settings: Settings, *, host: str, port: int, workers: int) -> list[
     """The start-up lines: addresses in full, secrets cut to what tells them apart."""
     assert settings.jwt_secret is not None
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    if settings.insforge_base_url is not None:
-        records = settings.insforge_base_url
+    if settings.remote_records is not None:
+        records = settings.remote_records
     else:
         records = "DATABASE_URL" if settings.database_url is not None else f"embedded PostgreSQL in {settings.home}"
     lines = [
