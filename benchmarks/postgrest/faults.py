@@ -247,7 +247,7 @@ async def run_d1(server: EmbeddedPostgres, folder: Path, options: argparse.Names
             await asyncio.gather(*writers)
             with psycopg.connect(server.dsn()) as connection:
                 rows = connection.execute("select key, owner from api.done where key like %s", (f"f{number}-%",)).fetchall()
-            found = dict(rows)
+            found: dict[str, str] = dict(rows)
             lost = sum(key not in found for key in acknowledged)
             foreign = sum(not key.startswith(f"f{number}-{owner}-") for key, owner in rows)
             wrong, full = await count_foreign(engine)
