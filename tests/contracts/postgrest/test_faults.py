@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -33,11 +35,13 @@ class Wire:
         dsn: The engine's way in.
         cut_after: Bytes of the server's that still come through before everything is reset; None lets all through.
         stalled: Whether nothing comes through.
+        reset: Whether a cut is a reset (RST) instead of a clean end.
     """
 
     dsn: str = ""
     cut_after: int | None = None
     stalled: bool = False
+    reset: bool = False
     cuts: int = 0
 
     async def carry(self, source: anyio.abc.ByteReceiveStream, target: anyio.abc.ByteSendStream, *, counted: bool) -> None:
@@ -49,6 +53,10 @@ class Wire:
                     await target.send(data[: self.cut_after])
                     self.cut_after = None
                     self.cuts += 1
+                    if self.reset:
+                        await anyio.sleep(0.01)  # a reset overtakes what the other side has not read yet
+                        raw = target.extra(anyio.abc.SocketAttribute.raw_socket)
+                        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
                 self.cut_after -= len(data)
             await target.send(data)
@@ -81,13 +89,14 @@ async def open_wire(dsn: str) -> AsyncIterator[Wire]:
         group.cancel_scope.cancel()
 
 
-async def test_d2_an_answer_cut_at_any_byte_is_asked_for_again(cinema: str) -> None:
+@pytest.mark.parametrize("reset", [False, True])
+async def test_d2_an_answer_cut_at_any_byte_is_asked_for_again(cinema: str, reset: bool) -> None:
     """A read is answered in full whatever byte its connection ended at, and never with the rows of another."""
     async with open_wire(cinema) as wire, await Engine.open(wire.dsn, attrs.evolve(CONFIG, db_pool=2, db_channel="")) as engine:
         for place, after in enumerate(range(1, 2000, 74)):
             who = (ANN, BOB)[place % 2]
             assert (await ask(engine, NOTES, who)).status == 200
-            wire.cut_after = after
+            wire.cut_after, wire.reset = after, reset
             assert (await ask(engine, NOTES, who)).json() == SEEN[who.subject or ""], after
             wire.cut_after = None
         assert wire.cuts >= 3
@@ -118,6 +127,22 @@ async def test_d2_a_silent_server_does_not_hold_a_caller(cinema: str) -> None:
             await engine.bind(ANN).send(HttpRequest(method="GET", url="/notes", timeout_s=0.3))
         assert caught.value.code == "wire.timeout"
         assert anyio.current_time() - started < 5
+        wire.stalled = False
+        assert (await ask(engine, NOTES, BOB)).json() == SEEN["bob"]
+
+
+async def test_d2_a_server_that_reads_nothing_does_not_hold_a_caller(cinema: str) -> None:
+    """A deadline also ends a large change that cannot be sent, and the new connection after it; later requests are answered."""
+    async with open_wire(cinema) as wire, await Engine.open(wire.dsn, attrs.evolve(CONFIG, db_pool=1, db_channel="")) as engine:
+        assert (await ask(engine, NOTES, BOB)).status == 200
+        wire.stalled = True
+        large = b'{"id": 902, "text": "%s"}' % (b"x" * 7_500_000)
+        for body in (large, b'{"id": 902}'):  # the second one needs a new connection
+            started = anyio.current_time()
+            with pytest.raises(LimitError) as caught:
+                await engine.bind(ANN).send(HttpRequest(method="POST", url="/notes?columns=id", body=body, timeout_s=0.3))
+            assert caught.value.code == "wire.timeout"
+            assert anyio.current_time() - started < 3
         wire.stalled = False
         assert (await ask(engine, NOTES, BOB)).json() == SEEN["bob"]
 

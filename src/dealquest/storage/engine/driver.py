@@ -26,7 +26,7 @@ from dealquest.errors import PeerUnavailableError
 
 Values: TypeAlias = Sequence[bytes | None]
 
-_CANCEL_S = 1.0
+_CANCEL_S = 0.3  # part of what a caller waits beyond its deadline
 _FIELD = pq.DiagnosticField
 _FINE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 _PLAIN = [True]
@@ -149,8 +149,8 @@ class Connection:
             layout = [wanted for query in batch for wanted in self._send(query, fresh)]
             self._pg.pipeline_sync()
             self._pending = True
-            while self._pg.flush():
-                await anyio.wait_writable(self._socket)
+            if self._pg.flush():
+                await self._push(timeout_s)
             await self._wait(timeout_s)
         except OperationalError as exc:
             self.close()
@@ -225,11 +225,22 @@ class Connection:
         pg.send_query_prepared(name, query.values)
         return layout
 
+    async def _push(self, timeout_s: float | None) -> None:
+        """Send what the socket did not take at once; a server that reads nothing is given up too."""
+        with anyio.fail_after(timeout_s):
+            while self._pg.flush():
+                await anyio.wait_writable(self._socket)
+
     async def _wait(self, timeout_s: float | None) -> None:
         if self._loop is None:
             with anyio.fail_after(timeout_s):
                 while not self._advance():
                     await anyio.wait_readable(self._socket)
+            return
+        # While a large batch was being sent, the whole answer, or the end of the connection, may have been heard already.
+        if self.broken:
+            raise OperationalError("the server closed the connection")
+        if not self._pending:
             return
         self._done = self._loop.create_future()
         if timeout_s is not None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
 _RELOAD_EVERY_S = 1.0
 _GRACE_S = 5.0
+_CATALOG_S = 30.0
 _LISTEN_EVERY_S = 0.05
 
 
@@ -113,6 +114,7 @@ class Engine:
         self._app: EngineApp | None = None
         self._listened_at = 0.0
         self._reloaded_at = 0.0
+        self._changed = False
         self._reloading = anyio.Lock()
 
     @classmethod
@@ -162,15 +164,17 @@ class Engine:
         async with self._reloading:
             connection = await self._pool.take()
             try:
-                catalog = await load_catalog(
-                    connection,
-                    schemas=self.config.db_schemas,
-                    search_path=self.config.db_extra_search_path,
-                    hoisted=self.config.db_hoisted_tx_settings,
-                )
+                with anyio.fail_after(_CATALOG_S):
+                    catalog = await load_catalog(
+                        connection,
+                        schemas=self.config.db_schemas,
+                        search_path=self.config.db_extra_search_path,
+                        hoisted=self.config.db_hoisted_tx_settings,
+                    )
             finally:
                 self._pool.give_back(connection)
             self._catalog = catalog
+            self._changed = False
             self._settings = {}
             self._shapes.clear()
             self._reloaded_at = self.clock.monotonic()
@@ -201,8 +205,10 @@ class Engine:
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
-        if self._listener is not None and self.clock.monotonic() - self._listened_at >= _LISTEN_EVERY_S:
-            await self._look_for_changes(self._listener)
+        started = self.clock.monotonic()
+        if self._listener is not None and started - self._listened_at >= _LISTEN_EVERY_S:
+            with anyio.fail_after(incoming.timeout_s if incoming.timeout_s is not None else self._patience_s):
+                await self._look_for_changes(self._listener)
         if incoming.method == "OPTIONS":
             with timed(incoming.timings, "parse", self.clock):
                 options = answer_options(incoming, self.catalog, self.config.db_schemas)
@@ -220,6 +226,8 @@ class Engine:
             except PeerUnavailableError as exc:
                 # A lost connection may be an old one; what only reads is asked once more on a new one.
                 if attempt == 0 and exc.code == "engine.broken" and plan.compiled.read_only:
+                    if incoming.timeout_s is not None:  # one deadline for both attempts
+                        incoming = incoming._replace(timeout_s=incoming.timeout_s - (self.clock.monotonic() - started))
                     continue
                 raise
             except Refused as exc:
@@ -371,11 +379,12 @@ class Engine:
         """Reload when the channel was notified; a lost listener is opened again, and counts as a notice."""
         self._listened_at = self.clock.monotonic()
         try:
-            changed = bool(listener.take_notifications())
+            if listener.take_notifications():
+                self._changed = True
         except PeerUnavailableError:
+            self._changed = True
             await self._listen()
-            changed = True
-        if changed:
+        if self._changed:  # also one that an earlier request had no time for
             await self.reload()
 
     async def _reload_if_due(self) -> bool:

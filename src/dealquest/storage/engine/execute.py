@@ -45,7 +45,7 @@ class Surroundings(NamedTuple):
         pre_request: Quoted name of the function to call first; empty for none.
         commit: Whether a good end is a COMMIT.
         prepared: Whether statements stay prepared.
-        timeout_s: Seconds until a silent server is given up.
+        timeout_s: Seconds for the whole transaction, waiting for its connection included.
     """
 
     identity: Identity
@@ -136,17 +136,22 @@ async def run_compiled(
     if compiled.planned:
         batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
     ending = [_COMMIT] if around.commit else [_CHECK_CONSTRAINTS, _ROLLBACK]
-    connection = await pool.take()
+    started = pool.clock.monotonic()
+
+    def left_s() -> float | None:
+        return None if around.timeout_s is None else around.timeout_s - (pool.clock.monotonic() - started)
+
+    connection = await pool.take(around.timeout_s)
     try:
         later = check is not None and not compiled.read_only
-        outcome = await connection.run(batch if later else batch + ending, timeout_s=around.timeout_s)
+        outcome = await connection.run(batch if later else batch + ending, timeout_s=left_s())
         if outcome.error is not None:
-            await connection.run((_ROLLBACK,))
+            await connection.run((_ROLLBACK,), timeout_s=left_s())
             raise Refused(outcome.error)
         answer = _read_answer(outcome, position, compiled)
         problem = None if check is None else check(answer)
         if later:
-            await _finish(connection, ending, problem)
+            await _finish(connection, ending, problem, left_s)
         if problem is not None:
             raise problem
         return answer
@@ -154,10 +159,12 @@ async def run_compiled(
         pool.give_back(connection)
 
 
-async def _finish(connection: Connection, ending: Sequence[Query], problem: DealQuestError | None) -> None:
-    outcome = await connection.run((_ROLLBACK,) if problem is not None else ending)
+async def _finish(
+    connection: Connection, ending: Sequence[Query], problem: DealQuestError | None, left_s: Callable[[], float | None]
+) -> None:
+    outcome = await connection.run((_ROLLBACK,) if problem is not None else ending, timeout_s=left_s())
     if outcome.error is not None:
-        await connection.run((_ROLLBACK,))
+        await connection.run((_ROLLBACK,), timeout_s=left_s())
         raise Refused(outcome.error)
 
 

@@ -56,25 +56,38 @@ class Pool:
         self._closed = False
 
     @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+        return self._clock
+
+    @property
     def idle(self) -> int:
         """Connections that nobody uses now."""
         return len(self._idle)
 
-    async def take(self) -> Connection:
+    async def take(self, timeout_s: float | None = None) -> Connection:
         """Lend a connection; give it back with `give_back`, whatever happened.
+
+        Args:
+            timeout_s: Seconds that the caller has for a wait and a new connection together; None leaves both to their own limits.
 
         Raises:
             LimitError: `engine.pool_timeout` after `wait_s`, `engine.pool_full` when too many wait already.
             PeerUnavailableError: `engine.connect` when a new connection cannot be made.
+            TimeoutError: After `timeout_s`.
         """
-        if not self._waiting:
-            if (connection := self._pick()) is not None:
-                return connection
-            if self._open < self._size:
+        if not self._waiting and (connection := self._pick()) is not None:
+            return connection
+        with anyio.fail_after(timeout_s):
+            if not self._waiting and self._open < self._size:
                 self._open += 1
                 return await self._make()
-        turn = await self._queue()
-        return turn.connection or await self._make()
+            turn = await self._queue()
+            if turn.connection is not None:
+                if turn.connection.is_alive():
+                    return turn.connection
+                turn.connection.close()  # it ended on its way to us; its place is ours
+            return await self._make()
 
     def give_back(self, connection: Connection) -> None:
         """Take a connection back; a broken one leaves its place to a new one."""
