@@ -104,7 +104,13 @@ def test_the_legend_explains_only_the_marks_on_the_page(language: str, due: str)
     """Nobody is told that a follow-up is due while none is; a mark that is there is explained."""
     event = Event(source="test", chat="ann", update_id=1, user=Person(local_name="ann"), text="/leads")
     scene = Scene(
-        view=View(user=User(id=1)), event=event, pack=load_pack("en"), texts=catalogue(language), now=NOW, rng=random.Random("test"), offline=True
+        view=View(user=User(id=1)),
+        event=event,
+        pack=load_pack("en"),
+        texts=catalogue(language),
+        now=NOW,
+        rng=random.Random("test"),
+        offline=True,
     )
     for row, is_told in (({"is_due": True}, True), ({"steps": 6}, False), ({}, False)):
         page = {"total": 1, "listed": 1, "counts": {"analyzed": 1}, "rows": [{"id": 1, "status": "analyzed", "name": "Ann Lee", **row}]}

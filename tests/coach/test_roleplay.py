@@ -191,7 +191,7 @@ async def test_a_talk_that_cannot_be_read_now_is_not_given_up(records: Postgrest
     chat = await begins(records, ScriptedModels())
     away = Effects(packs=lambda _: PACK, looks=Unreadable(), models=ScriptedModels())
     chat = Chatter(Turns(records, effects=away, worker="w"), first_update=50)
-    assert "cannot be read now: The records are away." in await chat.says("Good morning.")
+    assert "cannot be read now: My records do not answer" in await chat.says("Good morning.")
     heir = chatter(records, ScriptedModels("I see."), first=60)
     assert "Turn 2 of 4" in await heir.says("Good morning.")
 
