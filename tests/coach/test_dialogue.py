@@ -213,6 +213,22 @@ def test_why_a_voice_was_not_heard_is_said_in_the_users_language(language: str) 
         assert any(sentence in said for key, sentence in texts.templates.items() if key.startswith("reason.")), code
 
 
+def test_a_limit_is_named_in_the_users_language() -> None:
+    """Whoever sent too much is told how much is taken."""
+    event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind="voice", media={"file": "x"})
+    for reason, code, words in (
+        ("The file is larger than 20 MB; send a shorter one.", "telegram.file_too_large", "größer als 20 MB"),
+        ("The recording is longer than 30 minutes; send a shorter one.", "telegram.sound_too_long", "länger als 30 Minuten"),
+    ):
+        view, house = View(user=User(id=1)), House(hears=True)
+        scene = Scene(view=view, event=event, pack=PACK, texts=catalogue("de"), now=NOW, rng=random.Random(1), house=house)
+        flow = converse(scene)
+        next(flow)
+        with pytest.raises(StopIteration) as end:
+            flow.send(Failed(reason=reason, code=code))
+        assert words in end.value.value.replies[0].text.plain
+
+
 @pytest.mark.parametrize(("language", "named"), [("en", "the team's model, a/model"), ("de", "das Modell des Teams, a/model")])
 def test_who_came_back_is_not_asked_again_how_to_be_scored(language: str, named: str) -> None:
     """The team's model counts from the first minute, and no model once it is chosen; only who chose nothing is asked again."""

@@ -45,7 +45,7 @@ _REASONS = {
     "transcription.empty": "sound_short",
     "transcription.too_short": "sound_short",
     "telegram.sound_empty": "sound_short",
-    "transcription.too_large": "sound_long",
+    "transcription.too_large": "file_large",
     "transcription.too_long": "sound_long",
     "telegram.sound_too_long": "sound_long",
     "transcription.not_audio": "sound_unplayable",
@@ -76,6 +76,9 @@ _REASONS = {
     "telegram.unreachable": "file_away",
 }
 """What a failure is called to a user, who is served by neither a status nor the name of a class; traces have those."""
+
+_LIMIT = re.compile(r"than ([0-9]+) (MB|minutes)\b")
+"""The limit that a failure names; its sentence in the user's language names it too."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 _MAX_STORED = 2**63 - 1
@@ -127,6 +130,8 @@ def reason_of(scene: Scene, failure: Failed) -> Text:
     """Why something failed, as a sentence: in the user's language where there is one for it, else what the failing part says."""
     # Whatever the records say, it was not the user who could have asked them better.
     key = "records" if failure.code.startswith("storage.") else _REASONS.get(failure.code)
+    if key in {"sound_long", "file_large"} and (limit := _LIMIT.search(failure.reason)) is not None:
+        return scene.say("reason.limit_mb" if limit[2] == "MB" else "reason.limit_minutes", limit=limit[1])
     if key is not None:
         return scene.say(f"reason.{key}")
     return Text(failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + ".")
