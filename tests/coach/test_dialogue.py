@@ -1,7 +1,9 @@
 """The dialogue alone: commands win, buttons are wishes, nothing repeats, nothing is lost."""
 
 import random
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import attrs
 import pytest
@@ -14,6 +16,7 @@ from dealquest.coach.dialogue import (
     Event,
     EventKind,
     Failed,
+    Hear,
     House,
     Look,
     Person,
@@ -151,6 +154,114 @@ def test_who_chose_no_model_is_sent_to_the_settings_not_to_the_operators_variabl
     replied = player.says("/help")
     assert "To switch a model on, see /settings." in replied
     assert "OPENROUTER_API_KEY" not in replied
+
+
+def test_a_scenario_that_gives_way_is_named() -> None:
+    """Another scenario or flow closes one without an answer, and says that it comes again; what keeps it open says nothing."""
+    for language, words in (("en", "it comes again"), ("de", "es kommt wieder")):
+        player = Player(language=language)
+        player.says("", "hello")
+        assert words not in player.says("/train easy")
+        title = player.pack.scenario(player.view.state.scenario_id or "").title
+        for command in ("/stats", "/learn", "/help", "/start", "/train"):
+            assert words not in player.says(command)
+        said = player.presses("train:next")
+        assert words in said
+        assert title in said
+        assert words in player.says("/support")
+        assert words not in player.says("/train easy")
+
+
+DOCS = Path(__file__).parents[2] / "docs/errors"
+OF_PROGRAMS = {"transcription.bad_id", "transcription.unwritable", "transcription.webhook_denied", "transcription.webhook_garbled"}
+OF_SPEECH = set(re.findall(r"^\| `(transcription\.\w+)`", (DOCS / "transcription.md").read_text("utf-8"), re.MULTILINE)) - OF_PROGRAMS
+MET = (
+    *sorted(OF_SPEECH),
+    "telegram.file_gone",
+    "telegram.file_too_large",
+    "telegram.flood",
+    "telegram.sound_empty",
+    "telegram.sound_too_long",
+    "telegram.unreachable",
+    "cli.media.missing",
+    "cli.media.too_large",
+    "storage.database.overloaded",
+    "storage.connect",
+)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_why_a_voice_was_not_heard_is_said_in_the_users_language(language: str) -> None:
+    """Every code of speech, files and records that a user can meet has a sentence; no detail of the failing part is shown."""
+    texts = catalogue(language)
+    for code in MET:
+        scene = Scene(
+            view=View(user=User(id=1)),
+            event=Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind="voice", media={"file": "x"}),
+            pack=PACK,
+            texts=texts,
+            now=NOW,
+            rng=random.Random(1),
+            house=House(hears=True),
+        )
+        flow = converse(scene)
+        assert isinstance(next(flow), Hear)
+        with pytest.raises(StopIteration) as end:
+            flow.send(Failed(reason="HTTP 503 of host x", code=code))
+        said = end.value.value.replies[0].text.plain
+        assert "503" not in said, code
+        assert any(sentence in said for key, sentence in texts.templates.items() if key.startswith("reason.")), code
+
+
+def test_a_limit_is_named_in_the_users_language() -> None:
+    """Whoever sent too much is told how much is taken."""
+    event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), kind="voice", media={"file": "x"})
+    for reason, code, words in (
+        ("The file is larger than 20 MB; send a shorter one.", "telegram.file_too_large", "größer als 20 MB"),
+        ("The recording is longer than 30 minutes; send a shorter one.", "telegram.sound_too_long", "länger als 30 Minuten"),
+    ):
+        view, house = View(user=User(id=1)), House(hears=True)
+        scene = Scene(view=view, event=event, pack=PACK, texts=catalogue("de"), now=NOW, rng=random.Random(1), house=house)
+        flow = converse(scene)
+        next(flow)
+        with pytest.raises(StopIteration) as end:
+            flow.send(Failed(reason=reason, code=code))
+        assert words in end.value.value.replies[0].text.plain
+
+
+@pytest.mark.parametrize(("language", "named"), [("en", "the team's model, a/model"), ("de", "das Modell des Teams, a/model")])
+def test_who_came_back_is_not_asked_again_how_to_be_scored(language: str, named: str) -> None:
+    """The team's model counts from the first minute, and no model once it is chosen; only who chose nothing is asked again."""
+    setup = {"setup:auto", "setup:custom", "setup:offline"}
+    team, keys_only = House(shared_model="a/model", stores_keys=True), House(stores_keys=True)
+    for user, house, offline, asked in (
+        (User(id=1, greeted=True), team, False, False),
+        (User(id=1, greeted=True, provider="offline", uses_shared_key=False), team, True, False),
+        (User(id=1, greeted=True, provider="offline", uses_shared_key=False), keys_only, True, False),
+        (User(id=1, greeted=True, key_providers=("anthropic",)), keys_only, True, False),
+        (User(id=1, greeted=True), keys_only, True, True),
+    ):
+        event = Event(source="test", chat="1", update_id=1, user=Person(local_name="ann"), text="/start")
+        scene = Scene(
+            view=View(user=user),
+            event=event,
+            pack=PACK,
+            texts=catalogue(language),
+            now=NOW,
+            rng=random.Random(1),
+            house=house,
+            offline=offline,
+        )
+        flow, effect = converse(scene), None
+        try:
+            effect = next(flow)
+            while True:
+                assert isinstance(effect, Look)
+                effect = flow.send(Failed(reason="There is no storage here."))
+        except StopIteration as end:
+            (reply,) = end.value.replies
+        assert bool(setup & {button.data for row in reply.buttons for button in row}) is asked
+        assert (named in reply.text.plain) is (not offline)
 
 
 def test_numbers_are_written_as_in_the_users_language() -> None:

@@ -99,6 +99,26 @@ async def test_pages_hold_five_and_an_empty_page_is_the_first(records: Postgrest
     assert "Page 1 of 2" in await chat.presses("data:lead:page:99")
 
 
+@pytest.mark.parametrize(("language", "due"), [("en", "a follow-up is due"), ("de", "Nachfassen ist fällig")])
+def test_the_legend_explains_only_the_marks_on_the_page(language: str, due: str) -> None:
+    """Nobody is told that a follow-up is due while none is; a mark that is there is explained."""
+    event = Event(source="test", chat="ann", update_id=1, user=Person(local_name="ann"), text="/leads")
+    scene = Scene(
+        view=View(user=User(id=1)),
+        event=event,
+        pack=load_pack("en"),
+        texts=catalogue(language),
+        now=NOW,
+        rng=random.Random("test"),
+        offline=True,
+    )
+    for row, is_told in (({"is_due": True}, True), ({"steps": 6}, False), ({}, False)):
+        page = {"total": 1, "listed": 1, "counts": {"analyzed": 1}, "rows": [{"id": 1, "status": "analyzed", "name": "Ann Lee", **row}]}
+        (reply,) = drive(converse(scene), Found(page)).replies
+        assert (due in reply.text.plain) is is_told
+        assert ("2/6" in reply.text.plain) is ("steps" in row)
+
+
 async def test_no_leads_is_said_with_the_way_to_the_first(records: Postgrest) -> None:
     """An empty list offers support."""
     chat = chatter(records)
@@ -230,7 +250,8 @@ async def test_reminders_end_after_sixty_days_and_when_closed(records: Postgrest
     assert "last reminder" in await chat.works_off_jobs()
     assert rows(database, "select count(*) from inbox where is_job and status = 'open'") == [(0,)]
     await chat.presses("data:lead:status:1:meeting_booked")
-    await chat.presses("data:lead:confirm_delete:1")
+    await chat.presses("data:lead:delete:1")
+    await chat.presses("data:confirm_delete_lead:1")
     assert rows(database, "select count(*) from inbox where is_job and status = 'open'") == [(0,)]
 
 
@@ -302,11 +323,16 @@ async def test_a_question_about_a_lead_is_forgotten_after_a_day(records: Postgre
 
 
 async def test_deleting_asks_says_what_goes_and_does_it_once(records: Postgrest, database: Any) -> None:
-    """The lead, its history and its jobs go; the support session stays."""
+    """The lead, its history and its jobs go; the support session stays; only the very next press is a yes."""
     chat = await with_lead(records)
     assert "with its plan, notes" in await chat.presses("data:lead:delete:1")
+    await chat.says("/leads")
+    assert "earlier step" in await chat.presses("data:confirm_delete_lead:1")
+    await chat.presses("data:lead:delete:1")
+    assert "earlier step" in await chat.presses("data:confirm_delete_lead:2")
+    await chat.presses("data:lead:delete:1")
     assert "is deleted" in await chat.presses("Yes, delete it")
-    assert "no such lead" in await chat.presses("data:lead:confirm_delete:1")
+    assert "earlier step" in await chat.presses("data:confirm_delete_lead:1")
     counts = (
         "select (select count(*) from lead_registry), (select count(*) from lead_activity_log), (select count(*) from support_sessions)"
     )
@@ -322,13 +348,17 @@ async def test_b2_another_users_lead_is_neither_read_nor_changed(records: Postgr
     await bob.says("/leads")
     everything = "select l.*, (select count(*) from lead_activity_log), (select count(*) from inbox where is_job) from lead_registry l"
     before = rows(database, everything)
-    simple = ("view", "plan", "draft", "new_draft", "context", "screenshot", "advice", "delete", "confirm_delete", "edit", "note")
+    simple = ("view", "plan", "draft", "new_draft", "context", "screenshot", "advice", "delete", "edit", "note")
     forged = [f"lead:{action}:1" for action in simple] + ["lead:step:1:0:done", "lead:session:2"]
     forged += [f"lead:status:1:{status}" for status in STATUSES]
     for data in forged:
         replied = await bob.presses(f"data:{data}")
         assert "no such lead" in replied, data
         assert "Ann" not in replied
+    assert "earlier step" in await bob.presses("data:confirm_delete_lead:1")
+    asked = '{"entering": {"what": "delete_lead", "since": "2999-01-01T00:00:00Z", "lead_id": 1}}'
+    rows(database, "update dialogue_states set state = %s where chat = 'bob'", asked)
+    assert "no such lead" in await bob.presses("data:confirm_delete_lead:1")
     assert "no leads yet" in await bob.presses("data:lead:page:0")
     assert "no leads yet" in await bob.presses("data:lead:back")
     for junk in (

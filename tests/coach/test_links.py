@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import attrs
 import pytest
 
-from dealquest.coach.dialogue import Event, Person, Scene, State, Turn, User, View, catalogue, converse
+from dealquest.coach.dialogue import Event, Found, Look, Person, Scene, State, Turn, User, View, catalogue, converse
 from dealquest.coach.scenarios import load_pack
 
 PACK = load_pack("en")
@@ -24,10 +24,14 @@ def starts(payload: str, view: View = GREETED) -> Turn:
         rng=random.Random(1),
     )
     flow = converse(scene)
-    with pytest.raises(StopIteration) as end:
-        next(flow)
-    turn: Turn = end.value.value
-    return turn
+    try:
+        effect = next(flow)
+        while True:
+            assert isinstance(effect, Look)
+            effect = flow.send(Found(None))
+    except StopIteration as end:
+        turn: Turn = end.value
+        return turn
 
 
 def said(turn: Turn) -> str:

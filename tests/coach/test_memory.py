@@ -89,7 +89,7 @@ async def test_deals_are_remembered_beside_answers(records: Postgrest) -> None:
 
 
 async def test_memory_is_shown_and_forgotten_for_good(records: Postgrest) -> None:
-    """Forgetting asks first; afterwards nothing of before comes back, not even by a job that was still open."""
+    """Forgetting asks first, and the very next press answers; afterwards nothing of before comes back, not even by an open job."""
     chat = chatter(records)
     assert "I remember nothing of you yet" in await chat.says("/memory")
     await practises(records, chat, 2)
@@ -100,6 +100,10 @@ async def test_memory_is_shown_and_forgotten_for_good(records: Postgrest) -> Non
     await practises(records, chat)
     await chat.says("/memory")
     assert "Shall I forget" in await chat.presses("Forget all of it")
+    await chat.says("/stats")
+    assert "earlier step" in await chat.presses("data:confirm_forget:yes")
+    await chat.says("/memory")
+    await chat.presses("Forget all of it")
     assert "Forgotten" in await chat.presses("Yes, forget it")
     assert await rows(records, "skill_cards") == []
     await chat.works_off_jobs()

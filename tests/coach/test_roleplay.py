@@ -191,7 +191,7 @@ async def test_a_talk_that_cannot_be_read_now_is_not_given_up(records: Postgrest
     chat = await begins(records, ScriptedModels())
     away = Effects(packs=lambda _: PACK, looks=Unreadable(), models=ScriptedModels())
     chat = Chatter(Turns(records, effects=away, worker="w"), first_update=50)
-    assert "cannot be read now: The records are away." in await chat.says("Good morning.")
+    assert "cannot be read now: My records do not answer" in await chat.says("Good morning.")
     heir = chatter(records, ScriptedModels("I see."), first=60)
     assert "Turn 2 of 4" in await heir.says("Good morning.")
 
@@ -279,3 +279,54 @@ def test_a_reply_is_tidied_and_checked() -> None:
 def test_only_the_sellers_words_are_scored() -> None:
     """What the persona said earns the seller nothing."""
     assert seller_text([Said("seller", "a"), Said("persona", "b"), Said("seller", "c")]) == "a\n\nc"
+
+
+def buttons_of(chat: Chatter) -> set[str]:
+    return {button.data for button in chat.buttons}
+
+
+async def test_another_scenario_asks_first_while_a_talk_has_words(records: Postgrest) -> None:
+    """However it would begin, the talk stays open until the user goes on, has it scored or drops it; without a word it gives way."""
+    level = PACK.tracks[0].levels[0]
+    chat = await begins(records, ScriptedModels("I see.", "Fine."))
+    assert "middle of the role-play" not in await chat.says("/train easy")
+    await chat.presses(f"data:role:start:{PACK.practice[0].id}")
+    await chat.says("Good morning.")
+    for way in ("data:train:diff:1", "data:train:next", f"data:learn:scenario:{level.id}", f"data:again:{PACK.practice[1].id}"):
+        assert "middle of the role-play" in await chat.presses(way), way
+        assert buttons_of(chat) == {"role:go_on", "role:end", "role:drop"}
+    for words in ("/train easy", f"/start {PACK.practice[1].id}"):
+        assert "middle of the role-play" in await chat.says(words)
+    assert "Fine." in await chat.says("What happens when a car is empty?")
+    await chat.says("/train hard")
+    assert "of 100" in await chat.presses("role:end")
+    assert (await rows(records, "roleplays"), len(await rows(records, "attempts"))) == ([], 1)
+
+
+async def test_a_live_deal_sets_a_talk_aside_and_start_brings_it_back(records: Postgrest) -> None:
+    """The lines stay stored, the user is told, neither practice nor another talk overwrites them, and the talk goes on where it was."""
+    chat = await begins(records, ScriptedModels("I see.", "Fine."))
+    await chat.says("Good morning.")
+    assert "/start brings it back" in await chat.says("/support")
+    assert "/cancel leaves" in await chat.says("/train easy")
+    assert "is set aside as it stands" in await chat.presses(f"data:role:start:{PACK.practice[0].id}")
+    assert len((await rows(records, "roleplays"))[0]["lines"]) == 2
+    assert "is set aside as it stands" in await chat.says("/start")
+    shown = await chat.presses("role:go_on")
+    assert shown.index("Good morning.") < shown.index("I see.")
+    assert "Turn 3 of" in await chat.says("What happens when a car is empty?")
+
+
+async def test_a_talk_that_was_set_aside_is_dropped_once(records: Postgrest) -> None:
+    """Only the talk that was asked about goes; afterwards the buttons are stale and /start speaks of it no more."""
+    chat = await begins(records, ScriptedModels("I see."))
+    await chat.says("Good morning.")
+    await chat.says("/support")
+    assert "earlier step" in await chat.presses("data:role:discard:another")
+    await chat.says("/start")
+    (drop,) = [data for data in buttons_of(chat) if data.startswith("role:discard:")]
+    assert "closed, without penalty" in await chat.presses(drop)
+    assert await rows(records, "roleplays") == []
+    for data in (drop, "role:go_on"):
+        assert "earlier step" in await chat.presses(f"data:{data}")
+    assert "set aside" not in await chat.says("/start")

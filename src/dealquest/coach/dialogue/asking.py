@@ -42,8 +42,43 @@ _REASONS = {
     "llm.output.invalid": "garbled",
     "coach.verdict.invalid": "garbled",
     "coach.advice.invalid": "garbled",
+    "transcription.empty": "sound_short",
+    "transcription.too_short": "sound_short",
+    "telegram.sound_empty": "sound_short",
+    "transcription.too_large": "file_large",
+    "transcription.too_long": "sound_long",
+    "telegram.sound_too_long": "sound_long",
+    "transcription.not_audio": "sound_unplayable",
+    "transcription.job_failed": "sound_unplayable",
+    "transcription.job_lost": "ears_away",
+    "transcription.rate_limited": "ears_away",
+    "transcription.unavailable": "ears_away",
+    "transcription.garbled": "ears_away",
+    "transcription.unknown_id": "ears_away",
+    "transcription.create_unknown": "ears_away",
+    "transcription.deadline": "ears_slow",
+    "transcription.queued": "ears_slow",
+    "transcription.not_configured": "ears_unset",
+    "transcription.key_refused": "ears_unset",
+    "transcription.no_credit": "ears_unset",
+    "transcription.refused": "ears_unset",
+    "transcription.bad_option": "ears_unset",
+    "transcription.unreadable": "file_gone",
+    "telegram.file_gone": "file_gone",
+    "cli.media.missing": "file_gone",
+    "telegram.file_too_large": "file_large",
+    "cli.media.too_large": "file_large",
+    "telegram.no_picture": "no_picture",
+    "cli.media.no_picture": "no_picture",
+    "telegram.flood": "file_away",
+    "telegram.garbled": "file_away",
+    "telegram.refused": "file_away",
+    "telegram.unreachable": "file_away",
 }
-"""What a model's failure is called to a user, who is served by neither a status nor the name of a class; traces have those."""
+"""What a failure is called to a user, who is served by neither a status nor the name of a class; traces have those."""
+
+_LIMIT = re.compile(r"than ([0-9]+) (MB|minutes)\b")
+"""The limit that a failure names; its sentence in the user's language names it too."""
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 _MAX_STORED = 2**63 - 1
@@ -93,7 +128,11 @@ def usable_sources(found: Sequence[Source]) -> tuple[Source, ...]:
 
 def reason_of(scene: Scene, failure: Failed) -> Text:
     """Why something failed, as a sentence: in the user's language where there is one for it, else what the failing part says."""
-    if (key := _REASONS.get(failure.code)) is not None:
+    # Whatever the records say, it was not the user who could have asked them better.
+    key = "records" if failure.code.startswith("storage.") else _REASONS.get(failure.code)
+    if key in {"sound_long", "file_large"} and (limit := _LIMIT.search(failure.reason)) is not None:
+        return scene.say("reason.limit_mb" if limit[2] == "MB" else "reason.limit_minutes", limit=limit[1])
+    if key is not None:
         return scene.say(f"reason.{key}")
     return Text(failure.reason[:1].upper() + failure.reason[1:].rstrip(".") + ".")
 

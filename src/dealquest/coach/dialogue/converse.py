@@ -27,6 +27,7 @@ from .home import (
 from .lead_talk import JOBS as LEAD_JOBS
 from .leads import PART as LEADS
 from .learn import begin_level, show_learning, show_lesson, show_track
+from .leaving import guard_open, remind_of_talk
 from .links import follow_link
 from .my_data import MY_DATA
 from .onboarding import ONBOARDING
@@ -60,7 +61,7 @@ def converse(scene: Scene) -> Flow:
         return (yield from finish(entry))
     scene = leave_entry(scene)
     if not is_expired(scene):
-        return (yield from _route(scene))
+        return (yield from guard_open(scene, (yield from _route(scene))))
     scenario = scene.open_scenario()
     if scenario is not None and scene.event.kind == "text" and not scene.event.text.lstrip().startswith("/"):
         return keep_late(scene, scenario)
@@ -68,7 +69,7 @@ def converse(scene: Scene) -> Flow:
     idle = attrs.evolve(scene, view=attrs.evolve(scene.view, state=set_aside(scene.state)))
     if scene.event.kind == "text" and not scene.event.text.lstrip().startswith("/"):
         return Turn(replies=(note,), state=idle.state)
-    turn = yield from _route(idle)
+    turn = yield from guard_open(idle, (yield from _route(idle)))
     return attrs.evolve(turn, replies=(note, *turn.replies))
 
 
@@ -90,7 +91,7 @@ def _route(scene: Scene) -> Flow:
     event = scene.event
     match event.kind:
         case "hello":
-            return show_start(scene)
+            return (yield from remind_of_talk(scene, show_start(scene)))
         case "button":
             return (yield from _press(scene, event.text))
         case "voice":
@@ -147,7 +148,8 @@ def _command(scene: Scene, text: str) -> Flow:
         scene = attrs.evolve(scene, view=attrs.evolve(scene.view, state=set_aside(scene.state)))
     match command:
         case "start":
-            return (follow_link(scene, argument) if argument else None) or show_start(scene)
+            linked = follow_link(scene, argument) if argument else None
+            return linked or (yield from remind_of_talk(scene, show_start(scene)))
         case "learn":
             return show_learning(scene)
         case "train":

@@ -11,7 +11,7 @@ from .settings_menu import read_model, read_time_zone
 from .values import Entering
 
 _CANCEL = re.compile(r"/cancel(@\w+)?", re.IGNORECASE)
-_CONFIRMING = {"confirm_reset": "reset", "confirm_delete": "delete"}
+_CONFIRMING = {"confirm_reset": "reset", "confirm_delete": "delete", "confirm_forget": "forget", "confirm_delete_lead": "delete_lead"}
 
 
 def read_entry(scene: Scene) -> Answer | None:
@@ -23,7 +23,7 @@ def read_entry(scene: Scene) -> Answer | None:
     if event.kind == "text" and _CANCEL.fullmatch(text) and entering is not None:
         reply = scene.reply(scene.say("entry.left"))
         return attrs.evolve(scene.stay(reply), state=without_entering(scene.state))
-    if text.startswith("/") or entering is None or entering.what in {"reset", "delete"}:
+    if text.startswith("/") or entering is None or entering.what in _CONFIRMING.values():
         return refuse_key(scene) if holds_key(text) else None
     match entering.what:
         case "key":

@@ -55,9 +55,12 @@ def show_start(scene: Scene) -> Turn:
         if following is None
         else scene.say("start.next_level", level=following[0].levels[following[1]].name, track=following[0].name)
     )
-    # Who went another way than the first welcome offered, and has earned nothing yet, is offered it again.
-    setup = setup_rows(scene) if not user.total_xp and not user.key_providers else ()
-    return scene.stay(scene.reply(where + "\n" + lesson, _scorer_note(scene), buttons=(*start_buttons(scene), *setup)))
+    # Who uses the team's model, a key or no model has chosen; the quick setup is what counts until something else is chosen.
+    has_chosen = bool(scene.house.shared_model) or not user.uses_shared_key or bool(user.key_providers)
+    setup = setup_rows(scene) if not user.total_xp and not has_chosen else ()
+    by_team = not user.total_xp and user.uses_shared_key and not scene.offline
+    scored = scene.say("start.by_team", model=scene.house.shared_model) if by_team and scene.house.shared_model else _scorer_note(scene)
+    return scene.stay(scene.reply(where + "\n" + lesson, scored, buttons=(*start_buttons(scene), *setup)))
 
 
 def note_expired(scene: Scene) -> Reply:

@@ -1,5 +1,6 @@
 """How leads are shown: a page of the list, one lead in short, its plan, its draft, and what is said about it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from dealquest.coach.casebook import shorten
@@ -28,7 +29,7 @@ def show_list(scene: Scene, found: LeadPage, *, page: int, per_page: int) -> Rep
     if page + 1 < pages:
         turning.append(scene.button("lead_older", f"lead:page:{page + 1}"))
     place = scene.say("lead.page", page=page + 1, pages=pages) if pages > 1 else ""
-    return scene.reply(head, place, older, scene.say("lead.legend"), buttons=(*rows, tuple(turning)) if turning else rows)
+    return scene.reply(head, place, older, _legend(scene, found.rows), buttons=(*rows, tuple(turning)) if turning else rows)
 
 
 def count_by_status(scene: Scene, found: LeadPage) -> str:
@@ -115,7 +116,7 @@ def show_reminder(scene: Scene, lead: Lead, *, is_last: bool) -> Reply:
 
 def confirm_delete(scene: Scene, lead: Lead) -> Reply:
     """Say exactly what goes, and ask."""
-    rows = ((scene.button("lead_delete_yes", f"lead:confirm_delete:{lead.id}"), scene.button("lead_keep", f"lead:view:{lead.id}")),)
+    rows = ((scene.button("lead_delete_yes", f"confirm_delete_lead:{lead.id}"), scene.button("lead_keep", f"lead:view:{lead.id}")),)
     return scene.reply(scene.say("lead.delete_sure", label=label_of(scene, lead)), buttons=rows)
 
 
@@ -160,6 +161,12 @@ def _row_label(scene: Scene, row: LeadRow) -> str:
     plan = f" {row.steps_done}/{row.steps}" if row.steps else ""
     name = shorten(", ".join(part for part in (row.name, row.company) if part) or scene.say("lead.nameless").plain, MAX_LABEL)
     return f"{marks}{name} · {_status(scene, row.status)}{plan}"
+
+
+def _legend(scene: Scene, rows: Sequence[LeadRow]) -> Text:
+    """What the marks on this page mean, and no others."""
+    marks = {"due": any(row.is_due for row in rows), "photo": any(row.has_photo for row in rows), "steps": any(row.steps for row in rows)}
+    return join((scene.say(f"lead.legend_{mark}") for mark, is_there in marks.items() if is_there), " · ")
 
 
 def _history(scene: Scene, lead: Lead) -> Text | str:

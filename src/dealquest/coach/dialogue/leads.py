@@ -16,11 +16,12 @@ from .answering import MAX_ANSWER_CHARACTERS, ask_about_kept, clean_answer
 from .asking import look, read_number, reason_of
 from .effects import Failed
 from .home import stale_button
+from .keys import without_entering
 from .lead_talk import advise_lead, comment_on_photo, comment_on_words, take_context, write_draft
 from .lead_view import confirm_delete, label_of, show_draft, show_lead, show_list, show_plan, wait_buttons
 from .part import Answer, Part, finish
 from .scene import OPEN_FOR, Flow, Scene
-from .values import Change, Reply, State, Turn
+from .values import Change, Entering, Reply, State, Turn
 
 PER_PAGE = 5
 
@@ -161,6 +162,20 @@ def _note(scene: Scene, lead: Lead, text: str) -> Turn:
     return _changed(scene, reply, "note_lead", lead=lead.id, text=text)
 
 
+def _ask_delete(scene: Scene, lead: Lead) -> Turn:
+    entering = Entering(what="delete_lead", since=scene.now, lead_id=lead.id)
+    return Turn(replies=(confirm_delete(scene, lead),), state=attrs.evolve(scene.state, entering=entering))
+
+
+def confirm(scene: Scene, words: Sequence[str]) -> Answer | None:
+    """The yes to deleting, as the very next press after the question about this lead."""
+    entering = scene.state.entering
+    if entering is None or entering.what != "delete_lead" or list(words) != [str(entering.lead_id)]:
+        return None
+    answered = attrs.evolve(scene, view=attrs.evolve(scene.view, state=without_entering(scene.state)))
+    return None if entering.lead_id is None else with_lead(_quiet(answered), entering.lead_id, _delete)
+
+
 def _delete(scene: Scene, lead: Lead) -> Turn:
     reply = scene.reply(scene.say("lead.deleted", label=label_of(scene, lead)), buttons=((scene.button("leads", "lead:back"),),))
     return _changed(scene, reply, "delete_lead", lead=lead.id)
@@ -209,9 +224,8 @@ def _idle(scene: Scene) -> State:
 _ACTIONS: dict[str, LeadFlow] = {
     "view": _shown(show_lead),
     "draft": _shown(show_draft),
-    "delete": _shown(confirm_delete),
+    "delete": _ask_delete,
     "plan": _plan,
-    "confirm_delete": _delete,
     "advice": advise_lead,
     "new_draft": write_draft,
     "context": _wait_for("lead_context", "lead.ask_context"),
@@ -222,7 +236,7 @@ _ACTIONS: dict[str, LeadFlow] = {
 
 PART = Part(
     commands={"leads": list_leads},
-    buttons={"lead": press, "go": press_go},
+    buttons={"lead": press, "confirm_delete_lead": confirm, "go": press_go},
     words=dict.fromkeys(("lead_context", "lead_screenshot", "lead_edit", "lead_note"), take_words),
     photos={"lead_screenshot": take_photo},
 )

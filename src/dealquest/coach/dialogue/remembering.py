@@ -3,6 +3,7 @@
 import json
 from collections.abc import Generator, Sequence
 
+import attrs
 import msgspec
 
 from dealquest.coach.memory import Material, Memory, Patterns, needs_patterns, read_memory, remember, with_patterns
@@ -12,10 +13,11 @@ from dealquest.coach.skills import AreaPoints
 
 from .asking import reason_of
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look
+from .keys import without_entering
 from .part import Part
 from .scene import Flow, Scene
 from .text import Text, join
-from .values import Change, Turn
+from .values import Change, Entering, Turn
 
 _ORDERS = """\
 You look for patterns in how a salesperson in training answers. You get numbers only: scores, areas with their share of points,
@@ -59,15 +61,23 @@ def press(scene: Scene, words: Sequence[str]) -> Turn | None:
     """Forget, after one more question."""
     match list(words):
         case ["forget"]:
-            rows = ((scene.button("forget_yes", "memory:forget_yes"), scene.button("forget_no", "go:stats")),)
-            return scene.stay(scene.reply(scene.say("memory.really"), buttons=rows))
-        case ["forget_yes"]:
-            return Turn(replies=(scene.reply(scene.say("memory.forgotten")),), state=scene.state, changes=(Change(kind="forget_memory"),))
+            rows = ((scene.button("forget_yes", "confirm_forget:yes"), scene.button("forget_no", "go:stats")),)
+            state = attrs.evolve(scene.state, entering=Entering(what="forget", since=scene.now))
+            return Turn(replies=(scene.reply(scene.say("memory.really"), buttons=rows),), state=state)
         case _:
             return None
 
 
-PART = Part(commands={"memory": show_memory}, buttons={"memory": press})
+def confirm(scene: Scene, words: Sequence[str]) -> Turn | None:
+    """The yes, as the very next press after the question."""
+    entering = scene.state.entering
+    if list(words) != ["yes"] or entering is None or entering.what != "forget":
+        return None
+    reply = scene.reply(scene.say("memory.forgotten"))
+    return Turn(replies=(reply,), state=without_entering(scene.state), changes=(Change(kind="forget_memory"),))
+
+
+PART = Part(commands={"memory": show_memory}, buttons={"memory": press, "confirm_forget": confirm})
 
 
 def _find_patterns(scene: Scene, memory: Memory, material: Material) -> Generator[Effect, EffectResult, Memory]:

@@ -13,10 +13,11 @@ from dealquest.coach.pack import Scenario
 from dealquest.coach.persona_prompt import Said, build_persona_orders, faults_of_reply, seller_text, tidy_reply
 from dealquest.coach.scorecard import ScoreCard
 
-from .answering import MAX_ANSWER_CHARACTERS, clean_answer, graded, open_buttons, start_buttons
+from .answering import MAX_ANSWER_CHARACTERS, ask_about_kept, clean_answer, graded, open_buttons, start_buttons
 from .asking import reason_of
 from .effects import Answered, AskModel, Effect, EffectResult, Failed, Found, Line, Look, ScoreAnswer
-from .home import cancel
+from .home import cancel, stale_button
+from .leaving import stored_talk
 from .part import Part
 from .rewards import reward
 from .scene import OPEN_FOR, Flow, Rows, Scene, level_status, show_scenario
@@ -58,8 +59,8 @@ def press(scene: Scene, words: Sequence[str]) -> Flow | Turn | None:
             return _refuse(scene) if scene.offline else begin(scene, scenario_id)
         case ["diff", ("0" | "1" | "2" | "3") as difficulty]:
             return _refuse(scene) if scene.offline else _pick(scene, int(difficulty))
-        case ["go_on"] if is_open:
-            return _go_on(scene)
+        case ["go_on"]:
+            return _go_on(scene) if is_open else _take_up(scene)
         case ["again"] if is_open:
             return _ask_again(scene)
         case ["end"] if is_open:
@@ -68,6 +69,8 @@ def press(scene: Scene, words: Sequence[str]) -> Flow | Turn | None:
             return _end(scene, offline=True)
         case ["drop"] if is_open:
             return cancel(scene)
+        case ["discard", scenario_id]:
+            return _discard(scene, scenario_id)
         case _:
             return None
 
@@ -208,6 +211,34 @@ def _go_on(scene: Scene) -> Flow:
         replies=(attrs.evolve(show_scenario(scene, scenario), buttons=(), edit=False), *told, last),
         state=attrs.evolve(scene.state, since=scene.now),
     )
+
+
+def _take_up(scene: Scene) -> Flow:
+    """Open the talk that was set aside again, as it stands."""
+    if scene.offline:
+        return _refuse(scene)
+    if scene.state.at == "answering" and scene.state.kept_answer is not None:
+        return ask_about_kept(scene)
+    talk = yield from stored_talk(scene)
+    if isinstance(talk, Failed):
+        return scene.stay(Reply(text=scene.say("roleplay.unread", reason=reason_of(scene, talk))))
+    if talk is None or not talk.has_words:
+        return stale_button(scene)
+    state = State(at="roleplay", mode="roleplay", scenario_id=talk.scenario.id, difficulty=scene.state.difficulty, since=scene.now)
+    return (yield from _go_on(attrs.evolve(scene, view=attrs.evolve(scene.view, state=state))))
+
+
+def _discard(scene: Scene, scenario_id: str) -> Flow:
+    """Drop the talk that was set aside, if it is still the one that was asked about."""
+    talk = yield from stored_talk(scene)
+    if isinstance(talk, Failed):
+        return scene.stay(Reply(text=scene.say("roleplay.unread", reason=reason_of(scene, talk))))
+    if talk is None or talk.scenario.id != scenario_id:
+        return stale_button(scene)
+    if scene.state.at == "roleplay":
+        return cancel(scene)
+    told = scene.reply(scene.say("cancel.done"), buttons=start_buttons(scene))
+    return Turn(replies=(told,), state=scene.state, changes=(Change(kind="end_roleplay"),))
 
 
 def _go_on_late(scene: Scene, scenario: Scenario) -> Turn:

@@ -187,11 +187,13 @@ class Entering:
         what: A key, a model's name or a time zone to type; or a yes to something that cannot be undone.
         since: When it was asked; after a day it is forgotten.
         provider: Whose key.
+        lead_id: Which lead.
     """
 
-    what: Literal["key", "model", "time_zone", "reset", "delete"]
+    what: Literal["key", "model", "time_zone", "reset", "delete", "forget", "delete_lead"]
     since: datetime
     provider: Literal["openrouter", "anthropic"] | None = None
+    lead_id: int | None = None
 
 
 @attrs.frozen(kw_only=True)
