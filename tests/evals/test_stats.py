@@ -200,3 +200,23 @@ def test_an_interval_holds_its_mean_and_stays_on_the_scale(values: list[tuple[fl
     assert found.high is not None
     assert -1e-9 <= found.low <= found.value + 1e-9
     assert found.value - 1e-9 <= found.high <= 100 + 1e-9
+
+
+def test_a_quantile_has_the_interval_of_order_statistics() -> None:
+    """Of 100 values the median lies between the 40th and the 61st with 95 %; twelve values say nothing of the slow end."""
+    found = stats.estimate_quantile([float(value) for value in range(1, 101)], 0.5)
+    assert (found.value, found.low, found.high, found.n) == (50.0, 40.0, 61.0, 100)
+    assert stats.estimate_quantile([float(value) for value in range(12)], 0.95).value is None
+    assert stats.estimate_quantile([], 0.5).value is None
+
+
+def test_the_interval_of_a_quantile_covers_as_often_as_it_says() -> None:
+    """Over many samples the true median lies inside about 95 of 100 times."""
+    rng = np.random.default_rng(7)
+    inside = 0
+    for _ in range(400):
+        found = stats.estimate_quantile(list(rng.exponential(size=60)), 0.5)
+        assert found.low is not None
+        assert found.high is not None
+        inside += found.low <= np.log(2) <= found.high
+    assert inside / 400 > 0.93

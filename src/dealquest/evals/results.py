@@ -3,9 +3,8 @@
 Everything that reckons loads its library when it is first asked for.
 """
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -41,8 +40,8 @@ class SubjectRow:
         left: Answers nobody has asked for yet.
         cost_usd: Known cost of its own calls.
         unknown_costs: Calls of its own whose cost nobody knows.
-        p50_s: Median seconds an answer.
-        p95_s: What 95 of 100 answers stay below.
+        p50_s: Median seconds an answer, with its interval.
+        p95_s: What 95 of 100 answers stay below; no value below some 60 answers, which cannot tell.
     """
 
     subject: str
@@ -54,8 +53,8 @@ class SubjectRow:
     left: int
     cost_usd: Decimal
     unknown_costs: int
-    p50_s: float | None
-    p95_s: float | None
+    p50_s: "Estimate"
+    p95_s: "Estimate"
 
 
 @attrs.frozen(kw_only=True)
@@ -379,14 +378,14 @@ class Run:
         return reasons
 
     def _row(self, subject: str, scorer: str) -> SubjectRow:
-        from .stats import estimate_mean  # noqa: PLC0415  # see above
+        from .stats import estimate_mean, estimate_quantile  # noqa: PLC0415  # see above
 
         answers = [line for line in self._ledger.answers.values() if line.subject == subject]
         good = [line for line in answers if line.failure is None]
         scored = list(self._scored(subject, scorer))
         planned = self.size // len(self.subjects)
         calls = [call for line in answers for call in line.calls]
-        seconds = sorted(line.elapsed_s for line in good)
+        seconds = [line.elapsed_s for line in good]
         return SubjectRow(
             subject=subject,
             scorer=scorer,
@@ -399,8 +398,8 @@ class Run:
             left=planned - len(answers),
             cost_usd=sum((call.cost_usd for call in calls if call.cost_usd is not None), Decimal(0)),
             unknown_costs=sum(call.cost_usd is None for call in calls),
-            p50_s=_quantile(seconds, 0.5),
-            p95_s=_quantile(seconds, 0.95),
+            p50_s=estimate_quantile(seconds, 0.5),
+            p95_s=estimate_quantile(seconds, 0.95),
         )
 
     def _scored(self, subject: str, scorer: str) -> Iterator[tuple[AnswerLine, float]]:
@@ -430,8 +429,3 @@ class Run:
         if name not in self.manifest.scorers:
             raise NotFoundError(f"no scorer {name[:80]!r} in this run; there are {', '.join(self.scorers)}", code="evals.scorer.unknown")
         return name
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least this share of all stays at or below."""
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None

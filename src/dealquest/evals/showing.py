@@ -5,11 +5,21 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .results import Run, SubjectRow
-from .stats import show
+from .stats import Estimate, show
 
 _CELL = "padding:.15em .6em;text-align:right;border-bottom:1px solid rgba(128,128,128,.35)"
 _LEFT = _CELL.replace("right", "left")
-_HEADS = ("subject", "scorer", "points [95 % interval]", "n", "missing", "if missing were 0 … 100", "cost USD", "p50 s", "p95 s")
+_HEADS = (
+    "subject",
+    "scorer",
+    "points [95 % interval]",
+    "n",
+    "missing",
+    "if missing were 0 … 100",
+    "cost USD",
+    "p50 s [95 % interval]",
+    "p95 s [95 % interval]",
+)
 
 
 def as_html(run: Run) -> str:
@@ -51,9 +61,13 @@ def cells_of(row: SubjectRow) -> list[str]:
         str(points.missing),
         bounds,
         f"{row.cost_usd:.4f}{unknown}",
-        "" if row.p50_s is None else f"{row.p50_s:.2f}",
-        "" if row.p95_s is None else f"{row.p95_s:.2f}",
+        _seconds(row.p50_s),
+        _seconds(row.p95_s),
     ]
+
+
+def _seconds(found: Estimate) -> str:
+    return "" if found.value is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
 def notes_of(run: Run) -> list[str]:

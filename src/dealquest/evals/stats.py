@@ -106,6 +106,23 @@ def estimate_mean(
     )
 
 
+def estimate_quantile(values: Sequence[float], share: float, *, level: float = LEVEL) -> Estimate:
+    """What a share of all values stays at or below, with the interval that order statistics give whatever the distribution.
+
+    Args:
+        values: Seconds, for example.
+        share: 0.5 for the median, 0.95 for the slow end.
+        level: Of the interval.
+    """
+    ordered, n = sorted(values), len(values)
+    tail = (1 - level) / 2
+    lowest, highest = int(scipy_stats.binom.ppf(tail, n, share)) if n else 0, int(scipy_stats.binom.ppf(1 - tail, n, share)) + 1 if n else 1
+    if lowest < 1 or highest > n:
+        return Estimate(value=None, n=n, note=f"{n} values are too few for it")
+    place = int(np.ceil(share * n))
+    return Estimate(value=ordered[place - 1], low=ordered[lowest - 1], high=ordered[highest - 1], n=n)
+
+
 def _without_variation(value: float, clusters: int, scale: tuple[float, float], facts: dict[str, Any], level: float) -> Estimate:
     """All values are equal: the variance is zero, but that proves little of the clusters that were not seen.
 
