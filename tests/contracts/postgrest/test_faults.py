@@ -193,6 +193,13 @@ async def test_d1_k2_the_server_is_killed_under_writers(home: Path, anyio_backen
                             os.kill(int(pid[0]), signal.SIGKILL)
                             kills += 1
                     await anyio.sleep(0.5)
+                for stop in (signal.SIGQUIT, signal.SIGINT):  # stop -m immediate, stop -m fast
+                    mark = next(home.glob("postgres/data-*")) / "postmaster.pid"  # noqa: ASYNC240  # one look into a small folder
+                    os.kill(int(mark.read_text().split()[0]), stop)
+                    while mark.exists():  # noqa: ASYNC110  # a file of another process
+                        await anyio.sleep(0.02)
+                    assert await anyio.to_thread.run_sync(server.revive)
+                    await anyio.sleep(0.5)
                 going = False
             reader = engine.bind(Principal(role="web", subject="reader"))  # type: ignore[arg-type]  # as above
             everything: list[dict[str, str]] = []
