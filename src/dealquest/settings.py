@@ -90,9 +90,10 @@ def _usd(raw: str) -> Decimal:
 
 
 def _switch(raw: str) -> bool:
-    if raw.casefold() not in {"on", "off"}:
+    word = raw.casefold()
+    if word not in {"on", "off", "true", "false", "yes", "no", "1", "0"}:
         raise ValueError("is neither on nor off")
-    return raw.casefold() == "on"
+    return word in {"on", "true", "yes", "1"}
 
 
 def _origins(raw: str) -> tuple[str, ...]:
