@@ -136,7 +136,7 @@ async def test_a_photo_reaches_the_model(home: Path) -> None:
                 await ann.waits_until(lambda: any("image_url" in prompt for prompt in judge.prompts), timeout_s=DEADLINE_S)
                 await ann.waits_for_reply(timeout_s=DEADLINE_S)
                 await ann.sends_document(b"<svg/>", name="x.png", mime_type="image/png")
-                await ann.waits_for_reply("no picture that can be read", timeout_s=DEADLINE_S)
+                await ann.waits_for_reply("is no picture that I can read", timeout_s=DEADLINE_S)
             finally:
                 log = stop_bot(process)
     asked = next(prompt for prompt in judge.prompts if "image_url" in prompt)

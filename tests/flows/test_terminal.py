@@ -128,6 +128,9 @@ def test_a_signal_ends_it_cleanly(home: Path, kill: signal.Signals) -> None:
     assert not (home / "postgres/data-18/postmaster.pid").exists()
 
 
+LEASE_S = 4.0  # a little more than the chat holds a reply
+
+
 def test_kill_9_twenty_times_loses_no_answer_and_scores_none_twice(home: Path, records: "psycopg.Connection") -> None:
     """Whatever moment a process dies in: every stored answer is scored exactly once, and XP is the ledger's sum."""
     chance = random.Random(7)
@@ -140,9 +143,13 @@ def test_kill_9_twenty_times_loses_no_answer_and_scores_none_twice(home: Path, r
         terminal.says(f"Marker {number}: what does it cost you each month? Let us talk on Tuesday at {number % 12}:30 for 15 minutes.")
         time.sleep(chance.uniform(0, 0.05))
         terminal.kill()
-    last = Terminal(home)
-    last.waits_for("Good to see you again")
-    last.ends()
+    for _ in range(3):
+        last = Terminal(home)
+        last.waits_for("Good to see you again")
+        last.ends()
+        if records.execute("select count(*) from outbox where status <> 'sent'").fetchone() == (0,):
+            break
+        time.sleep(LEASE_S)  # a reply that a killed process had in its hands is free again when its lease ends
 
     answers = records.execute("select update_id, payload ->> 'text' from inbox where payload ->> 'text' like 'Marker%'").fetchall()
     assert answers, "no round stored its answer before the kill; the delays need a look"
