@@ -15,12 +15,12 @@ import aiohttp
 import anyio
 import yarl
 
-from dealquest.errors import DealQuestError, InputError, LimitError, PeerGarbledError, PeerUnavailableError
+from dealquest.errors import DealQuestError
 
-from .decoding import ACCEPT_ENCODING, BodyDecoder
+from .decoding import BodyDecoder
+from .edge import CONNECT_TIMEOUT_S, cannot_connect, cannot_send, connection_broke, not_http, not_in_time, with_own_headers
 from .messages import Headers, HttpRequest, HttpResponse, find_header
 
-CONNECT_TIMEOUT_S = 5.0
 _OWN_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
@@ -36,7 +36,7 @@ class AiohttpTransport:
 
     def __init__(self, base_url: str = "", *, headers: Headers = (), trust_env: bool = False, max_connections: int = 100) -> None:
         self._base_url = base_url.rstrip("/")
-        self._headers = {"user-agent": "dealquest", "accept": "*/*", "accept-encoding": ACCEPT_ENCODING, **dict(headers)}
+        self._headers = with_own_headers(headers)
         self._trust_env = trust_env
         self.slots = anyio.Semaphore(max_connections, fast_acquire=True)
         self._session: aiohttp.ClientSession | None = None
@@ -176,7 +176,7 @@ class _AiohttpExchange:
         while not self._ended:
             answer = self._answer
             if answer is None:
-                raise PeerUnavailableError("The connection to the server was closed.", code="wire.broken")
+                raise connection_broke()
             try:
                 chunk = await self._next_raw(answer.content)
             except _MAPPED as exc:
@@ -210,15 +210,15 @@ _MAPPED = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 
 
 def _map_error(exc: Exception, request: HttpRequest) -> DealQuestError:
-    """Turn aiohttp's errors into ours. URLs and headers stay out of the messages: they may hold keys."""
+    """Turn aiohttp's errors into ours."""
     match exc:
         case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientProxyConnectionError():
-            return PeerUnavailableError("Cannot connect to the server.", code="wire.connect")
+            return cannot_connect()
         case TimeoutError():
-            return LimitError(f"No whole answer within {request.timeout_s:g} s.", code="wire.timeout", retryable=True)
+            return not_in_time(request.timeout_s)
         case aiohttp.InvalidURL() | ValueError():
-            return InputError("The request cannot be sent: its URL or a header is malformed.", code="wire.bad_request")
+            return cannot_send()
         case aiohttp.ClientResponseError():
-            return PeerGarbledError("The server answered something that is not HTTP.", code="wire.garbled", retryable=True)
+            return not_http()
         case _:
-            return PeerUnavailableError("The connection to the server broke.", code="wire.broken")
+            return connection_broke()

@@ -22,15 +22,14 @@ import anyio
 import httpcore
 import httpx
 
-from dealquest.errors import DealQuestError, InputError, LimitError, PeerGarbledError, PeerUnavailableError
+from dealquest.errors import DealQuestError
 
-from .decoding import ACCEPT_ENCODING, BodyDecoder
+from .decoding import BodyDecoder
+from .edge import CONNECT_TIMEOUT_S, cannot_connect, cannot_send, connection_broke, not_http, not_in_time, with_own_headers
+from .loops import is_trio_running
 from .messages import Headers, HttpRequest, HttpResponse, find_header
-from .opening import is_trio_running
 
-CONNECT_TIMEOUT_S = 5.0
 IDLE_LANE_S = 30.0
-USER_AGENT = "dealquest"
 
 _ONE_CONNECTION = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_LANE_S)
 _Origin = tuple[str, str, int | None]
@@ -48,7 +47,7 @@ class HttpxTransport:
 
     def __init__(self, base_url: str = "", *, headers: Headers = (), trust_env: bool = False, max_lanes: int = 100) -> None:
         self._base_url = base_url.rstrip("/")
-        self._headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": ACCEPT_ENCODING, **dict(headers)}
+        self._headers = with_own_headers(headers)
         self._trust_env = trust_env
         self._slots = anyio.Semaphore(max_lanes, fast_acquire=True)
         self._free: dict[_Origin, deque[tuple[float, _Lane]]] = {}
@@ -358,15 +357,15 @@ _MAPPED = (httpx.HTTPError, httpx.InvalidURL, TimeoutError)
 
 
 def _map_error(exc: Exception, request: HttpRequest) -> DealQuestError:
-    """Turn httpx's errors into ours. URLs and headers stay out of the messages: they may hold keys."""
+    """Turn httpx's errors into ours."""
     match exc:
         case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.PoolTimeout() | httpx.ProxyError():
-            return PeerUnavailableError("Cannot connect to the server.", code="wire.connect")
+            return cannot_connect()
         case TimeoutError() | httpx.TimeoutException():
-            return LimitError(f"No whole answer within {request.timeout_s:g} s.", code="wire.timeout", retryable=True)
+            return not_in_time(request.timeout_s)
         case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
-            return InputError("The request cannot be sent: its URL or a header is malformed.", code="wire.bad_request")
+            return cannot_send()
         case httpx.RemoteProtocolError() if "disconnected" not in str(exc) and "closed connection" not in str(exc):
-            return PeerGarbledError("The server answered something that is not HTTP.", code="wire.garbled", retryable=True)
+            return not_http()
         case _:
-            return PeerUnavailableError("The connection to the server broke.", code="wire.broken")
+            return connection_broke()

@@ -1,10 +1,10 @@
 """Choose the transport for this process: aiohttp where it is installed and asyncio runs, else httpx."""
 
-import sys
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
+from .loops import is_trio_running
 from .messages import Headers, Transport
 
 
@@ -36,9 +36,3 @@ def open_transport(base_url: str = "", *, headers: Headers = (), trust_env: bool
     from .client import HttpxTransport  # noqa: PLC0415  # slow to import, loaded only when needed
 
     return HttpxTransport(base_url, headers=headers, trust_env=trust_env)
-
-
-def is_trio_running() -> bool:
-    """Whether this code runs under trio."""
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_run())
