@@ -22,7 +22,6 @@ from dealquest.compose import Kit, open_kit
 from dealquest.settings import Settings
 from dealquest.testing import Arrival, Chatter, LoopbackServer, Reply
 from dealquest.tracing import RemoteTraces, Trace
-from dealquest.tracing.timeline import draw_timeline
 from dealquest.values import SERVICE
 
 ASSETS = Path(__file__).resolve().parent.parent / "docs/assets"
@@ -108,7 +107,7 @@ if __name__ == "__main__":
         terminal, trace = anyio.run(play, home)
     ASSETS.mkdir(exist_ok=True)
     (ASSETS / "terminal.svg").write_text(terminal, "utf-8")
-    drawn = re.search(r"<svg.*</svg>", draw_timeline(trace), re.DOTALL)
+    drawn = re.search(r"<svg.*</svg>", trace._repr_html_(), re.DOTALL)
     assert drawn is not None, "a timeline is an SVG"
     picture = drawn.group().replace(
         "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff;color:#222;font-family:monospace" ', 1

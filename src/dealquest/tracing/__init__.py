@@ -16,7 +16,8 @@ from . import names
 from .capture import Capture
 from .context import current_span, install_tracer, installed_tracer, llm_span, outgoing_headers, span, trace, wrap_context
 from .decorator import traced_span
-from .spans import Kind, NoSpan, Span, Status
+from .no_span import NoSpan
+from .spans import Kind, Span, Status
 from .tracer import Recorder, Tracer, parse_traceparent
 
 if TYPE_CHECKING:

@@ -60,6 +60,17 @@ def copy_content(value: object, *, budget: int = CONTENT_BYTES) -> Any:
     return _Walk(budget).copy(value, MAX_DEPTH)
 
 
+def weigh(kept: Any) -> int:
+    """About how many bytes a copy or a shape takes."""
+    if isinstance(kept, str):
+        return len(kept)
+    if isinstance(kept, Mapping):
+        return sum(len(key) + weigh(item) for key, item in kept.items())
+    if isinstance(kept, list):
+        return sum(map(weigh, kept))
+    return 16
+
+
 class _Walk:
     __slots__ = ("left",)
 

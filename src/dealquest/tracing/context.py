@@ -11,7 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 from dealquest.values import Principal
 
 from . import names
-from .spans import NO_SPAN, Kind, NoSpan, Span, current
+from .no_span import NO_SPAN, NoSpan
+from .spans import Kind, Maker, Span, current
 from .tracer import Tracer
 
 P = ParamSpec("P")
@@ -61,7 +62,7 @@ def trace(
         tracer: Instead of the installed one.
         attributes: Facts about the run.
     """
-    chosen = tracer or _installed
+    chosen: Maker | None = tracer or _installed
     outer = current.get()
     if chosen is None:
         if outer is None:

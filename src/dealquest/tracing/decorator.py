@@ -15,7 +15,8 @@ from typing import Any, ParamSpec, TypeVar, overload
 from . import names
 from .capture import Capture
 from .context import span as open_span
-from .spans import Kind, NoSpan, Span, current
+from .no_span import NoSpan
+from .spans import Kind, Span, current
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -207,7 +208,7 @@ class _Stream:
         if not span.start_ns:
             span.begin()
         if span.run.tracer.bridge is not None:
-            span.run.tracer.enter_bridge(span)
+            span.run.enter_bridge(span)
         return token
 
     def pause(self, token: Token[Span | None] | None) -> None:
@@ -215,7 +216,7 @@ class _Stream:
         if not self.first_ns:
             self.first_ns = span.run.clock_ns()
         if span.run.tracer.bridge is not None:
-            span.run.tracer.leave_bridge(span)
+            span.run.leave_bridge(span)
         try:
             if token is not None:
                 current.reset(token)

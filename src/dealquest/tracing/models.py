@@ -13,6 +13,9 @@ import attrs
 
 from .spans import Status
 
+MARKS = {"ok": "✓", "error": "✗", "cancelled": "⊘", "unset": "…"}
+"""How a status is shown, in one character."""
+
 
 @attrs.frozen(kw_only=True)
 class SpanModel:

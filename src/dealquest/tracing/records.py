@@ -14,9 +14,10 @@ import msgspec
 
 from . import names
 from .capture import CUT_MARGIN, MAX_SPAN_BYTES, Overlong, copy_content
+from .failures import MAX_NAME
 from .ids import format_span_uuid
 from .redact import Redactor
-from .spans import MAX_NAME, Run, Span, TraceMark
+from .spans import Run, Span, TraceMark
 
 if TYPE_CHECKING:
     from .models import SpanModel, TraceModel

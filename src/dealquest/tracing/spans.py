@@ -4,48 +4,98 @@ The current span lives in one ContextVar, so tasks, task groups and threads with
 it and nobody shares a list. Everything here runs inside traced code: it is short, and it never raises.
 """
 
-import traceback
-from collections.abc import Mapping
+import threading
 from contextvars import ContextVar, Token
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
-from dealquest.values import Usage
+from dealquest.values import Principal, Usage, Usd
 
 from . import names
-from .capture import CUT_MARGIN, MAX_TEXT, Capture, Overlong, copy_content, describe_shape
-
-if TYPE_CHECKING:
-    from .tracer import Tracer
+from .capture import MAX_TEXT, Capture, copy_content, describe_shape, weigh
+from .failures import Failure, describe_failure
 
 Status: TypeAlias = Literal["unset", "ok", "error", "cancelled"]
 Kind: TypeAlias = Literal["pipeline", "agent", "llm", "tool", "retrieval", "step"]
 
 current: ContextVar["Span | None"] = ContextVar("dealquest_span", default=None)
 
-MAX_NAME = 200
-MAX_ERROR = 2_000
 SPAN_WEIGHT = 512
 _LIGHT: frozenset[type] = frozenset({int, float, bool, type(None), Decimal})
 _CANCELLED = frozenset({"CancelledError", "Cancelled"})
 _STOPPED = (KeyboardInterrupt, SystemExit)
 
 
-class Failure(NamedTuple):
-    """What is kept of an exception, before redaction."""
+class Maker(Protocol):
+    """What a trace and its spans ask of the tracer that made them.
 
-    type_name: str
-    message: str
-    stack_hash: str
-    stack: str | None
+    Attributes:
+        capture: What spans keep of inputs and outputs unless a span says otherwise.
+        sample_rate: Share of traces that are kept, 0 to 1.
+        keep_stacks: Whether errors keep their stack as text, not only as a hash.
+        wall_offset_ns: What turns a time of `clock_ns` into nanoseconds since 1970.
+        bridge: To another tracer's notion of the current span.
+    """
+
+    capture: Capture
+    sample_rate: float
+    keep_stacks: bool
+    wall_offset_ns: int
+    bridge: "Bridge | None"
+
+    def clock_ns(self) -> int:
+        """Now, on a clock that never goes back."""
+        ...
+
+    def draw_bits(self, count: int, /) -> int:
+        """Random bits for an id."""
+        ...
+
+    def emit(self, record: "Span | TraceMark", /) -> None:
+        """Take what has begun or ended."""
+        ...
+
+    def count_fault(self) -> None:
+        """Count a failure of the tracer itself; the traced code does not see it."""
+        ...
+
+    def start_run(
+        self,
+        name: str,
+        kind: str,
+        attributes: dict[str, Any],
+        *,
+        user: Principal | None = None,
+        traceparent: str | None = None,
+        tracestate: str = "",
+    ) -> "Span":
+        """The root span of a new trace, not yet entered."""
+        ...
+
+
+class Bridge(Protocol):
+    """Keeps another tracer's notion of the current span in step with ours."""
+
+    def current_parent(self) -> tuple[int, int, int] | None:
+        """Trace id, span id and flags of the other tracer's current span."""
+        ...
+
+    def enter(self, span: "Span") -> Any:
+        """Make ours its current one; the token for `leave`."""
+        ...
+
+    def leave(self, token: Any) -> None:
+        """Restore what was there."""
+        ...
 
 
 class Run:
     """One trace while it runs: what its spans share. Totals grow as model calls end."""
 
     __slots__ = (
+        "_totals_lock",
         "attributes",
         "calls",
         "clock_ns",
@@ -69,7 +119,7 @@ class Run:
         "uuid",
     )
 
-    def __init__(self, tracer: "Tracer", trace_id: int, name: str, *, sampled: bool, flags: int = 1, tracestate: str = "") -> None:
+    def __init__(self, tracer: Maker, trace_id: int, name: str, *, sampled: bool, flags: int = 1, tracestate: str = "") -> None:
         self.tracer = tracer
         self.clock_ns = tracer.clock_ns
         self.emit = tracer.emit
@@ -91,6 +141,57 @@ class Run:
         self.cost_usd: Decimal | None = None
         self.cost_sources: set[str] = set()
         self.price_tables: set[str] = set()
+        self._totals_lock = threading.Lock()
+
+    def begin(self, span: "Span") -> None:
+        """Note that the trace has begun: a killed one shows as unfinished."""
+        self.first = span
+        if self.sampled:
+            try:
+                self.emit(TraceMark(self, "begin", span.start_ns))
+            except Exception:  # noqa: BLE001  # traced code gets its result whatever the tracer does
+                self.tracer.count_fault()
+
+    def finish(self, span: "Span") -> None:
+        """Note that the trace has ended, with its totals."""
+        if self.sampled:
+            self.mark = TraceMark(self, "end", span.start_ns)
+            self.emit(self.mark)
+
+    def add_call(self, span: "Span") -> None:
+        """Add a model call's tokens and price; a call that ends after its trace mends the trace's row."""
+        found = names.to_current(span.attributes)
+        with self._totals_lock:
+            self.calls += 1
+            self.input_tokens += _whole(found.get(names.INPUT_TOKENS))
+            self.output_tokens += _whole(found.get(names.OUTPUT_TOKENS))
+            cost = found.get(names.COST_AMOUNT)
+            if isinstance(cost, (Decimal, int, float)) and not isinstance(cost, bool):
+                self.cost_usd = (self.cost_usd or Usd(0)) + Usd(str(cost))
+                self.cost_sources.add(str(found.get(names.COST_SOURCE, "local")))
+            if names.PRICES in found:
+                self.price_tables.add(str(found[names.PRICES]))
+        if self.mark is not None and self.sampled:
+            self.emit(TraceMark(self, "end", self.mark.start_ns))
+
+    def enter_bridge(self, span: "Span") -> None:
+        """Make a span the other tracer's current one, where there is another tracer."""
+        bridge = self.tracer.bridge
+        if bridge is not None:
+            try:
+                span.bridge_token = bridge.enter(span)
+            except Exception:  # noqa: BLE001  # foreign code, and traced code gets its result
+                self.tracer.count_fault()
+
+    def leave_bridge(self, span: "Span") -> None:
+        """Give the other tracer its former current span back."""
+        token, span.bridge_token = span.bridge_token, None
+        bridge = self.tracer.bridge
+        if bridge is not None and token is not None:
+            try:
+                bridge.leave(token)
+            except Exception:  # noqa: BLE001  # foreign code, and traced code gets its result
+                self.tracer.count_fault()
 
 
 class TraceMark:
@@ -151,17 +252,17 @@ class Span:
         self._token = current.set(self)
         run = self.run
         if run.tracer.bridge is not None:
-            run.tracer.enter_bridge(self)
+            run.enter_bridge(self)
         self.start_ns = run.clock_ns()
         if run.first is None:
-            run.tracer.begin(self)
+            run.begin(self)
         return self
 
     def begin(self) -> None:
         """Start without becoming the current span: for whoever sets the variable step by step."""
         self.start_ns = self.run.clock_ns()
         if self.run.first is None:
-            self.run.tracer.begin(self)
+            self.run.begin(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         token = self._token
@@ -173,7 +274,7 @@ class Span:
                 # Closed in a foreign context: there neither variable was ever set.
                 self.bridge_token = None
         if self.bridge_token is not None:
-            self.run.tracer.leave_bridge(self)
+            self.run.leave_bridge(self)
         self.end(error)
 
     async def __aenter__(self) -> Self:
@@ -202,15 +303,15 @@ class Span:
                     weight = self._settle_attributes()
                     break
             if self.input_data is not None or self.output_data is not None:
-                weight += _weigh(self.input_data) + _weigh(self.output_data)
+                weight += weigh(self.input_data) + weigh(self.output_data)
             self.weight = weight
             if self.kind == "llm":
-                run.tracer.add_call(self)
+                run.add_call(self)
             run.span_count += 1
             if run.sampled:
                 run.emit(self)
             if run.first is self:
-                run.tracer.finish(self)
+                run.finish(self)
         except Exception:  # noqa: BLE001  # traced code gets its result whatever the tracer does
             run.tracer.count_fault()
 
@@ -218,7 +319,7 @@ class Span:
         """Copy what could change or grow before the worker reads it; the weight of the result in bytes."""
         settled = {key: value if value.__class__ in _LIGHT else copy_content(value) for key, value in self.attributes.items()}
         self.attributes = settled
-        return SPAN_WEIGHT + _weigh(settled)
+        return SPAN_WEIGHT + weigh(settled)
 
     def record_error(self, error: BaseException) -> None:
         """Mark the step as failed, or as cancelled when the error says so; an early stop of a generator is neither."""
@@ -293,87 +394,5 @@ class Span:
         return f"<Span {self.name!r} {self.status} {self.span_id:016x}>"
 
 
-class NoSpan:
-    """What `span()` gives while nobody traces: every call does nothing."""
-
-    __slots__ = ()
-    trace_id = ""
-    traceparent = ""
-    status = "unset"
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """A fresh dict that nobody reads."""
-        return {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        return None
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Do nothing."""
-
-    def record_error(self, error: BaseException) -> None:
-        """Do nothing."""
-
-    def set(self, name: str, value: object) -> None:
-        """Do nothing."""
-
-    def set_input(self, value: object, *, capture: Capture | None = None) -> None:
-        """Do nothing."""
-
-    def set_output(self, value: object, *, capture: Capture | None = None) -> None:
-        """Do nothing."""
-
-    def record_usage(
-        self, usage: Usage, *, cost_usd: Decimal | None = None, cost_source: str = "local", price_table: str | None = None
-    ) -> None:
-        """Do nothing."""
-
-    def mark_first_content(self) -> None:
-        """Do nothing."""
-
-
-NO_SPAN = NoSpan()
-
-
-def describe_failure(error: BaseException, *, with_stack: bool) -> Failure:
-    """What to keep of an exception; a failing `__str__` of it does not matter."""
-    import hashlib  # noqa: PLC0415  # only failures need it
-
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # foreign code
-        text = "(its message cannot be read)"
-    frames = traceback.extract_tb(error.__traceback__, limit=-30) if with_stack else None
-    places: list[str] = []
-    step = error.__traceback__
-    while step is not None and len(places) < 100:
-        places.append(f"{step.tb_frame.f_code.co_filename}:{step.tb_frame.f_code.co_qualname}")
-        step = step.tb_next
-    cls = type(error)
-    type_name = cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    return Failure(
-        type_name=type_name[:MAX_NAME],
-        message=text if len(text) <= MAX_ERROR else Overlong(text[: MAX_ERROR + CUT_MARGIN], MAX_ERROR),
-        stack_hash=hashlib.blake2b("\n".join((type_name, *places)).encode("utf-8", "replace"), digest_size=8).hexdigest(),
-        stack="".join(traceback.format_list(frames)) if frames is not None else None,
-    )
-
-
-def _weigh(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(len(key) + _weigh(item) for key, item in value.items())
-    if isinstance(value, list):
-        return sum(map(_weigh, value))
-    return 16
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

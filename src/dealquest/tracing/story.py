@@ -12,12 +12,11 @@ from uuid import UUID
 
 import attrs
 
-from .models import SpanModel, TraceModel
+from .models import MARKS, SpanModel, TraceModel
+from .timeline import Timeline
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MARKS = {"ok": "✓", "error": "✗", "cancelled": "⊘", "unset": "…"}
 
 
 @attrs.frozen(kw_only=True)
@@ -117,9 +116,14 @@ class Trace:
         return pd.DataFrame(rows, columns=["depth", *(field.name for field in attrs.fields(SpanModel))])
 
     def _repr_html_(self) -> str:
-        from .timeline import draw_timeline  # noqa: PLC0415  # only notebooks need it
-
-        return draw_timeline(self)
+        return Timeline(
+            name=self.name,
+            mark=MARKS.get(self.status, MARKS["unset"]),
+            totals=describe_totals(self),
+            rows=tuple(self.walk()),
+            duration_ms=self.duration_ms,
+            orphans={span.span_id for span in self.orphans},
+        ).draw()
 
     def __str__(self) -> str:
         return draw_tree(self)
@@ -164,7 +168,7 @@ def describe_totals(trace: Trace) -> str:
 
 def draw_tree(trace: Trace) -> str:
     """The trace as indented lines of plain text."""
-    lines = [f"{MARKS.get(trace.status, '…')} {_printable(trace.name)}  {describe_totals(trace)}"]
+    lines = [f"{MARKS.get(trace.status, MARKS['unset'])} {_printable(trace.name)}  {describe_totals(trace)}"]
     orphans = {span.span_id for span in trace.orphans}
     for depth, span in trace.walk():
         facts: list[Any] = [f"{span.duration_ms:,.1f} ms"]

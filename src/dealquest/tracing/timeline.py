@@ -3,15 +3,18 @@
 Colours come from `currentColor` and mid tones, so it reads on light and on dark pages, also in exported notebooks.
 """
 
+from collections.abc import Collection, Sequence
 from html import escape
+from uuid import UUID
 
+import attrs
 import msgspec
 
-from .models import SpanModel
-from .story import MARKS, Trace, describe_totals
+from .models import MARKS, SpanModel
 
 MAX_BYTES = 100_000
 MAX_ROWS = 200
+MAX_NAME = 200
 ROW_PX = 20
 LABEL_PX = 280
 BAR_PX = 460
@@ -21,33 +24,56 @@ _COLOURS = {"pipeline": "#7c8aa5", "agent": "#8e6fd8", "llm": "#2f8fe0", "tool":
 _BAD = {"error": "#d64545", "cancelled": "#c07f2c"}
 
 
-def draw_timeline(trace: Trace) -> str:
-    """The picture; a trace with very many spans shows the first 200 and says how many follow."""
-    rows = list(trace.walk())
-    for limit in (MAX_ROWS, 100, 40, 10):
-        html = _draw(trace, rows[:limit], len(rows))
-        if len(html.encode()) <= MAX_BYTES:
-            return html
-    return f"<div>{escape(trace.name[:200])}: {escape(describe_totals(trace))}</div>"
+def _cut_name(name: str) -> str:
+    return name[:MAX_NAME]
 
 
-def _draw(trace: Trace, rows: list[tuple[int, SpanModel]], total: int) -> str:
-    first_ns = min((span.start_ns for _, span in rows), default=0)
-    length_ms = max(trace.duration_ms, 1e-6)
-    height = ROW_PX * (len(rows) + 1)
-    orphans = {span.span_id for span in trace.orphans}
-    bars = [
-        _draw_row(index, depth, span, (span.start_ns - first_ns) / 1e6, length_ms, orphan=span.span_id in orphans)
-        for index, (depth, span) in enumerate(rows)
-    ]
-    more = f'<text x="4" y="{height - 5}" opacity="0.7">… {total - len(rows)} more spans</text>' if total > len(rows) else ""
-    return (
-        '<div style="font:12px/1.4 ui-monospace,monospace;max-width:100%;overflow-x:auto">'
-        f"<div><b>{MARKS.get(trace.status, '…')} {escape(trace.name[:200])}</b> "
-        f'<span style="opacity:0.75">{escape(describe_totals(trace))}</span></div>'
-        f'<svg role="img" aria-label="Timeline of {escape(trace.name[:100])}" width="{WIDTH_PX}" height="{height}" '
-        f'viewBox="0 0 {WIDTH_PX} {height}" fill="currentColor" font-size="12">{"".join(bars)}{more}</svg></div>'
-    )
+@attrs.frozen(kw_only=True)
+class Timeline:
+    """What the picture shows.
+
+    Attributes:
+        name: The trace's.
+        mark: One character for how it ended.
+        totals: What stands beside the name.
+        rows: Depth and span, in the order in which they are drawn.
+        duration_ms: The trace's length.
+        orphans: Ids of spans whose parent is missing.
+    """
+
+    name: str = attrs.field(converter=_cut_name)
+    mark: str
+    totals: str
+    rows: Sequence[tuple[int, SpanModel]]
+    duration_ms: float
+    orphans: Collection[UUID]
+
+    def draw(self) -> str:
+        """The picture; of very many spans it shows the first 200 and says how many follow."""
+        for limit in (MAX_ROWS, 100, 40, 10):
+            html = self._draw_first(limit)
+            if len(html.encode()) <= MAX_BYTES:
+                return html
+        return f"<div>{escape(self.name)}: {escape(self.totals)}</div>"
+
+    def _draw_first(self, limit: int) -> str:
+        rows = self.rows[:limit]
+        first_ns = min((span.start_ns for _, span in rows), default=0)
+        length_ms = max(self.duration_ms, 1e-6)
+        height = ROW_PX * (len(rows) + 1)
+        bars = [
+            _draw_row(index, depth, span, (span.start_ns - first_ns) / 1e6, length_ms, orphan=span.span_id in self.orphans)
+            for index, (depth, span) in enumerate(rows)
+        ]
+        left_out = len(self.rows) - len(rows)
+        more = f'<text x="4" y="{height - 5}" opacity="0.7">… {left_out} more spans</text>' if left_out else ""
+        return (
+            '<div style="font:12px/1.4 ui-monospace,monospace;max-width:100%;overflow-x:auto">'
+            f"<div><b>{self.mark} {escape(self.name)}</b> "
+            f'<span style="opacity:0.75">{escape(self.totals)}</span></div>'
+            f'<svg role="img" aria-label="Timeline of {escape(self.name[:100])}" width="{WIDTH_PX}" height="{height}" '
+            f'viewBox="0 0 {WIDTH_PX} {height}" fill="currentColor" font-size="12">{"".join(bars)}{more}</svg></div>'
+        )
 
 
 def _draw_row(index: int, depth: int, span: SpanModel, offset_ms: float, length_ms: float, *, orphan: bool) -> str:
@@ -68,7 +94,7 @@ def _draw_row(index: int, depth: int, span: SpanModel, offset_ms: float, length_
 
 
 def _describe(span: SpanModel, *, orphan: bool) -> str:
-    lines = [f"{span.span_name[:200]} ({span.kind}, {span.status}{', orphan' if orphan else ''})"]
+    lines = [f"{span.span_name[:MAX_NAME]} ({span.kind}, {span.status}{', orphan' if orphan else ''})"]
     if span.model:
         lines.append(f"model {span.model[:100]}")
     if span.input_tokens is not None or span.output_tokens is not None:

@@ -1,19 +1,16 @@
 """The tracer: where spans get their ids, their clock and the recorder that takes them when they end."""
 
 import os
-import threading
 import time
 import weakref
-from decimal import Decimal
 from typing import Any, Protocol
 
 from dealquest.errors import InputError
-from dealquest.values import Clock, Principal, Usd
+from dealquest.values import Clock, Principal
 
-from . import names
 from .capture import Capture, copy_content
 from .ids import IdSource
-from .spans import Run, Span, TraceMark
+from .spans import Bridge, Run, Span, TraceMark
 
 SAMPLED = 1
 RANDOM = 2
@@ -80,7 +77,6 @@ class Tracer:
         self._ids = ids
         self.draw_bits = ids.draw_bits
         self.faults = 0
-        self._totals_lock = threading.Lock()
         self.bridge = _open_bridge(otel)
 
     def start_run(
@@ -112,75 +108,9 @@ class Tracer:
             run.telegram_id = telegram_id if isinstance(telegram_id, int) else None
         return Span(run, parent_id, name, kind, dict(attributes))
 
-    def begin(self, span: Span) -> None:
-        """Note that a trace has begun: a killed one shows as unfinished."""
-        run = span.run
-        run.first = span
-        if run.sampled:
-            try:
-                self.emit(TraceMark(run, "begin", span.start_ns))
-            except Exception:  # noqa: BLE001  # traced code gets its result whatever the tracer does
-                self.count_fault()
-
-    def finish(self, span: Span) -> None:
-        """Note that a trace has ended, with its totals."""
-        run = span.run
-        if run.sampled:
-            run.mark = TraceMark(run, "end", span.start_ns)
-            self.emit(run.mark)
-
-    def add_call(self, span: Span) -> None:
-        """Add a model call's tokens and price to its trace; a call that ends after its trace mends the trace's row."""
-        run, found = span.run, names.to_current(span.attributes)
-        with self._totals_lock:
-            run.calls += 1
-            run.input_tokens += _whole(found.get(names.INPUT_TOKENS))
-            run.output_tokens += _whole(found.get(names.OUTPUT_TOKENS))
-            cost = found.get(names.COST_AMOUNT)
-            if isinstance(cost, (Decimal, int, float)) and not isinstance(cost, bool):
-                run.cost_usd = (run.cost_usd or Usd(0)) + Usd(str(cost))
-                run.cost_sources.add(str(found.get(names.COST_SOURCE, "local")))
-            if names.PRICES in found:
-                run.price_tables.add(str(found[names.PRICES]))
-        if run.mark is not None and run.sampled:
-            self.emit(TraceMark(run, "end", run.mark.start_ns))
-
     def count_fault(self) -> None:
         """Count a failure of the tracer itself; the traced code does not see it."""
         self.faults += 1
-
-    def enter_bridge(self, span: Span) -> None:
-        """Make a span OpenTelemetry's current one."""
-        if self.bridge is not None:
-            try:
-                span.bridge_token = self.bridge.enter(span)
-            except Exception:  # noqa: BLE001  # foreign code, and traced code gets its result
-                self.count_fault()
-
-    def leave_bridge(self, span: Span) -> None:
-        """Give OpenTelemetry its former current span back."""
-        token, span.bridge_token = span.bridge_token, None
-        if self.bridge is not None and token is not None:
-            try:
-                self.bridge.leave(token)
-            except Exception:  # noqa: BLE001  # foreign code, and traced code gets its result
-                self.count_fault()
-
-
-class Bridge(Protocol):
-    """Keeps another tracer's notion of the current span in step with ours."""
-
-    def current_parent(self) -> tuple[int, int, int] | None:
-        """Trace id, span id and flags of the other tracer's current span."""
-        ...
-
-    def enter(self, span: Span) -> Any:
-        """Make ours its current one; the token for `leave`."""
-        ...
-
-    def leave(self, token: Any) -> None:
-        """Restore what was there."""
-        ...
 
 
 def _open_bridge(otel: bool | None) -> Bridge | None:
@@ -210,7 +140,3 @@ def parse_traceparent(header: str) -> tuple[int, int, int] | None:
         return None
     trace_id, span_id, flags = (int(part, 16) for part in parts[1:4])
     return (trace_id, span_id, flags) if trace_id and span_id else None
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
