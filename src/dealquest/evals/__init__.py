@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from .cases import Case, Suite
     from .coaching import card, closeness, coach
     from .dask_executor import DaskExecutor
+    from .findings import FailedItem, Findings, SubjectRow
     from .loading import anchors, load
     from .metering import Meter, ModelLimit
     from .pairs import pairwise
     from .performing import Executor, LocalExecutor
     from .planning import Plan, plan
     from .progress import Progress, Standing
-    from .results import Gate, Run, SubjectRow
+    from .results import Gate, Run
     from .role_plays import buyer_persona, role_play
     from .running import last, read, resume, resume_sync, run, run_sync
     from .scorers import exact, panel, regex, rubric, schema, signals
@@ -35,13 +36,14 @@ _HOMES = {
     "cases": ("Case", "Suite"),
     "coaching": ("card", "closeness", "coach"),
     "dask_executor": ("DaskExecutor",),
+    "findings": ("FailedItem", "Findings", "SubjectRow"),
     "loading": ("anchors", "load"),
     "metering": ("Meter", "ModelLimit"),
     "pairs": ("pairwise",),
     "performing": ("Executor", "LocalExecutor"),
     "planning": ("Plan", "plan"),
     "progress": ("Progress", "Standing"),
-    "results": ("Gate", "Run", "SubjectRow"),
+    "results": ("Gate", "Run"),
     "role_plays": ("buyer_persona", "role_play"),
     "running": ("last", "read", "resume", "resume_sync", "run", "run_sync"),
     "scorers": ("exact", "panel", "regex", "rubric", "schema", "signals"),
@@ -60,6 +62,8 @@ __all__ = [
     "DaskExecutor",
     "Estimate",
     "Executor",
+    "FailedItem",
+    "Findings",
     "Gate",
     "LocalExecutor",
     "Meter",

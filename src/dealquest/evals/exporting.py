@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from dealquest.errors import InputError
 
 if TYPE_CHECKING:
-    from .results import Run
+    from .findings import Findings
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def rows_of(run: "Run") -> list[dict[str, Any]]:
+def rows_of(run: "Findings") -> list[dict[str, Any]]:
     """One flat row for each answer and scorer; a failed answer has a row as well, and no points."""
     ledger = run.ledger
     rows = []
@@ -44,7 +44,7 @@ def rows_of(run: "Run") -> list[dict[str, Any]]:
     return rows
 
 
-def to_pandas(run: "Run") -> Any:
+def to_pandas(run: "Findings") -> Any:
     """The rows as a data frame.
 
     Raises:
@@ -57,7 +57,7 @@ def to_pandas(run: "Run") -> Any:
     return pd.DataFrame(rows_of(run))
 
 
-def write_csv(run: "Run", path: Path) -> Path:
+def write_csv(run: "Findings", path: Path) -> Path:
     """Write CSV in UTF-8; a text that a spreadsheet would take for a formula gets a quote in front."""
     rows = rows_of(run)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -69,7 +69,7 @@ def write_csv(run: "Run", path: Path) -> Path:
     return path
 
 
-def write_parquet(run: "Run", path: Path) -> Path:
+def write_parquet(run: "Findings", path: Path) -> Path:
     """Write Parquet.
 
     Raises:
@@ -91,7 +91,7 @@ def write_parquet(run: "Run", path: Path) -> Path:
     return path
 
 
-def write_junit(run: "Run", path: Path, *, min_score: float | None, scorer: str) -> Path:
+def write_junit(run: "Findings", path: Path, *, min_score: float | None, scorer: str) -> Path:
     """Write JUnit XML: one test for each case and subject, failed below `min_score`, in error without points."""
     ledger = run.ledger
     suite = ET.Element("testsuite", name=_xml(run.manifest.name))

@@ -19,7 +19,7 @@ from .journal_lines import CheckLine
 from .stats import DIFFERENCES, FEWEST_CLUSTERS, LEVEL, Estimate, estimate_mean, show
 
 if TYPE_CHECKING:
-    from .results import Run
+    from .findings import Findings
 
 _FEWEST_FOR_SLOPE = 4
 
@@ -105,7 +105,7 @@ class JudgeReport:
         return f"<b>judge report: {html.escape(self.scorer)}</b><table>{rows}</table>"
 
 
-def make_report(run: "Run", scorer: str) -> JudgeReport:
+def make_report(run: "Findings", scorer: str) -> JudgeReport:
     """Reckon one scorer's examination from a run."""
     checks = [line for line in run.ledger.checks.values() if line.scorer == scorer]
     plain = [line for line in checks if line.variant == "plain" and line.points is not None]
@@ -199,7 +199,7 @@ def _measure_steadiness(checks: list[CheckLine], variant: str) -> Steadiness | N
     )
 
 
-def _measure_place(run: "Run", scorer: str) -> Estimate | None:
+def _measure_place(run: "Findings", scorer: str) -> Estimate | None:
     told = [
         (line.key, 100.0 * bool(line.facts["flipped"]))
         for line in run.ledger.scores.values()
@@ -222,7 +222,7 @@ def family_of(model: str) -> str:
     return "anthropic" if model.startswith("claude") else model.split("-", 1)[0].lower()
 
 
-def _measure_family(run: "Run", scorer: str, judges: tuple[str, ...]) -> tuple[Estimate, str]:
+def _measure_family(run: "Findings", scorer: str, judges: tuple[str, ...]) -> tuple[Estimate, str]:
     """How much more than a yardstick gives does the judge give its own family, beyond what it gives the others?"""
     families = {family_of(judge) for judge in judges}
     own = {
@@ -246,7 +246,7 @@ def _measure_family(run: "Run", scorer: str, judges: tuple[str, ...]) -> tuple[E
     return estimate_mean(list(paired.values()), list(paired), scale=DIFFERENCES), f"against {name}"
 
 
-def _yardstick(run: "Run", scorer: str, families: set[str]) -> tuple[dict[str, float], str]:
+def _yardstick(run: "Findings", scorer: str, families: set[str]) -> tuple[dict[str, float], str]:
     labels = {answer.key: label for answer, label, _ in run.label_pairs(scorer=scorer)}
     if labels:
         return labels, "people's labels"

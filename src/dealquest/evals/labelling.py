@@ -19,7 +19,7 @@ from .journal import Journal
 from .journal_lines import AnswerLine, LabelLine, Part
 
 if TYPE_CHECKING:
-    from .results import Run
+    from .findings import Findings
 
 
 @attrs.frozen(kw_only=True)
@@ -56,7 +56,7 @@ class Labelling:
     """
 
     def __init__(
-        self, run: "Run", *, by: str, size: int | None = None, seed: int = 0, blind: bool = True, clock: Clock | None = None
+        self, run: "Findings", *, by: str, size: int | None = None, seed: int = 0, blind: bool = True, clock: Clock | None = None
     ) -> None:
         if not by.strip():
             raise InputError("labels need a name: who gives the points?", code="evals.label.by")

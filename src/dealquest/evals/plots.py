@@ -22,7 +22,7 @@ except ModuleNotFoundError as absent:
     raise missing_extra("matplotlib") from absent
 
 if TYPE_CHECKING:
-    from .results import Run
+    from .findings import Findings
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -46,7 +46,7 @@ class Plots:
         run: Whose.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self, run: "Findings") -> None:
         self._run = run
 
     def __call__(self, *, scorer: str | None = None) -> Picture:

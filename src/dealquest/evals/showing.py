@@ -4,7 +4,8 @@ import html
 from collections import Counter
 from collections.abc import Sequence
 
-from .results import Run, SubjectRow
+from .findings import Findings, SubjectRow
+from .judge_report import make_report
 from .stats import Estimate, show
 
 _CELL = "padding:.15em .6em;text-align:right;border-bottom:1px solid rgba(128,128,128,.35)"
@@ -22,7 +23,7 @@ _HEADS = (
 )
 
 
-def as_html(run: Run) -> str:
+def as_html(run: Findings) -> str:
     """For a notebook; readable in light and dark, and in an export."""
     heads = "".join(f'<th style="{_LEFT if place < 2 else _CELL}">{head}</th>' for place, head in enumerate(_HEADS))
     rows = "".join(_html_row(row) for row in run.table())
@@ -33,14 +34,14 @@ def as_html(run: Run) -> str:
     )
 
 
-def as_markdown(run: Run) -> str:
+def as_markdown(run: Findings) -> str:
     """For exports that know no HTML."""
     lines = ["| " + " | ".join(_HEADS) + " |", "|" + " --- |" * len(_HEADS)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells_of(row)) + " |" for row in run.table()]
     return "\n".join([f"**{run.manifest.name}** {_headline(run)}", "", *lines, "", *notes_of(run)])
 
 
-def as_text(run: Run) -> str:
+def as_text(run: Findings) -> str:
     """For a terminal and a log."""
     table = [_HEADS, *(tuple(cells_of(row)) for row in run.table())]
     widths = [max(len(row[place]) for row in table) for place in range(len(_HEADS))]
@@ -70,7 +71,7 @@ def _seconds(found: Estimate) -> str:
     return "" if found.value is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
 
 
-def notes_of(run: Run) -> list[str]:
+def notes_of(run: Findings) -> list[str]:
     """What else has to be said: failures by reason, what is left, damaged lines."""
     notes = []
     reasons = Counter((item.failure.code, "scoring" if item.scorer else "answering") for item in run.failures())
@@ -80,7 +81,7 @@ def notes_of(run: Run) -> list[str]:
     examined = {line.scorer for line in run.ledger.checks.values()}
     for name in judged:
         if name in examined:
-            found = run.judge_report(name).anchors
+            found = make_report(run, name).anchors
             kappa, bias = show(found.kappa, 2), show(found.bias, 1)
             notes.append(f"{name} against the anchors: weighted kappa {kappa}, points too many {bias}; more in judge_report({name!r})")
     if run.stopped is not None:
@@ -90,7 +91,7 @@ def notes_of(run: Run) -> list[str]:
     return notes
 
 
-def _headline(run: Run) -> str:
+def _headline(run: Findings) -> str:
     suite = run.manifest.suite
     unknown = f" + {run.ledger.unknown_costs} calls of unknown cost" if run.ledger.unknown_costs else ""
     return (
