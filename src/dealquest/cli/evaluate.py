@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
+import attrs
 from cyclopts import App, Parameter
 
 from dealquest import evals
@@ -21,6 +22,29 @@ NOT_GOOD_ENOUGH = 2
 STOPPED = 3
 
 app = App(name="eval", help="Evaluate models, prompts and judges.")
+
+
+@attrs.frozen(kw_only=True)
+class Bar:
+    """What a finished run must reach, and where that is reported.
+
+    Attributes:
+        min_score: Points that every subject's mean must reach; below, the exit code is 2.
+        surely: Let the lower end of the interval count.
+        allow_failures: How many answers or scores may be missing.
+        scorer: By whose points; the first scorer's when left out.
+        junit: Write a report for CI here.
+    """
+
+    min_score: float | None = None
+    surely: bool = False
+    allow_failures: int = 0
+    scorer: str | None = None
+    junit: Path | None = None
+
+
+_NO_BAR = Bar()
+_Bar = Annotated[Bar, Parameter(name="*")]
 
 
 @app.default
@@ -42,11 +66,7 @@ def run(
     cache: Path | None = None,
     replay: bool = False,
     plan: bool = False,
-    min_score: float | None = None,
-    surely: bool = False,
-    allow_failures: int = 0,
-    scorer: str | None = None,
-    junit: Path | None = None,
+    bar: _Bar = _NO_BAR,
 ) -> None:
     """Run an evaluation.
 
@@ -67,11 +87,7 @@ def run(
         cache: A folder that keeps models' answers.
         replay: Take answers from that folder only.
         plan: Say what would be done and what it may cost, and stop.
-        min_score: Points that every subject's mean must reach; below, the exit code is 2.
-        surely: Let the lower end of the interval count.
-        allow_failures: How many answers or scores may be missing.
-        scorer: By whose points; the first scorer's when left out.
-        junit: Write a report for CI here.
+        bar: What it must reach.
     """
     cases = evals.anchors(suite) if coach else evals.load(suite)
     if sample is not None:
@@ -91,7 +107,7 @@ def run(
         return
     how: dict[str, Any] = {"concurrency": concurrency, "budget_usd": budget_usd, "journal": journal, "cache": cache, "replay": replay}
     done = _carry_out(lambda: evals.run(cases, **what, **how))
-    _finish(done, min_score=min_score, surely=surely, allow_failures=allow_failures, scorer=scorer, junit=junit)
+    _finish(done, bar)
 
 
 @app.command
@@ -101,11 +117,7 @@ def resume(
     concurrency: int = 16,
     budget_usd: Decimal | None = None,
     cache: Path | None = None,
-    min_score: float | None = None,
-    surely: bool = False,
-    allow_failures: int = 0,
-    scorer: str | None = None,
-    junit: Path | None = None,
+    bar: _Bar = _NO_BAR,
 ) -> None:
     """Go on with a run; what is finished is neither asked nor paid for again.
 
@@ -114,14 +126,10 @@ def resume(
         concurrency: Tasks under way at one time.
         budget_usd: The most that may be spent over all sessions.
         cache: A folder that keeps models' answers.
-        min_score: Points that every subject's mean must reach.
-        surely: Let the lower end of the interval count.
-        allow_failures: How many answers or scores may be missing.
-        scorer: By whose points.
-        junit: Write a report for CI here.
+        bar: What it must reach.
     """
     done = _carry_out(lambda: evals.resume(journal, concurrency=concurrency, budget_usd=budget_usd, cache=cache))
-    _finish(done, min_score=min_score, surely=surely, allow_failures=allow_failures, scorer=scorer, junit=junit)
+    _finish(done, bar)
 
 
 @app.command
@@ -226,19 +234,19 @@ def _read(path: Path) -> str:
         raise NotFoundError(f"the prompt {path.name} cannot be read as text: {exc}", code="cli.eval.prompt") from exc
 
 
-def _finish(done: evals.Run, *, min_score: float | None, surely: bool, allow_failures: int, scorer: str | None, junit: Path | None) -> None:
+def _finish(done: evals.Run, bar: Bar) -> None:
     print(printable(str(done)))
     for name in _examined(done):
         print(printable(f"\n{done.judge_report(name)}"))
     print(f"\njournal: {done.path}")
-    if junit is not None:
-        done.to_junit(junit, min_score=min_score, scorer=scorer)
+    if bar.junit is not None:
+        done.to_junit(bar.junit, min_score=bar.min_score, scorer=bar.scorer)
     if done.stopped is not None:
         print(f"dealquest: stopped early: {done.stopped.message}", file=sys.stderr)
         sys.exit(STOPPED)
-    gate = done.gate(min_score=min_score, scorer=scorer, surely=surely, allow_failures=allow_failures)
+    gate = done.gate(min_score=bar.min_score, scorer=bar.scorer, surely=bar.surely, allow_failures=bar.allow_failures)
     # Without a mark to reach, a failure is shown and does not fail the command.
-    if min_score is not None and not gate:
+    if bar.min_score is not None and not gate:
         for reason in gate.reasons:
             print(f"dealquest: not good enough: {reason}", file=sys.stderr)
         sys.exit(NOT_GOOD_ENOUGH)
