@@ -2,10 +2,10 @@
 
 A room is a module or a folder that gives one function, and this file lists the rooms:
 
-    def routes(service: Service) -> list[BaseRoute]: ...
+    def routes(shared: Shared) -> list[BaseRoute]: ...
 
 A route is an `async def name(request: Request) -> Response`. Inside it
-  * `service_of(request)` gives the shared parts (`service.py`): the kit, tokens, keys, settings, clock;
+  * `shared_of(request)` gives the shared parts (`shared.py`): the kit, tokens, keys, settings, clock;
   * `await caller_of(request)` or `await require(request, "authenticated")` gives the proven `Caller` (`callers.py`);
   * `await read_json(request, SomeStruct)` gives the checked body (`bodies.py`);
   * `answer_json(...)` answers (`answers.py`); what is wrong is *raised* as one of the house's errors, and
@@ -32,11 +32,11 @@ from . import accounts, ai, coach, functions, health, mini_app, records
 from .answers import BY_STATUS, OUR_FAULT, answer_error, refuse
 from .guards import AccessLog, BodyLimit, Cors, HeadCheck, RateLimit
 from .openapi import openapi_route
-from .service import Service, open_service
+from .shared import Shared, open_shared
 
 LOG = logging.getLogger(__name__)
 
-Room: TypeAlias = Callable[[Service], list[BaseRoute]]
+Room: TypeAlias = Callable[[Shared], list[BaseRoute]]
 
 ROOMS: Sequence[Room] = (
     health.routes,
@@ -58,12 +58,12 @@ def create_app(kit: Kit) -> ASGIApp:
     Raises:
         SettingsError: `http.jwt_secret`, `auth.secret.*`.
     """
-    service = open_service(kit)
+    shared = open_shared(kit)
     handlers = {DealQuestError: _refused, HTTPException: _not_routed, ClientDisconnect: _gone, Exception: _failed}
-    routes = [route for room in ROOMS for route in room(service)]
+    routes = [route for room in ROOMS for route in room(shared)]
     routed = Starlette(routes=[*routes, openapi_route(routes)], exception_handlers=handlers)
     routed.router.redirect_slashes = False
-    routed.state.service = service
+    routed.state.shared = shared
     settings = kit.settings
     app: ASGIApp = BodyLimit(routed, max_bytes=settings.http_max_body_bytes)
     app = RateLimit(app, clock=kit.clock, limit=settings.http_request_limit)

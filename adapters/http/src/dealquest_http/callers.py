@@ -16,7 +16,7 @@ from dealquest.errors import DeniedError
 from dealquest.values import Json, Principal, Role
 
 from .keys import ANON_PREFIX, API_PREFIX
-from .service import service_of
+from .shared import shared_of
 
 Proof: TypeAlias = Literal["none", "anon_key", "api_key", "session"]
 
@@ -82,7 +82,7 @@ async def require(request: Request, role: Role = "authenticated") -> Caller:
 
 
 async def _prove(request: Request) -> Caller:
-    service = service_of(request)
+    shared = shared_of(request)
     key = request.headers.get("x-api-key")
     if key is None:
         header = request.headers.get("authorization")
@@ -91,14 +91,14 @@ async def _prove(request: Request) -> Caller:
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise DeniedError("The Authorization header is not `Bearer <token>`.", code="http.caller.scheme")
-        if key.startswith(ANON_PREFIX) and service.keys.is_anon_key(key):
+        if key.startswith(ANON_PREFIX) and shared.keys.is_anon_key(key):
             return ANON
     if key.startswith(API_PREFIX):
-        if await service.keys.is_api_key(key):
+        if await shared.keys.is_api_key(key):
             return API
         raise DeniedError("This API key is not one of ours, or was revoked.", code="http.caller.api_key")
     if "x-api-key" in request.headers:
         raise DeniedError(f"An API key begins with {API_PREFIX}.", code="http.caller.api_key")
-    session = await authenticate(key, service.tokens, now=service.clock.now())
+    session = await authenticate(key, shared.tokens, now=shared.clock.now())
     principal = session.principal
     return Caller(role=session.role, proof="session", subject=session.subject, claims=principal.claims)

@@ -13,7 +13,7 @@ from dealquest.wire import HttpRequest
 from .callers import require
 from .described import describe
 from .remote import pass_on, target_of
-from .service import Service, service_of
+from .shared import Shared, shared_of
 
 RECORDS = "/api/database/records"
 FUNCTIONS = "/api/database/rpc"
@@ -24,10 +24,10 @@ TIMEOUT_S = 60.0
 _NOT_FORWARDED = frozenset({"authorization", "connection", "content-length", "cookie", "host", "transfer-encoding", "x-api-key"})
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(shared: Shared) -> list[BaseRoute]:
     """The routes of this room: the engine's, or a proxy where the records are remote."""
     paths = (RECORDS + "/{rest:path}", FUNCTIONS + "/{rest:path}")
-    answers = (pass_on, pass_on) if service.kit.remote is not None else (records, functions)
+    answers = (pass_on, pass_on) if shared.kit.remote is not None else (records, functions)
     return [Route(path, answer, methods=METHODS) for path, answer in zip(paths, answers, strict=True)]
 
 
@@ -48,7 +48,7 @@ async def functions(request: Request) -> Response:
 
 async def _ask(request: Request, prefix: str) -> Response:
     caller = await require(request, "anon")
-    transport_of = service_of(request).kit.transport_of
+    transport_of = shared_of(request).kit.transport_of
     assert transport_of is not None
     answer = await transport_of(caller.principal).send(
         HttpRequest(

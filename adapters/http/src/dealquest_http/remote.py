@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from dealquest.wire import Headers, HttpRequest, HttpStream
 
-from .service import Service, service_of
+from .shared import Shared, shared_of
 
 TIMEOUT_S = 120.0
 MAX_ANSWER_BYTES = 1024 * 1024 * 1024
@@ -31,13 +31,13 @@ async def pass_on(request: Request) -> Response:
     Raises:
         PeerUnavailableError, LimitError, PeerGarbledError: The remote server could not be asked; the codes of `wire`.
     """
-    service = service_of(request)
-    assert service.kit.remote is not None
-    exchange = service.kit.remote.stream(
+    shared = shared_of(request)
+    assert shared.kit.remote is not None
+    exchange = shared.kit.remote.stream(
         HttpRequest(
             method=request.method,
             url=target_of(request),
-            headers=tuple(_forwarded(request, service)),
+            headers=tuple(_forwarded(request, shared)),
             body=b"" if request.method in _BODILESS else request.stream(),
             timeout_s=TIMEOUT_S,
             max_bytes=MAX_ANSWER_BYTES,
@@ -69,14 +69,14 @@ class _PassedOn(StreamingResponse):
             await self._exchange.__aexit__(None, None, None)
 
 
-def _forwarded(request: Request, service: Service) -> Iterator[tuple[str, str]]:
-    anon_key = service.settings.insforge_anon_key
+def _forwarded(request: Request, shared: Shared) -> Iterator[tuple[str, str]]:
+    anon_key = shared.settings.insforge_anon_key
     merged: dict[str, str] = {}
     for name, value in request.headers.items():
         merged[name] = f"{merged[name]}, {value}" if name in merged else value
     for name, value in _kept(tuple(merged.items())):
         scheme, _, key = value.partition(" ")
-        if name == "authorization" and anon_key is not None and scheme.lower() == "bearer" and service.keys.is_anon_key(key):
+        if name == "authorization" and anon_key is not None and scheme.lower() == "bearer" and shared.keys.is_anon_key(key):
             yield name, f"Bearer {anon_key.reveal()}"
         else:
             yield name, value

@@ -10,7 +10,7 @@ from dealquest.errors import DeniedError, LimitError
 from dealquest.storage import Postgrest
 from dealquest_http.callers import Caller
 from dealquest_http.guards import counted_as
-from dealquest_http.service import Service
+from dealquest_http.shared import Shared
 
 from .passwords import Passwords
 from .sessions import Sessions
@@ -23,16 +23,16 @@ User = dict[str, Any]
 
 @attrs.frozen(kw_only=True)
 class Accounts:
-    """The shared parts.
+    """What the routes of this room share.
 
     Attributes:
-        service: What all rooms share.
+        shared: What all rooms share.
         records: Storage with the rights of the service role.
         passwords: Hashes in worker threads.
         sessions: Opens, renews and ends sessions.
     """
 
-    service: Service
+    shared: Shared
     records: Postgrest
     passwords: Passwords
     sessions: Sessions
@@ -79,15 +79,15 @@ class Accounts:
         return user
 
 
-def open_accounts(service: Service) -> Accounts:
-    """The parts over the open service."""
-    assert service.settings.jwt_secret is not None
-    records = service.kit.records
+def open_accounts(shared: Shared) -> Accounts:
+    """This room's parts over what all rooms share."""
+    assert shared.settings.jwt_secret is not None
+    records = shared.kit.records
     return Accounts(
-        service=service,
+        shared=shared,
         records=records,
         passwords=Passwords(),
-        sessions=Sessions(records=records, tokens=service.tokens, secret=service.settings.jwt_secret, clock=service.clock),
+        sessions=Sessions(records=records, tokens=shared.tokens, secret=shared.settings.jwt_secret, clock=shared.clock),
     )
 
 

@@ -166,11 +166,11 @@ class AdminRoutes:
     async def anon_token(self, request: Request) -> Response:
         """The public key that pages call with before anybody signs in."""
         await require(request, "project_admin")
-        return answer_json({"accessToken": self._accounts.service.keys.anon_key, "message": "This key is public; it may stand in a page."})
+        return answer_json({"accessToken": self._accounts.shared.keys.anon_key, "message": "This key is public; it may stand in a page."})
 
     async def _prove(self, email: str, password: str, *, address: str) -> User:
         """The admin's account: against the operator's settings where they hold a password, else against the row."""
-        settings, records = self._accounts.service.settings, self._accounts.records
+        settings, records = self._accounts.shared.settings, self._accounts.records
         if settings.admin_password is None:
             user = await self._accounts.prove_password(email, password, address=address, door=DOOR)
             if user["id"] != ADMIN_ID:

@@ -34,7 +34,7 @@ from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
 from dealquest_http.described import describe
 from dealquest_http.event_stream import EventStream, Push, unless_gone
-from dealquest_http.service import Service, service_of
+from dealquest_http.shared import Shared, shared_of
 
 from .answers import (
     ChatAnswer,
@@ -61,9 +61,9 @@ FAMILIES = ("openai", "anthropic", "google", "amazon")
 """The order in which the reference lists models; all others follow by name."""
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(shared: Shared) -> list[BaseRoute]:
     """The routes of this room."""
-    ai = Ai(service)
+    ai = Ai(shared)
     return [
         Route("/api/ai/chat/completion", ai.chat, methods=["POST"]),
         Route("/api/ai/chat", ai.chat, methods=["POST"]),
@@ -84,10 +84,10 @@ class Period(Struct, rename="camel"):
 
 
 class Ai:
-    """The handlers, over one service."""
+    """The handlers, over one shared."""
 
-    def __init__(self, service: Service) -> None:
-        self._spending = Spending(service.kit.records, service.settings)
+    def __init__(self, shared: Shared) -> None:
+        self._spending = Spending(shared.kit.records, shared.settings)
 
     @describe(takes=ChatRequest, gives=ChatAnswer, guard="anon", streams=True)
     async def chat(self, request: Request) -> Response:
@@ -141,7 +141,7 @@ class Ai:
     async def models(self, request: Request) -> Response:
         """What can be asked; nothing without a key."""
         await require(request, "project_admin")
-        llm = service_of(request).kit.llm
+        llm = shared_of(request).kit.llm
         listed = () if llm is None else await llm.list_models()
         shown = [show_model(model) for model in listed]
         place = {family: index for index, family in enumerate(FAMILIES)}
@@ -152,7 +152,7 @@ class Ai:
         """Calls, newest first."""
         await require(request, "project_admin")
         period = _period(request)
-        found = await service_of(request).kit.records.rpc(
+        found = await shared_of(request).kit.records.rpc(
             "list_ai_usage", since=period.start_date, until=period.end_date, most=period.limit, skip=period.offset
         )
         rows = [
@@ -176,7 +176,7 @@ class Ai:
         """Tokens, calls and USD of a period."""
         await require(request, "project_admin")
         period = _period(request)
-        found = await service_of(request).kit.records.rpc("sum_ai_usage", since=period.start_date, until=period.end_date)
+        found = await shared_of(request).kit.records.rpc("sum_ai_usage", since=period.start_date, until=period.end_date)
         asked, said = found["input_tokens"], found["output_tokens"]
         return answer_json(
             UsageSummary(
@@ -251,7 +251,7 @@ def _fault(error: DealQuestError, call: Call) -> DealQuestError:
 
 
 def _llm(request: Request) -> Router:
-    llm = service_of(request).kit.llm
+    llm = shared_of(request).kit.llm
     if llm is None:
         raise PeerUnavailableError("No model is set up here: the operator sets OPENROUTER_API_KEY.", code="http.ai.off", retryable=False)
     return llm

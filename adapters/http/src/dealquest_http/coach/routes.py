@@ -14,16 +14,16 @@ from dealquest_http.bodies import read_json
 from dealquest_http.callers import require
 from dealquest_http.described import describe
 from dealquest_http.event_stream import EVENT_STREAM, EventStream, Push
-from dealquest_http.service import Service, service_of
+from dealquest_http.shared import Shared, shared_of
 
 from .conversation import Conversations
 from .people import Seat, seat_of
 from .shapes import EventRequest, Outline, RepliesAnswer, SeenAnswer, SeenRequest, show_deliveries, show_outline
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(shared: Shared) -> list[BaseRoute]:
     """The routes of this room."""
-    coach = Coach(Conversations(service.kit))
+    coach = Coach(Conversations(shared.kit))
     return [
         Route("/api/coach/events", coach.events, methods=["POST"]),
         Route("/api/coach/replies", coach.replies, methods=["GET"]),
@@ -92,4 +92,4 @@ class Coach:
 
 async def _seat(request: Request) -> Seat:
     caller = await require(request, "authenticated")
-    return await seat_of(caller, service_of(request).kit)
+    return await seat_of(caller, shared_of(request).kit)

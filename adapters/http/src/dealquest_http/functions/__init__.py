@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 from dealquest.errors import DealQuestError
 from dealquest_http.answers import answer_json, status_of
 from dealquest_http.described import describe
-from dealquest_http.service import Service
+from dealquest_http.shared import Shared
 
 from .db_proxy import Query, db_proxy
 from .verify_telegram import Opening, VerifyTelegram
@@ -21,11 +21,11 @@ __all__ = ["routes"]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(shared: Shared) -> list[BaseRoute]:
     """The routes of this room."""
     return [
         Route("/functions/db-proxy", describe(takes=Query, guard="user")(_answering(db_proxy)), methods=["POST"]),
-        Route("/functions/verify-telegram", describe(takes=Opening)(_answering(VerifyTelegram.of(service))), methods=["POST"]),
+        Route("/functions/verify-telegram", describe(takes=Opening)(_answering(VerifyTelegram.of(shared))), methods=["POST"]),
         Route("/functions/{slug}", _unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 

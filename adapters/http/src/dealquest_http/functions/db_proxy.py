@@ -17,7 +17,7 @@ from dealquest.storage import Postgrest, Table, col
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.callers import Caller, require
-from dealquest_http.service import Service, service_of
+from dealquest_http.shared import Shared, shared_of
 
 MAX_ROWS = 1000
 
@@ -48,11 +48,11 @@ async def db_proxy(request: Request) -> Response:
     """
     caller = await require(request)
     query = await read_json(request, Query)
-    service = service_of(request)
-    if query.table not in service.settings.db_proxy_tables:
+    shared = shared_of(request)
+    if query.table not in shared.settings.db_proxy_tables:
         raise DeniedError("This table is not on the list of db-proxy.", code="http.proxy.table", forbidden=True)
     _check(query)
-    table = _records_of(service, request, caller).table(query.table)
+    table = _records_of(shared, request, caller).table(query.table)
     try:
         return answer_json({"data": await _run(query, table)})
     except ConflictError as exc:
@@ -91,9 +91,9 @@ async def _run(query: Query, table: Table) -> list[_Row]:
             return await table.insert(query.data).select(query.select).all()
 
 
-def _records_of(service: Service, request: Request, caller: Caller) -> Postgrest:
+def _records_of(shared: Shared, request: Request, caller: Caller) -> Postgrest:
     """Storage with the caller's rights; a remote server judges the credential once more."""
-    kit = service.kit
+    kit = shared.kit
     if kit.transport_of is not None:
         return Postgrest(kit.transport_of(caller.principal))
     assert kit.remote is not None

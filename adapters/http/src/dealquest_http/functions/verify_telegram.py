@@ -14,7 +14,7 @@ from dealquest.errors import DealQuestError, SettingsError
 from dealquest.storage import Postgrest
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
-from dealquest_http.service import Service
+from dealquest_http.shared import Shared
 
 
 class Opening(msgspec.Struct):
@@ -25,25 +25,25 @@ class Opening(msgspec.Struct):
 class VerifyTelegram:
     """Opens a session for who opened the Mini App."""
 
-    service: Service
+    shared: Shared
     bots: tuple[Bot, ...]
     policy: AccessPolicy
     names: NameClaims
 
     @classmethod
-    def of(cls, service: Service) -> Self:
-        """The handler over the open service; without a bot token it refuses everybody.
+    def of(cls, shared: Shared) -> Self:
+        """The handler over what all rooms share; without a bot token it refuses everybody.
 
         Raises:
             SettingsError: `auth.bot_token.malformed`, `auth.access.entry`.
         """
-        settings = service.settings
+        settings = shared.settings
         token = settings.telegram_bot_token
         return cls(
-            service=service,
+            shared=shared,
             bots=() if token is None else (BotKey.from_token(token),),
             policy=AccessPolicy.from_lists(settings.allowed_usernames, settings.admin_usernames),
-            names=NameRows(service.kit.records, service.clock),
+            names=NameRows(shared.kit.records, shared.clock),
         )
 
     async def __call__(self, request: Request) -> Response:
@@ -55,14 +55,14 @@ class VerifyTelegram:
         if not self.bots:
             raise SettingsError("This server has no bot token, so nobody can prove to come from Telegram.", code="http.telegram_off")
         opening = await read_json(request, Opening)
-        service = self.service
+        shared = self.shared
         try:
             signed_in = await sign_in(
                 opening.initDataRaw,
                 bots=self.bots,
-                users=TelegramUsers(service.kit.records),
-                tokens=service.tokens,
-                now=service.clock.now(),
+                users=TelegramUsers(shared.kit.records),
+                tokens=shared.tokens,
+                now=shared.clock.now(),
                 policy=self.policy,
                 claims=self.names,
             )

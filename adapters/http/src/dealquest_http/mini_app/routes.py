@@ -23,7 +23,7 @@ from dealquest.errors import DeniedError, NotFoundError
 from dealquest_http.answers import answer_json
 from dealquest_http.bodies import read_json
 from dealquest_http.described import describe
-from dealquest_http.service import Service, service_of
+from dealquest_http.shared import Shared, shared_of
 
 LOG = logging.getLogger("dealquest.http.mini_app")
 PATH = "/app/"
@@ -75,10 +75,10 @@ class DevSignIn(Struct):
     name: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,40}$")] = "Dev"
 
 
-def routes(service: Service) -> list[BaseRoute]:
+def routes(shared: Shared) -> list[BaseRoute]:
     """The routes of this room."""
     page = Page()
-    if service.settings.dev_sign_in:
+    if shared.settings.dev_sign_in:
         LOG.warning("DEV_SIGN_IN is on: anybody on this machine may sign in to the Mini App under any name. Never use it in production.")
     found: list[BaseRoute] = [
         Route("/app", redirect, methods=["GET"], include_in_schema=False),
@@ -86,7 +86,7 @@ def routes(service: Service) -> list[BaseRoute]:
         Route(PATH + "config.json", config, methods=["GET"]),
         Route(PATH + "{name}", page.file, methods=["GET"]),
     ]
-    if service.settings.dev_sign_in:
+    if shared.settings.dev_sign_in:
         found.insert(0, Route(PATH + "dev-sign-in", dev_sign_in, methods=["POST"]))
     return found
 
@@ -117,7 +117,7 @@ async def redirect(_: Request) -> Response:
 
 async def config(request: Request) -> Response:
     """What the page must know of the server."""
-    return answer_json({"devSignIn": service_of(request).settings.dev_sign_in}, headers={"cache-control": "no-store"})
+    return answer_json({"devSignIn": shared_of(request).settings.dev_sign_in}, headers={"cache-control": "no-store"})
 
 
 @describe(takes=DevSignIn)
@@ -127,7 +127,7 @@ async def dev_sign_in(request: Request) -> Response:
     Raises:
         DeniedError: `http.mini_app.not_local` for a caller from elsewhere.
     """
-    service = service_of(request)
+    shared = shared_of(request)
     # Behind a proxy on the same machine everybody looks near.
     is_forwarded = any(name in request.headers for name in ("x-forwarded-for", "forwarded"))
     if is_forwarded or not _is_here(request.state.client_address):
@@ -135,10 +135,10 @@ async def dev_sign_in(request: Request) -> Response:
             "The development sign-in is for callers on the server's own machine.", code="http.mini_app.not_local", forbidden=True
         )
     asked = await read_json(request, DevSignIn)
-    people = service.kit.records.table("users")
+    people = shared.kit.records.table("users")
     await people.upsert([{"local_name": DEV_PERSON + asked.name, "first_name": asked.name}], on="local_name").run()
     row = (await people.where(local_name=DEV_PERSON + asked.name).select("id", "first_name").all())[0]
-    token = service.tokens.mint_session(str(row["id"]), now=service.clock.now(), token_id=uuid.uuid4().hex, ttl_s=SESSION_S)
+    token = shared.tokens.mint_session(str(row["id"]), now=shared.clock.now(), token_id=uuid.uuid4().hex, ttl_s=SESSION_S)
     return answer_json({"jwt": token, "user": {"id": row["id"], "telegram_id": None, "username": None, "first_name": row["first_name"]}})
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class Service:
-    """The shared parts. A request finds it with `service_of`.
+class Shared:
+    """What all rooms of routes share. A request finds it with `shared_of`.
 
     Attributes:
         kit: The cores; the caller of `create_app` owns and closes it.
@@ -41,8 +41,8 @@ class Service:
         return self.kit.clock
 
 
-def open_service(kit: Kit) -> Service:
-    """The shared parts over an open kit.
+def open_shared(kit: Kit) -> Shared:
+    """The same over an open kit.
 
     Raises:
         SettingsError: `http.jwt_secret` without `JWT_SECRET`: no caller could prove anything; `auth.secret.*` for a weak one.
@@ -52,14 +52,14 @@ def open_service(kit: Kit) -> Service:
         raise SettingsError(
             "Serving needs JWT_SECRET: at least 32 bytes of chance, such as `openssl rand -hex 32` prints.", code="http.jwt_secret"
         )
-    return Service(
+    return Shared(
         kit=kit,
         tokens=Tokens([settings.jwt_secret], other_secrets=settings.encryption_keys),
         keys=Keys(settings.jwt_secret, kit.records, given=settings.access_api_key, clock=kit.clock),
     )
 
 
-def service_of(request: "Request") -> Service:
+def shared_of(request: "Request") -> Shared:
     """The parts behind this request."""
-    service: Service = request.app.state.service
-    return service
+    shared: Shared = request.app.state.shared
+    return shared
