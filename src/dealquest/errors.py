@@ -1,6 +1,6 @@
 """The one error tree, sorted by who can mend it.
 
-Every error carries a stable `code` (listed in docs/errors.md), says whether the same call may be
+Every error carries a stable `code` (listed in docs/errors/), says whether the same call may be
 `retryable`, and has a message that is safe to show and to log: it never holds a secret.
 Rooms do not subclass; they raise the class that names the mender and give their own code.
 """
