@@ -1,6 +1,7 @@
 """What every test shares: both event loops, and one real PostgreSQL for the whole run."""
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.migrations import LOGIN_ROLE, ensure_login, migrate
 
+os.environ["PYTHONWARNINGS"] = "error"  # warnings are errors in the processes that tests start, too
 pytest_plugins = ["dealquest.testing.pytest_plugin", "dealquest_telegram.testing.fixtures"]
 
 

@@ -23,6 +23,8 @@ from dealquest.values import Secret
 from dealquest_http import serve
 from dealquest_http.serving import describe
 
+KEPT = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONWARNINGS"}
+
 
 @attrs.define
 class Served:
@@ -52,7 +54,7 @@ def served(home: Path, tmp_path: Path, *options: str, **environ: str) -> Iterato
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     out, err = tmp_path / "out", tmp_path / "err"
-    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("COVERAGE_")}
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "dealquest", "serve", "--port", str(port), *options],

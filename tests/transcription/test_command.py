@@ -22,7 +22,8 @@ def server() -> Iterator[AssemblyAIServer]:
 
 
 def run(server: AssemblyAIServer, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": os.environ["PATH"], "ASSEMBLYAI_API_KEY": server.key, "ASSEMBLYAI_BASE_URL": server.base_url}
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONWARNINGS"} or name.startswith("COVERAGE_")}
+    environ = {**kept, "ASSEMBLYAI_API_KEY": server.key, "ASSEMBLYAI_BASE_URL": server.base_url}
     command = [sys.executable, "-c", "from dealquest.cli import main; main()", "transcribe", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environ)
 

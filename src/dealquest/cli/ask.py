@@ -3,10 +3,11 @@
 import importlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import anyio
 import msgspec
+from cyclopts import Parameter
 
 from dealquest.errors import InputError
 from dealquest.llm import Completion, Done, Router, Structured, TextDelta
@@ -14,7 +15,7 @@ from dealquest.settings import load_settings
 
 
 def ask(
-    question: str,
+    question: Annotated[str, Parameter(allow_leading_hyphen=True)],  # `-` would be taken for an option
     *,
     model: str | None = None,
     json: str | None = None,
@@ -28,6 +29,8 @@ def ask(
         json: An attrs class as module:Class; the answer is one validated JSON object of it.
         stream: Print the answer as it arrives.
     """
+    if question.startswith("-") and question != "-":
+        raise InputError(f"There is no option {question.split()[0]}; see `dealquest ask --help`.", code="cli.ask.options")
     if json is not None and stream:
         raise InputError("A validated object comes whole: leave out --stream or --json.", code="cli.ask.options")
     text = sys.stdin.read() if question == "-" else question

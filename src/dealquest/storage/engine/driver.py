@@ -84,6 +84,7 @@ class Connection:
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._listens = False
         self.broken = False
         self.opened_at = 0.0
         self.idle_since = 0.0
@@ -119,6 +120,7 @@ class Connection:
         with suppress(RuntimeError):  # on trio no loop of asyncio runs, and the socket is waited for through anyio
             connection._loop = asyncio.get_running_loop()
             connection._loop.add_reader(connection._socket, connection._on_readable)
+            connection._listens = True
         return connection
 
     @property
@@ -197,10 +199,15 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._socket)
+        self._stop_listening()
         self._loop = None
         self._pg.finish()
+
+    def _stop_listening(self) -> None:
+        """Once only: libpq closes the socket when it hears its end, and its number may be another's by the time of `close`."""
+        if self._listens and self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._socket)
+        self._listens = False
 
     def _send(self, query: Query, fresh: list[object]) -> list[bool]:
         pg = self._pg
@@ -275,8 +282,7 @@ class Connection:
             finished = self._advance()
         except OperationalError as exc:
             self.broken = True
-            if self._loop is not None:
-                self._loop.remove_reader(self._socket)
+            self._stop_listening()
             if self._done is not None and not self._done.done():
                 self._done.set_exception(exc)
             return
