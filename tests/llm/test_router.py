@@ -613,7 +613,7 @@ async def test_looking_opens_nothing() -> None:
     """A router's state can be read before it has asked anything, and outside of an event loop."""
     router = Router.from_env({"OPENROUTER_API_KEY": "sk-a"})
     assert router.state.free_slots == Limits().max_concurrent
-    assert router._transport is None
+    assert not router._wire.has_own
 
 
 async def test_g1_no_secret_shows_anywhere(dialect: Dialect, caplog: pytest.LogCaptureFixture) -> None:

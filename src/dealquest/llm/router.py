@@ -6,7 +6,6 @@ and the wire. No retry happens below this file.
 
 import logging
 import random
-import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -15,17 +14,16 @@ import attrs
 
 from dealquest.errors import InputError, PeerGarbledError, SettingsError
 from dealquest.values import Secret
-from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
+from dealquest.wire import RetryPolicy, SystemTimer, Timer, Transport, TransportSource
 
 from .answer_stream import AnswerStream
 from .billing import add_up, check_whole
 from .calls import Calls
 from .health import Health, RouteState
-from .kinds import kinds_that_serve
 from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
 from .models import FACTS, RESEARCH_MODEL, resolve_model
 from .observing import Observer, SpanObserver
-from .routes import Provider, Route, own_provider, providers_of
+from .routes import Provider, Route, own_provider, providers_of, routes_named
 from .sending import Limits, Sender
 from .spend import SpendBudget, SpendState
 from .structured import read_object, repair_request, schema_of
@@ -91,8 +89,7 @@ class Router:
             raise InputError("A router needs at least one route.", code="llm.input.routes")
         self.routes = tuple(routes)
         self.providers = tuple(providers) or tuple(dict.fromkeys(route.provider for route in routes))
-        self._transport = transport
-        self._owned: NetworkTransport | None = None
+        self._wire = TransportSource(transport)
         self._timer = timer or SystemTimer()
         self._rng = rng or random.Random()  # noqa: S311  # jitter, no secret
         self._limits = limits or Limits()
@@ -161,7 +158,7 @@ class Router:
         own = own_provider(provider, key, settings)
         routes = (Route(model=model or own.default_model, provider=own), *(self.routes if use_shared_after else ()))
         providers = (own, *(self.providers if use_shared_after else ()))
-        twin = Router(routes, providers=providers, transport=self._wire(), timer=self._timer, rng=self._rng, limits=self._limits,
+        twin = Router(routes, providers=providers, transport=self._wire.get(), timer=self._timer, rng=self._rng, limits=self._limits,
                       policy=self._policy, budget=self._budget if use_shared_after else None, observer=self._observer)  # fmt: skip
         twin._health, twin._warned = self._health, self._warned  # the same class
         twin._calls = attrs.evolve(self._calling(), budget=twin._budget)  # as above
@@ -175,10 +172,9 @@ class Router:
 
     async def aclose(self) -> None:
         """Close the connections, where the router opened them."""
-        owned, self._owned = self._owned, None
-        if owned is not None:
-            self._transport = self._calls = None
-            await owned.aclose()
+        if self._wire.has_own:
+            self._calls = None
+        await self._wire.aclose()
 
     @property
     def state(self) -> RouterState:
@@ -310,7 +306,7 @@ class Router:
         from .embeddings import embed  # noqa: PLC0415  # few ask; the others start faster
 
         route = self._routes_for(model, ())[0]
-        return await embed(texts, route, self._wire(), dimensions=dimensions, now=self._timer.now())
+        return await embed(texts, route, self._wire.get(), dimensions=dimensions, now=self._timer.now())
 
     async def list_models(self) -> "tuple[ListedModel, ...]":
         """What the providers serve, in their order; spends no token.
@@ -320,7 +316,7 @@ class Router:
         """
         from .embeddings import list_models  # noqa: PLC0415  # see above
 
-        lists = [await list_models(provider, self._wire(), now=self._timer.now()) for provider in self.providers]
+        lists = [await list_models(provider, self._wire.get(), now=self._timer.now()) for provider in self.providers]
         return tuple(model for listed in lists for model in listed)
 
     async def settle_estimates(self) -> int:
@@ -334,7 +330,7 @@ class Router:
 
         corrected = 0
         for estimate in self._budget.estimates:
-            cost = await find_cost(estimate.provider, self._wire(), estimate.generation)
+            cost = await find_cost(estimate.provider, self._wire.get(), estimate.generation)
             if cost is not None:
                 self._budget.correct(estimate, cost)
                 corrected += 1
@@ -344,24 +340,19 @@ class Router:
         """Ask every provider whether its key is good; spends no token."""
         from .keys import check_key  # noqa: PLC0415  # few ask; the others start faster
 
-        return tuple([await check_key(provider, self._wire(), now=self._timer.now()) for provider in self.providers])
+        return tuple([await check_key(provider, self._wire.get(), now=self._timer.now()) for provider in self.providers])
 
     async def check_models(self, models: Sequence[str] = ()) -> "tuple[ModelCheck, ...]":
         """Ask which models are served: those of the routes, and others by name; spends no token."""
         from .keys import check_models  # noqa: PLC0415  # see above
 
-        routes = [*self.routes, *(route for name in models for route in self._name_routes(name))]
+        routes = [*self.routes, *(route for name in models for route in self._routes_named(name))]
         pairs = list(dict.fromkeys((route.provider, route.model) for route in routes))
-        return await check_models(pairs, self._wire(), now=self._timer.now())
-
-    def _wire(self) -> Transport:
-        if self._transport is None:
-            self._transport = self._owned = open_transport()
-        return self._transport
+        return await check_models(pairs, self._wire.get(), now=self._timer.now())
 
     def _calling(self) -> Calls:
         if self._calls is None:
-            sender = Sender(self._wire(), self._timer, self._limits)
+            sender = Sender(self._wire.get(), self._timer, self._limits)
             self._calls = Calls(sender=sender, health=self._health, timer=self._timer, policy=self._policy, rng=self._rng,
                                 limits=self._limits, observer=self._observer, budget=self._budget, warn=self._warn)  # fmt: skip
         return self._calls
@@ -373,27 +364,12 @@ class Router:
         return self._timer.monotonic() + seconds
 
     def _routes_for(self, model: str | None, fallback: Sequence[str]) -> tuple[Route, ...]:
-        routes = list(self.routes) if model is None else self._name_routes(model)
-        for name in fallback:
-            routes.extend(self._name_routes(name))
-        return tuple(dict.fromkeys(self._resolve(route) for route in routes))
+        named = [route for name in fallback for route in self._routes_named(name)]
+        first = self.routes if model is None else self._routes_named(model)
+        return tuple(dict.fromkeys(self._resolve(route) for route in (*first, *named)))
 
-    def _name_routes(self, model: str) -> list[Route]:
-        known = [route for route in self.routes if route.model == model]
-        if known:
-            return known
-        by_name = {provider.name: provider for provider in reversed(self.providers)}
-        kinds = kinds_that_serve(model)
-        for kind in kinds:
-            if kind.name in by_name:
-                return [Route(model=model, provider=by_name[kind.name])]
-            if kind.dialect == "claude" and "openrouter" in by_name:
-                # OpenRouter sells the same models under names of its own.
-                served = re.sub(r"-(\d)-(\d)$", r"-\1.\2", resolve_model(model, today=self._timer.now().date()))
-                return [Route(model="anthropic/" + served, provider=by_name["openrouter"])]
-        raise InputError(
-            "No configured provider serves a model of that name; OpenRouter's look like openai/gpt-oss-120b.", code="llm.input.model"
-        )
+    def _routes_named(self, model: str) -> tuple[Route, ...]:
+        return routes_named(model, self.routes, self.providers, today=self._timer.now().date())
 
     def _resolve(self, route: Route) -> Route:
         if not route.provider.kind.has_prices:

@@ -5,6 +5,8 @@ user brings a key only.
 """
 
 import re
+from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,8 +15,8 @@ from dealquest.errors import InputError
 from dealquest.values import Secret
 from dealquest.wire import Headers
 
-from .kinds import KINDS, Dialect, Kind
-from .models import DEFAULT_MODEL
+from .kinds import KINDS, Dialect, Kind, kinds_that_serve
+from .models import DEFAULT_MODEL, resolve_model
 
 if TYPE_CHECKING:
     from dealquest.settings import Settings
@@ -127,3 +129,31 @@ def own_provider(name: str, key: Secret, settings: "Settings | None") -> Provide
         allowed = " and ".join(kind.name for kind in KINDS.values() if kind.takes_own_keys)
         raise InputError(f"Keys are taken for {allowed} only.", code="llm.input.provider")
     return Provider(name=name, base_url=getattr(settings, kind.address), key=key, own=True)
+
+
+def routes_named(model: str, routes: Sequence[Route], providers: Sequence[Provider], *, today: date) -> tuple[Route, ...]:
+    """The ways to a model that a caller names: configured routes, else the provider whose model the name looks like.
+
+    Args:
+        model: The name.
+        routes: Those that are configured.
+        providers: Whose servers may be asked.
+        today: Decides which models are retired.
+
+    Raises:
+        InputError: `llm.input.model` when nobody serves it.
+    """
+    known = tuple(route for route in routes if route.model == model)
+    if known:
+        return known
+    by_name = {provider.name: provider for provider in reversed(providers)}
+    for kind in kinds_that_serve(model):
+        if kind.name in by_name:
+            return (Route(model=model, provider=by_name[kind.name]),)
+        if kind.dialect == "claude" and "openrouter" in by_name:
+            # OpenRouter sells the same models under names of its own.
+            served = re.sub(r"-(\d)-(\d)$", r"-\1.\2", resolve_model(model, today=today))
+            return (Route(model="anthropic/" + served, provider=by_name["openrouter"]),)
+    raise InputError(
+        "No configured provider serves a model of that name; OpenRouter's look like openai/gpt-oss-120b.", code="llm.input.model"
+    )

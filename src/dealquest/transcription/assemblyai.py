@@ -11,7 +11,7 @@ import attrs
 from dealquest.errors import DealQuestError, InputError, SettingsError
 from dealquest.settings import ASSEMBLYAI_BASE_URL, Settings, load_settings
 from dealquest.values import Secret
-from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
+from dealquest.wire import RetryPolicy, SystemTimer, Timer, Transport, TransportSource
 
 from .assemblyai_wire import DEAREST_USD_PER_HOUR, SPEECH_MODELS, AssemblyAIWire, check_transcript_id
 from .defaults import DEADLINE_S, ignore_progress
@@ -54,8 +54,7 @@ class AssemblyAITranscriber:
         if not speech_models:
             raise InputError("At least one speech model is needed: the API has no default.", code="transcription.bad_option")
         self._wire = AssemblyAIWire(base_url=base_url.rstrip("/"), key=key, speech_models=tuple(speech_models))
-        self._given = transport
-        self._own: NetworkTransport | None = None
+        self._transport = TransportSource(transport)
         self._limits = limits or SoundLimits()
         self._retry = retry or RetryPolicy()
         self._polls = polls or PollPlan()
@@ -86,9 +85,7 @@ class AssemblyAITranscriber:
 
     async def aclose(self) -> None:
         """Close the own transport; one that was handed in stays open."""
-        own, self._own = self._own, None
-        if own is not None:
-            await own.aclose()
+        await self._transport.aclose()
 
     async def transcribe(
         self,
@@ -228,7 +225,7 @@ class AssemblyAITranscriber:
                 await self._timer.sleep(wait_s)
             case Call(request=request, sends_sound=False):
                 try:
-                    answer = await self._transport().send(request)
+                    answer = await self._transport.get().send(request)
                 except DealQuestError as exc:
                     job.receive_failure(exc, now=self._timer.monotonic())
                 else:
@@ -245,7 +242,7 @@ class AssemblyAITranscriber:
 
         async with sound.open(on_bytes) as body:
             try:
-                answer = await self._transport().send(attrs.evolve(call.request, body=body))
+                answer = await self._transport.get().send(attrs.evolve(call.request, body=body))
             except DealQuestError as exc:
                 if body.failure is not None:
                     raise body.failure from body.failure.__cause__  # not from what the transport made of it
@@ -262,13 +259,6 @@ class AssemblyAITranscriber:
                 # Also when the caller leaves or the job fails: the trace is where its id is looked for.
                 if job.transcript_id is not None:
                     span.note_id(job.transcript_id)
-
-    def _transport(self) -> Transport:
-        if self._given is not None:
-            return self._given
-        if self._own is None:
-            self._own = open_transport()
-        return self._own
 
 
 def _progress_of(job: TranscriptionJob, sound: Sound | None) -> Progress:

@@ -9,7 +9,7 @@ from typing import Self
 from dealquest.errors import DealQuestError, InputError, LimitError, NotFoundError, PeerError, SettingsError
 from dealquest.settings import Settings, load_settings
 from dealquest.values import Secret
-from dealquest.wire import NetworkTransport, RetryPolicy, SystemTimer, Timer, Transport, open_transport
+from dealquest.wire import RetryPolicy, SystemTimer, Timer, Transport, TransportSource
 
 from .assemblyai_wire import check_transcript_id
 from .defaults import DEADLINE_S, ignore_progress
@@ -55,8 +55,7 @@ class WhisperTranscriber:
         rng: random.Random | None = None,
     ) -> None:
         self._wire = WhisperWire(base_url=base_url.rstrip("/"), key=key, model=model, with_words=with_words, usd_per_minute=usd_per_minute)
-        self._given = transport
-        self._own: NetworkTransport | None = None
+        self._transport = TransportSource(transport)
         self._limits = limits or SoundLimits(max_bytes=OPENAI_MAX_BYTES)
         self._retry = retry or RetryPolicy()
         self._timer = timer or SystemTimer()
@@ -86,9 +85,7 @@ class WhisperTranscriber:
 
     async def aclose(self) -> None:
         """Close the own transport; one that was handed in stays open."""
-        own, self._own = self._own, None
-        if own is not None:
-            await own.aclose()
+        await self._transport.aclose()
 
     async def transcribe(
         self,
@@ -180,7 +177,7 @@ class WhisperTranscriber:
         )
         async with sound.open(on_bytes) as body:
             try:
-                answer = await self._transport().send(request.carry(body))
+                answer = await self._transport.get().send(request.carry(body))
             except DealQuestError:
                 if body.failure is not None:
                     raise body.failure from body.failure.__cause__  # not from what the transport made of it
@@ -188,13 +185,6 @@ class WhisperTranscriber:
         transcript = self._wire.decode(answer, now=self._timer.now())
         on_progress(Progress(stage="done", sent_bytes=sound.sent_bytes, total_bytes=sound.size, transcript_id=transcript.id))
         return transcript
-
-    def _transport(self) -> Transport:
-        if self._given is not None:
-            return self._given
-        if self._own is None:
-            self._own = open_transport()
-        return self._own
 
 
 def _deadline_error() -> LimitError:

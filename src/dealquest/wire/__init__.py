@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .messages import Headers, HttpRequest, HttpResponse, HttpStream, Transport, find_header
-from .opening import NetworkTransport, open_transport
+from .opening import NetworkTransport, TransportSource, open_transport
 from .retry import RetryBudget, RetryPolicy, parse_retry_after
 from .sse import SseDecoder, SseEvent
 from .timing import ScopeLimit, SystemTimer, TimeLimit, Timer
@@ -29,6 +29,7 @@ __all__ = [
     "TimeLimit",
     "Timer",
     "Transport",
+    "TransportSource",
     "find_header",
     "open_transport",
     "parse_retry_after",

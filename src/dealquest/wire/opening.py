@@ -36,3 +36,34 @@ def open_transport(base_url: str = "", *, headers: Headers = (), trust_env: bool
     from .client import HttpxTransport  # noqa: PLC0415  # slow to import, loaded only when needed
 
     return HttpxTransport(base_url, headers=headers, trust_env=trust_env)
+
+
+class TransportSource:
+    """Where a client gets its transport from: the one it was handed, or one of its own, opened at the first call.
+
+    Args:
+        given: Stays open when this is closed. None: open one that works here.
+    """
+
+    def __init__(self, given: Transport | None) -> None:
+        self._given = given
+        self._own: NetworkTransport | None = None
+
+    @property
+    def has_own(self) -> bool:
+        """Whether one of its own is open."""
+        return self._own is not None
+
+    def get(self) -> Transport:
+        """The transport; call it where the event loop runs."""
+        if self._given is not None:
+            return self._given
+        if self._own is None:
+            self._own = open_transport()
+        return self._own
+
+    async def aclose(self) -> None:
+        """Close the own one; the next call opens another."""
+        own, self._own = self._own, None
+        if own is not None:
+            await own.aclose()
