@@ -10,7 +10,7 @@ import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -20,6 +20,7 @@ import msgspec
 from dealquest.values import Json, JsonObject, Usage
 from dealquest.wire import Headers, HttpRequest, SseEvent, find_header
 
+from .bodies import read_answer, read_chunk, read_page
 from .failures import Failure, judge_body, judge_garbled
 from .messages import (
     Ask,
@@ -39,11 +40,8 @@ from .messages import (
     ToolCallReady,
     UsageReport,
     WebSearch,
-    as_count,
-    as_list,
-    as_object,
-    as_text,
 )
+from .reading import as_count, as_list, as_object, as_text, read_cost
 from .routes import Route
 from .structured import describe_tool
 from .tool_calls import read_tool_call
@@ -170,12 +168,9 @@ def _data_url(media_type: str, data: bytes) -> str:
 
 def decode(headers: Headers, body: bytes, ask: Ask, *, now: datetime) -> Completion | Failure:
     """Read a whole answer that came with HTTP 200."""
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return judge_garbled("The provider answered with something that is not JSON.")
-    if not isinstance(answer, dict):
-        return judge_garbled("The provider's answer is not a JSON object.")
+    answer = read_answer(body)
+    if isinstance(answer, Failure):
+        return answer
     if answer.get("error"):
         return judge_body(200, answer, headers, now=now)
     choices = as_list(answer.get("choices"))
@@ -245,30 +240,10 @@ def read_usage(usage: JsonObject) -> Usage:
     )
 
 
-def read_cost(cost: Json) -> Decimal | None:
-    """A price in USD, or None when it is no sensible number.
-
-    >>> read_cost(0.0012), read_cost(-1), read_cost(True)
-    (Decimal('0.0012'), None, None)
-    """
-    if isinstance(cost, bool) or not isinstance(cost, int | float | str):
-        return None
-    try:
-        usd = Decimal(str(cost))
-    except InvalidOperation:
-        return None
-    return usd if usd.is_finite() and 0 <= usd < 1_000_000 else None
-
-
 def read_citations(annotations: Json) -> list[Citation]:
     """Pages that the answer names as its sources."""
-    found: list[Citation] = []
-    for annotation in as_list(annotations):
-        page = as_object(as_object(annotation).get("url_citation"))
-        url = as_text(page.get("url"))
-        if url.startswith(("https://", "http://")):
-            found.append(Citation(url=url, title=as_text(page.get("title")), content=as_text(page.get("content"))))
-    return found
+    pages = [as_object(as_object(annotation).get("url_citation")) for annotation in as_list(annotations)]
+    return [found for page in pages for found in read_page(page, words="content")]
 
 
 _COMMON = frozenset({"role", "content"})
@@ -318,12 +293,9 @@ class ChatStream:
         if event.data == b"[DONE]":
             self.finished = True
             return []
-        try:
-            chunk = msgspec.json.decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        chunk = read_chunk(event.data)
+        if chunk is None:
             self.failure = judge_garbled("The provider streamed something that is not JSON.", received=self.text)
-            return []
-        if not isinstance(chunk, dict):
             return []
         if chunk.get("error"):
             self.failure = judge_body(200, chunk, self._headers, now=self._now)

@@ -21,6 +21,7 @@ from dealquest.errors import InputError
 from dealquest.values import Json, JsonObject, Usage
 from dealquest.wire import Headers, HttpRequest, SseEvent, find_header
 
+from .bodies import read_answer, read_chunk, read_page
 from .failures import Failure, judge_body, judge_garbled
 from .messages import (
     Ask,
@@ -39,11 +40,8 @@ from .messages import (
     ToolCall,
     ToolCallReady,
     UsageReport,
-    as_count,
-    as_list,
-    as_object,
-    as_text,
 )
+from .reading import as_count, as_list, as_object, as_text
 from .routes import ANTHROPIC_VERSION, Route
 from .structured import describe_tool
 from .tool_calls import read_tool_call
@@ -146,12 +144,9 @@ def _encode_source(media_type: str, data: bytes) -> dict[str, str]:
 
 def decode(headers: Headers, body: bytes, ask: Ask, *, now: datetime) -> Completion | Failure:
     """Read a whole answer that came with HTTP 200."""
-    try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return judge_garbled("The provider answered with something that is not JSON.")
-    if not isinstance(answer, dict):
-        return judge_garbled("The provider's answer is not a JSON object.")
+    answer = read_answer(body)
+    if isinstance(answer, Failure):
+        return answer
     if answer.get("type") == "error" or answer.get("error"):
         return judge_body(200, answer, headers, now=now)
     stream = ClaudeStream(headers, ask, now)
@@ -230,12 +225,9 @@ class ClaudeStream:
 
     def feed(self, event: SseEvent) -> list[Event]:
         """Take one event of the wire; failures land in `failure`."""
-        try:
-            said = msgspec.json.decode(event.data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        said = read_chunk(event.data)
+        if said is None:
             self.failure = judge_garbled("The provider streamed something that is not JSON.", received=self.text)
-            return []
-        if not isinstance(said, dict):
             return []
         match said.get("type"):
             case "content_block_delta":
@@ -338,10 +330,7 @@ class ClaudeStream:
 
     def _cite(self, citations: Any) -> None:
         for raw in citations:
-            citation = as_object(raw)
-            url = as_text(citation.get("url"))
-            if url.startswith(("https://", "http://")):
-                self._citations.append(Citation(url=url, title=as_text(citation.get("title")), content=as_text(citation.get("cited_text"))))
+            self._citations.extend(read_page(as_object(raw), words="cited_text"))
 
     def completion(self) -> Completion:
         """The whole answer, once `complete`."""

@@ -15,10 +15,9 @@ from dealquest.errors import InputError, PeerGarbledError
 from dealquest.values import Json, JsonObject, Usage, Usd
 from dealquest.wire import HttpRequest, Transport
 
-from .chat_wire import read_cost
 from .failures import judge_answer
-from .messages import as_count, as_list, as_object, as_text
 from .prices import DEAREST, find_price
+from .reading import as_count, as_list, as_object, as_text, read_cost
 from .routes import Provider, Route
 
 TIMEOUT_S = 60.0

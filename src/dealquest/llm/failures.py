@@ -26,7 +26,7 @@ from dealquest.errors import (
 from dealquest.values import Json, JsonObject
 from dealquest.wire import Headers, find_header, parse_retry_after
 
-from .messages import as_list, as_object, as_text
+from .reading import as_list, as_object, as_text
 
 Verdict: TypeAlias = Literal["retry", "fall_back", "stop"]
 

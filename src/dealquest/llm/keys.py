@@ -16,10 +16,9 @@ from dealquest.errors import DealQuestError, PeerGarbledError
 from dealquest.values import Json, Usd
 from dealquest.wire import HttpRequest, HttpResponse, Transport
 
-from .chat_wire import read_cost
 from .failures import judge_answer, judge_error
-from .messages import as_list, as_object, as_text
 from .models import FACTS, ModelState, resolve_model, state_of, successor_of
+from .reading import as_list, as_object, as_text, read_cost
 from .routes import Provider
 
 CHECK_TIMEOUT_S = 10.0

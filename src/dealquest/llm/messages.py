@@ -11,7 +11,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import InputError, PeerGarbledError
-from dealquest.values import Json, JsonObject, Usage
+from dealquest.values import JsonObject, Usage
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024
 MAX_MEDIA_BYTES = 20 * 1024 * 1024
@@ -372,23 +372,3 @@ def _read_mapping(turn: Mapping[str, str]) -> Message:
             'A message is {"role": "system" | "user" | "assistant", "content": text}, or a Message.', code="llm.input.messages"
         )
     return Message(role=role, parts=(Text(content),))  # type: ignore[arg-type]  # checked in the line above
-
-
-def as_text(value: Json) -> str:
-    """A text, or nothing when the peer sent something else."""
-    return value if isinstance(value, str) else ""
-
-
-def as_object(value: Json) -> JsonObject:
-    """A JSON object, or an empty one when the peer sent something else."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: Json) -> Sequence[Json]:
-    """A JSON array, or an empty one when the peer sent something else."""
-    return value if isinstance(value, list) else []
-
-
-def as_count(value: Json) -> int:
-    """A number of tokens: never negative, never absurd, whatever the peer sent."""
-    return min(value, 10**9) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

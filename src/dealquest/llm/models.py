@@ -13,7 +13,6 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-MODELS_READ = date(2026, 11, 22)
 DEFAULT_MODEL = "openai/gpt-oss-120b"
 CLAUDE_MODEL = "claude-sonnet-4-20250514"
 RESEARCH_MODEL = "x-ai/grok-4.1-fast"

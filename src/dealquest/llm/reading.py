@@ -1,0 +1,41 @@
+"""Read a provider's JSON, whatever it sends: what has the wrong type counts as absent."""
+
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+
+from dealquest.values import Json, JsonObject
+
+
+def as_text(value: Json) -> str:
+    """A text, or nothing when the peer sent something else."""
+    return value if isinstance(value, str) else ""
+
+
+def as_object(value: Json) -> JsonObject:
+    """A JSON object, or an empty one when the peer sent something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Json) -> Sequence[Json]:
+    """A JSON array, or an empty one when the peer sent something else."""
+    return value if isinstance(value, list) else []
+
+
+def as_count(value: Json) -> int:
+    """A number of tokens: never negative, never absurd, whatever the peer sent."""
+    return min(value, 10**9) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def read_cost(cost: Json) -> Decimal | None:
+    """A price in USD, or None when it is no sensible number.
+
+    >>> read_cost(0.0012), read_cost(-1), read_cost(True)
+    (Decimal('0.0012'), None, None)
+    """
+    if isinstance(cost, bool) or not isinstance(cost, int | float | str):
+        return None
+    try:
+        usd = Decimal(str(cost))
+    except InvalidOperation:
+        return None
+    return usd if usd.is_finite() and 0 <= usd < 1_000_000 else None
