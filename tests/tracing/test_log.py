@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dealquest.tracing.log import Log, find_orphans
+from dealquest.tracing.log import Log
 from dealquest.tracing.owner import describe_process, is_alive, take_ownership
 from dealquest.tracing.records import Record, decode_line, encode_line
 from dealquest.tracing.segments import SEGMENT_BYTES, FileSegment
+from dealquest.tracing.spool import find_orphans
 
 
 def lines(count: int, start: int = 0) -> list[bytes]:
@@ -186,6 +187,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from dealquest.tracing.log import Log
+from dealquest.tracing.spool import find_orphans
 from dealquest.tracing.records import Record, encode_line
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
 warned = []

@@ -22,7 +22,8 @@ from .tracer import Recorder, Tracer, parse_traceparent
 
 if TYPE_CHECKING:
     from .accounts import Accounts
-    from .collector import Collector, Durability, Limits, Overflow
+    from .collector import Collector, Durability, Overflow
+    from .limits import Limits
     from .models import SpanModel, TraceModel
     from .readers import find_trace, gather, read_records, read_traces, replay
     from .recorder import MemoryRecorder
@@ -102,7 +103,8 @@ __all__ = [
 
 _HOMES = {
     "accounts": ("Accounts",),
-    "collector": ("Collector", "Durability", "Limits", "Overflow"),
+    "collector": ("Collector", "Durability", "Overflow"),
+    "limits": ("Limits",),
     "models": ("SpanModel", "TraceModel"),
     "readers": ("find_trace", "gather", "read_records", "read_traces", "replay"),
     "recorder": ("MemoryRecorder",),

@@ -19,17 +19,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
 
-import attrs
-
 from dealquest.errors import InputError
 
 from .accounts import Accounts, DeadLetters, Warnings
-from .log import Log, find_orphans
+from .limits import Limits
 from .records import encode_line, encode_record
 from .redact import Redactor
 from .sender import BATCH_RECORDS, Sender
 from .sinks.protocol import Sink
 from .spans import Span, TraceMark
+from .spool import Spool
 
 Durability: TypeAlias = Literal["tick", "span", "off"]
 Overflow: TypeAlias = Literal["spill", "drop_oldest", "drop_newest", "sample", "block"]
@@ -40,29 +39,6 @@ WRITE_THROUGH_WAIT_S = 1.0
 SCAN_FOR_PLAIN = 64
 SWEEP_S = 10.0
 CLOSE_S = 5.0
-
-
-@attrs.frozen(kw_only=True)
-class Limits:
-    """What the collector may hold.
-
-    Attributes:
-        queued_records: Finished spans that wait for the worker.
-        queued_bytes: The same in bytes; also the cap on lines held in memory.
-        spool_bytes: Everything in the spool of this process, adopted segments included.
-        spool_age_s: Oldest segment that is kept.
-        block_s: Longest wait of traced code under `overflow="block"`.
-        tick_s: Rhythm of the worker: under `durability="tick"` the most that a kill -9 can lose.
-        export_interval_s: Longest wait of a record for company before it is sent.
-    """
-
-    queued_records: int = 10_000
-    queued_bytes: int = 16 * 1024 * 1024
-    spool_bytes: int = 256 * 1024 * 1024
-    spool_age_s: float = 7 * 24 * 3600.0
-    block_s: float = 1.0
-    tick_s: float = 0.02
-    export_interval_s: float = 0.5
 
 
 class Collector:
@@ -103,7 +79,7 @@ class Collector:
         self.warnings = Warnings()
         folder = None if spool is None else Path(spool)
         self.dead_letters = DeadLetters(folder)
-        self._spool = folder if durability != "off" else None
+        self._folder = folder if durability != "off" else None
         self._write_through = durability == "span"
         self._overflow = overflow
         self._redactor = redactor or Redactor()
@@ -125,26 +101,21 @@ class Collector:
         self._unannounced = 0
         self._emitted = 0
         self._dropped: Counter[str] = Counter()
-        self._adopted: list[Log] = []
-        self._adopted_counts: Counter[str] = Counter()
-        self._gone: dict[str, Counter[str]] = {sink.name: Counter() for sink in self.sinks}
-        self._torn = 0
         self._started = False
         self._closed = False
         self._worker: threading.Thread | None = None
-        name = f"{time.time_ns():020d}-{os.getpid()}-{os.urandom(3).hex()}"
-        self._log = Log(
+        self._spool = Spool(
+            self._folder,
             [sink.name for sink in self.sinks],
-            folder=None if self._spool is None else self._spool / name,
-            ring_bytes=self.limits.queued_bytes,
+            limits=self.limits,
             fsync=self._fsync,
-            monotonic=time.monotonic,
+            lock=self._lock,
             warn=self.warnings.warn,
         )
         self._senders = [
             Sender(
                 sink,
-                logs=lambda: (*self._adopted, self._log),
+                logs=lambda: self._spool.logs,
                 bury=self.dead_letters.bury,
                 interval_s=self.limits.export_interval_s,
                 monotonic=time.monotonic,
@@ -248,7 +219,7 @@ class Collector:
             except Exception:  # noqa: BLE001  # one odd value must not cost the other spans, nor end the worker
                 unreadable += 1
         if self.sinks:
-            self._log.append(lines)
+            self._spool.own.append(lines)
         if unreadable:
             self._dropped["not_encodable"] += unreadable
             self.warnings.warn("not_encodable", f"{unreadable} spans could not be encoded.")
@@ -262,55 +233,16 @@ class Collector:
             sender.hurry()
 
     def _work(self) -> None:
-        self._adopt()
+        self._spool.adopt()
+        self._hurry()
         swept = time.monotonic()
         while not self._closed:
             self._wake.wait(self.limits.tick_s)
             self._wake.clear()
             self._drain()
-            if time.monotonic() - swept > SWEEP_S or self._log.disk_bytes > self.limits.spool_bytes // 2:
+            if time.monotonic() - swept > SWEEP_S or self._spool.is_growing:
                 swept = time.monotonic()
-                self._sweep()
-
-    def _adopt(self) -> None:
-        if self._spool is None or not self.sinks:
-            return
-        try:
-            self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder, owned in find_orphans(self._spool, self._log.folder or self._spool):
-                log = Log.adopt(folder, owned, [sink.name for sink in self.sinks], warn=self.warnings.warn)
-                if log.is_done:
-                    log.close()
-                    continue
-                with self._lock:
-                    self._torn += log.torn
-                    self._adopted_counts.update({sink.name: log.count_pending(sink.name) for sink in self.sinks})
-                    self._adopted.append(log)
-        except OSError as exc:
-            self.warnings.warn("disk", f"The trace spool cannot be searched ({exc.strerror or exc}).")
-        self._hurry()
-
-    def _sweep(self) -> None:
-        """Keep the caps on bytes and age, close adopted logs that are done."""
-        logs = (*self._adopted, self._log)
-        try:
-            for log in logs:
-                log.evict_older_than(time.time() - self.limits.spool_age_s, "spool_age")  # noqa: TID251  # files carry wall time
-            while sum(log.disk_bytes for log in logs) > self.limits.spool_bytes:
-                if not any(log.evict_oldest("spool_full") for log in logs):
-                    break
-        except OSError as exc:
-            self.warnings.warn("disk", f"The trace spool cannot be swept ({exc.strerror or exc}).")
-        with self._lock:
-            for log in [log for log in self._adopted if log.is_done]:
-                self._adopted.remove(log)
-                self._keep_drops(log)
-                log.close()
-        self._log.rescue()
-
-    def _keep_drops(self, log: Log) -> None:
-        for name, reasons in log.dropped.items():
-            self._gone[name].update(reasons)
+                self._spool.sweep()
 
     def start(self) -> None:
         """Start the worker and the senders; a second call does nothing."""
@@ -330,24 +262,17 @@ class Collector:
             return {sender.sink.name: self._read_account(sender) for sender in self._senders}
 
     def _read_account(self, sender: Sender) -> Accounts:
-        name = sender.sink.name
-        dropped = Counter(self._dropped) + self._gone[name]
-        spooled, queued = 0, len(self._queue)
         with sender.counts_lock:
-            for log in (*self._adopted, self._log):
-                on_disk, in_memory, lost = log.snapshot(name)
-                spooled += on_disk
-                queued += in_memory
-                dropped += lost
+            waiting = self._spool.count(sender.sink.name)
             return Accounts(
                 emitted=self._emitted,
-                adopted=self._adopted_counts[name],
+                adopted=waiting.adopted,
                 delivered=sender.delivered,
-                spooled=spooled,
-                queued=queued,
+                spooled=waiting.on_disk,
+                queued=len(self._queue) + waiting.in_memory,
                 dead=sender.dead,
-                dropped=dict(dropped),
-                torn=self._torn,
+                dropped=dict(self._dropped + waiting.dropped),
+                torn=self._spool.torn,
             )
 
     def flush(self, timeout_s: float = CLOSE_S) -> dict[str, int]:
@@ -394,13 +319,10 @@ class Collector:
                 sender.join(deadline + 0.4 - time.monotonic())
         for sink in self.sinks:
             sink.close()
-        self._log.rescue()
+        self._spool.own.rescue()
         left = self._undelivered()
         with self._lock:
-            for name, lost in self._log.forget_memory("closed").items():
-                self.warnings.warn("closed", f"{lost} spans for {name} were lost at the end: no spool took them.")
-            for log in (*self._adopted, self._log):
-                log.close()
+            self._spool.close()
             return left
 
     def __enter__(self) -> Self:
@@ -428,9 +350,7 @@ class Collector:
 
     def reset_after_fork(self) -> None:
         """In a forked child: leave the parent's records, files and threads alone and begin empty."""
-        self._log.abandon()
-        for log in self._adopted:
-            log.abandon()
+        self._spool.abandon()
         for sink in self.sinks:
             reset = getattr(sink, "reset_after_fork", None)
             if reset is not None:

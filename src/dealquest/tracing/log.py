@@ -369,17 +369,3 @@ class Log:
             if cursor.fd >= 0:
                 os.close(cursor.fd)
                 cursor.fd = -1
-
-
-def find_orphans(spool: Path, own: Path) -> list[tuple[Path, Ownership]]:
-    """Folders that dead processes left, oldest first, each now owned by us.
-
-    Raises:
-        OSError: The spool cannot be read.
-    """
-    found: list[tuple[Path, Ownership]] = []
-    for folder in sorted(path for path in spool.iterdir() if path.is_dir() and path != own and (path / "lock").is_file()):
-        owned = take_ownership(folder)
-        if owned is not None:
-            found.append((folder, owned))
-    return found

@@ -1,4 +1,4 @@
-"""Where lines wait: append-only segments, on disk or in memory, read by offset.
+"""Where lines wait: append-only segments, on disk or in memory, read by offset; both kinds offer the same.
 
 A file segment survives its process. A write that fails half way is cut back, and the segment takes no more.
 """
@@ -6,36 +6,10 @@ A file segment survives its process. A write that fails half way is cut back, an
 import errno
 import os
 from pathlib import Path
-from typing import Protocol
 
 from .records import Record, decode_line
 
 SEGMENT_BYTES = 1024 * 1024
-
-
-class Segment(Protocol):
-    """Some lines in order."""
-
-    records: int
-    size: int
-    full: bool
-    durable: bool
-
-    def append(self, lines: list[bytes]) -> None:
-        """Add lines, all or none.
-
-        Raises:
-            OSError: The disk refused.
-        """
-        ...
-
-    def read(self, offset: int, max_records: int, max_bytes: int) -> tuple[list[Record], int, int]:
-        """Records from an offset on, the offset after them, and how many lines were torn."""
-        ...
-
-    def delete(self) -> None:
-        """Forget the lines."""
-        ...
 
 
 class MemorySegment:
@@ -51,12 +25,14 @@ class MemorySegment:
         self.full = False
 
     def append(self, lines: list[bytes]) -> None:
+        """Add lines."""
         self.lines.extend(lines)
         self.records += len(lines)
         self.size += sum(map(len, lines))
         self.full = self.size >= SEGMENT_BYTES
 
     def read(self, offset: int, max_records: int, max_bytes: int) -> tuple[list[Record], int, int]:
+        """Records from an offset on, the offset after them, and how many lines were torn: none here."""
         found: list[Record] = []
         taken = 0
         for line in self.lines[offset : offset + max_records]:
@@ -69,11 +45,12 @@ class MemorySegment:
         return found, offset + len(found), 0
 
     def delete(self) -> None:
+        """Forget the lines."""
         self.lines = []
 
 
 class FileSegment:
-    """Lines in a file that only its owner can read. Offsets count bytes."""
+    """The same in a file that only its owner can read. Offsets count bytes."""
 
     durable = True
 
@@ -105,6 +82,11 @@ class FileSegment:
         return torn
 
     def append(self, lines: list[bytes]) -> None:
+        """Add lines, all or none.
+
+        Raises:
+            OSError: The disk refused.
+        """
         data = b"".join(lines)
         try:
             written = os.write(self._fd, data)
@@ -129,6 +111,7 @@ class FileSegment:
             return
 
     def read(self, offset: int, max_records: int, max_bytes: int) -> tuple[list[Record], int, int]:
+        """Records from an offset on, the offset after them, and how many lines were torn."""
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             wanted = min(self.size - offset, max_bytes)
@@ -160,5 +143,6 @@ class FileSegment:
             self._fd = -1
 
     def delete(self) -> None:
+        """Forget the lines, and the file with them."""
         self.close()
         self.path.unlink(missing_ok=True)
