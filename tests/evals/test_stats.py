@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
+from statsmodels.stats.inter_rater import cohens_kappa
 
 from dealquest.errors import InputError
 from dealquest.evals import agreement, power, stats
@@ -127,12 +128,14 @@ def test_power_equals_published_tables() -> None:
 
 
 def test_weighted_kappa_equals_its_definition() -> None:
-    """Quadratic weights: one minus the ratio of observed to expected squared distance of levels."""
+    """Quadratic weights: one minus the ratio of observed to expected squared distance of levels, and what statsmodels makes of it."""
     one, other = np.asarray(POINTS), np.clip(np.asarray(POINTS) + RNG.normal(0, 12, 60), 0, 100)
     a, b = agreement.levels(one).astype(float), agreement.levels(other).astype(float)
     expected = np.mean((a[:, None] - b[None, :]) ** 2)
     assert agreement.weighted_kappa(one, other) == pytest.approx(1 - np.mean((a - b) ** 2) / expected, abs=1e-9)
-    assert agreement.drawn_kappa(one, other) == pytest.approx(agreement.weighted_kappa(one, other), abs=1e-9)
+    table = np.zeros((agreement.LEVELS, agreement.LEVELS))
+    np.add.at(table, (agreement.levels(one), agreement.levels(other)), 1)
+    assert agreement.weighted_kappa(one, other) == pytest.approx(cohens_kappa(table, wt="quadratic", return_results=False), abs=1e-9)
 
 
 def test_krippendorffs_alpha_equals_his_worked_example() -> None:

@@ -3,7 +3,7 @@
 Points are put into levels of ten for kappa and AC2. Kappa collapses where nearly all points are equal; AC2 does not, so both
 are shown. Intervals draw whole clusters again. No library under a permissive licence has alpha and AC2; they stand here
 with published worked examples as tests.
-Source: statsmodels cohens_kappa; Krippendorff, Computing Krippendorff's alpha-reliability (2011); Gwet, Handbook of
+Source: Krippendorff, Computing Krippendorff's alpha-reliability (2011); Gwet, Handbook of
 Inter-Rater Reliability, 4th edition, chapter 4; read 2026-11-22.
 """
 
@@ -14,7 +14,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
-from statsmodels.stats.inter_rater import cohens_kappa
 
 from .stats import FEWEST_CLUSTERS, LEVEL, Estimate
 
@@ -57,7 +56,7 @@ def measure_agreement(judged: Sequence[float], labels: Sequence[float], clusters
     """
     one, other = np.asarray(judged, dtype=float), np.asarray(labels, dtype=float)
     measures: dict[str, Measure] = {
-        "kappa": drawn_kappa,
+        "kappa": weighted_kappa,
         "alpha": lambda a, b: krippendorff_alpha(np.stack([a, b])),
         "ac2": gwet_ac2,
         "exact": lambda a, b: float(np.mean(levels(a) == levels(b))),
@@ -73,16 +72,10 @@ def levels(points: Floats) -> NDArray[np.int64]:
 
 
 def weighted_kappa(judged: Floats, labels: Floats) -> float:
-    """Cohen's kappa with quadratic weights over levels of ten points, by statsmodels; NaN where it is not defined."""
-    table = np.zeros((LEVELS, LEVELS))
-    np.add.at(table, (levels(judged), levels(labels)), 1)
-    if np.count_nonzero(table.sum(axis=0)) == 1 and np.count_nonzero(table.sum(axis=1)) == 1:
-        return float("nan")
-    return float(cohens_kappa(table, wt="quadratic", return_results=False))
+    """Cohen's kappa with quadratic weights over levels of ten points, in closed form; NaN where it is not defined.
 
-
-def drawn_kappa(judged: Floats, labels: Floats) -> float:
-    """The same in closed form, for the thousand draws of a bootstrap; a test holds the two equal."""
+    The form that libraries have counts a table anew in each of a bootstrap's thousand draws.
+    """
     one, other = levels(judged).astype(np.float64), levels(labels).astype(np.float64)
     expected = float(one.var() + other.var() + (one.mean() - other.mean()) ** 2)
     return float("nan") if expected == 0 else 1 - float(np.mean((one - other) ** 2)) / expected

@@ -12,8 +12,6 @@ import msgspec
 
 FORMAT = 1
 
-CallState: TypeAlias = Literal["ok", "failed"]
-
 
 class Call(msgspec.Struct, omit_defaults=True, gc=False):
     """One call of a model.

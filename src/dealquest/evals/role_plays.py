@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import attrs
 
-from dealquest.coach.persona_prompt import Said, build_persona_orders, faults_of_reply, seller_text, tidy_reply
+from dealquest.coach import Said, build_persona_orders, faults_of_reply, seller_text, tidy_reply
 from dealquest.errors import InputError
 from dealquest.values import JsonObject
 
@@ -20,7 +20,7 @@ from .cases import Case, digest
 from .metering import Meter
 from .scorers import fence_for, scenario_of
 from .scores import Score
-from .subjects import SELLER_PROMPT, Answer, _source_of
+from .subjects import SELLER_PROMPT, Answer, source_of
 
 SALES_TALK = re.compile(
     r"\b(?:our (?:product|solution|platform|service|team) (?:can|will|helps|offers)|we (?:offer|can help you)|would you be interested in|"
@@ -67,7 +67,7 @@ class RolePlay:
     @property
     def declaration(self) -> JsonObject:
         """Both sides, their prompts and the number of turns."""
-        own = digest(SELLER_PROMPT) if isinstance(self.seller, str) else digest(_source_of(self.seller))
+        own = digest(SELLER_PROMPT) if isinstance(self.seller, str) else digest(source_of(self.seller))
         return {
             "kind": "role_play",
             "buyer": self.buyer,

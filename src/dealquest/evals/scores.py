@@ -14,7 +14,7 @@ from dealquest.values import JsonObject
 from .cases import Case, digest
 from .journal_lines import Part
 from .metering import Meter
-from .subjects import Answer, _source_of
+from .subjects import Answer, source_of
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +94,7 @@ class FunctionScorer:
     @property
     def declaration(self) -> JsonObject:
         """Its name and the digest of its source."""
-        source = digest(_source_of(self.function))
+        source = digest(source_of(self.function))
         return {"kind": "function", "name": self.name, "scale": self.scale, "version": self.version, "source": source}
 
     async def score(self, case: Case, answer: Answer, meter: Meter) -> Score:  # noqa: ARG002  # it brings what it needs

@@ -169,7 +169,7 @@ class FunctionSubject:
     @property
     def declaration(self) -> JsonObject:
         """Its name and the digest of its source."""
-        return {"kind": "function", "name": self.name, "version": self.version, "source": digest(_source_of(self.function))}
+        return {"kind": "function", "name": self.name, "version": self.version, "source": digest(source_of(self.function))}
 
     async def answer(self, case: Case, meter: Meter) -> Answer:
         """Call the function."""
@@ -206,13 +206,9 @@ def takes_two(function: Callable[..., object]) -> bool:
     return len(wanted) > 1
 
 
-def _source_of(function: Callable[..., object]) -> str:
+def source_of(function: Callable[..., object]) -> str:
+    """The text of a function, or its name where there is none; a journal knows a changed one by it."""
     try:
         return inspect.getsource(function)
     except (OSError, TypeError):
         return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-
-
-def digest_subject(subject: Subject) -> str:
-    """The name of what a subject is."""
-    return digest(subject.declaration)
