@@ -3,7 +3,7 @@
 import random
 from datetime import UTC, datetime
 
-from dealquest.coach import load_pack
+from dealquest.coach import Advice, Analysis, CaseMatch, DealFacts, Draft, Strategy, StrategyStep, Tactics, load_pack
 from dealquest.coach.dialogue import (
     Answered,
     AskModel,
@@ -22,7 +22,6 @@ from dealquest.coach.dialogue import (
     catalogue,
     converse,
 )
-from dealquest.coach.strategist import Advice, Analysis, CaseMatch, DealFacts, Draft, Strategy, StrategyStep, Tactics
 
 DEAL = "Mara Lind, who runs operations at Northfield, likes it but says the budget is closed until April."
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import psycopg
 
-from dealquest.storage.embedded import EmbeddedPostgres
+from dealquest.storage import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.values import Principal
 from dealquest.wire import HttpRequest

@@ -15,14 +15,24 @@ import attrs
 from anyio import to_thread
 
 from dealquest.auth import AccessPolicy
-from dealquest.coach.admission import Admission, NameRows
+from dealquest.coach import (
+    LEASE_S,
+    Admission,
+    Ears,
+    Effects,
+    Knowledge,
+    Media,
+    Models,
+    NameRows,
+    NotesFolder,
+    Pack,
+    Scorer,
+    SignalScorer,
+    Turns,
+    builtin_packs,
+    load_pack,
+)
 from dealquest.coach.dialogue import House, Person
-from dealquest.coach.effects import Ears, Effects, Knowledge, Media, Models
-from dealquest.coach.knowledge import NotesFolder
-from dealquest.coach.pack import Pack
-from dealquest.coach.scenarios import builtin_packs, load_pack
-from dealquest.coach.scoring import Scorer, SignalScorer
-from dealquest.coach.turns import LEASE_S, Turns
 from dealquest.errors import SettingsError
 from dealquest.settings import Settings
 from dealquest.storage import DIALECTS, DialectName, Postgrest, Reviver, RevivingTransport
@@ -32,7 +42,7 @@ from dealquest.wire import Transport, open_transport
 
 if TYPE_CHECKING:
     from dealquest.llm import Router
-    from dealquest.storage.database import Database
+    from dealquest.storage import Database
     from dealquest.storage.engine import Engine
 
 T = TypeVar("T")
@@ -180,7 +190,7 @@ async def open_service_transport(settings: Settings) -> AsyncIterator[tuple[Tran
 async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) -> "tuple[Router | None, Models | None]":
     if not settings.has_model and not settings.encryption_keys:
         return None, None
-    from dealquest.coach.models import RouterModels  # noqa: PLC0415  # whoever plays offline does not wait for it
+    from dealquest.coach import RouterModels  # noqa: PLC0415  # whoever plays offline does not wait for it
     from dealquest.llm import Router  # noqa: PLC0415  # see above
     from dealquest.vault import Vault  # noqa: PLC0415  # see above
 
@@ -195,7 +205,7 @@ async def _open_models(stack: AsyncExitStack, settings: Settings, clock: Clock) 
 async def _open_ears(stack: AsyncExitStack, settings: Settings) -> "Ears | None":
     if settings.whisper_base_url is None and settings.assemblyai_api_key is None:
         return None
-    from dealquest.coach.ears import TranscriberEars  # noqa: PLC0415  # whoever only types does not wait for it
+    from dealquest.coach import TranscriberEars  # noqa: PLC0415  # whoever only types does not wait for it
     from dealquest.transcription import Transcriber  # noqa: PLC0415  # see above
 
     return TranscriberEars(await stack.enter_async_context(Transcriber.from_settings(settings)))
@@ -212,7 +222,7 @@ def _notes_folder(settings: Settings) -> Path:
 
 
 def _model_scorer(llm: "Router") -> Scorer:
-    from dealquest.coach.scoring import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
+    from dealquest.coach import ModelScorer  # noqa: PLC0415  # whoever plays offline does not wait for it
 
     return ModelScorer(llm)
 
@@ -272,7 +282,7 @@ async def _open_records(stack: AsyncExitStack, settings: Settings) -> _Records:
 
 
 async def _open_postgrest(stack: AsyncExitStack, settings: Settings, address: str) -> _Records:
-    from dealquest.storage.signed import SignedTransport  # noqa: PLC0415  # few have a PostgREST of their own
+    from dealquest.storage import SignedTransport  # noqa: PLC0415  # few have a PostgREST of their own
 
     secret = settings.jwt_secret
     if secret is None:
@@ -290,7 +300,7 @@ async def _open_postgrest(stack: AsyncExitStack, settings: Settings, address: st
 
 async def _open_engine(stack: AsyncExitStack, settings: Settings) -> "tuple[Engine, Database]":
     try:
-        from dealquest.storage.database import open_database  # noqa: PLC0415  # the extra `postgres`
+        from dealquest.storage import open_database  # noqa: PLC0415  # the extra `postgres`
         from dealquest.storage.engine import Engine, EngineConfig  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         if exc.name != "psycopg":

@@ -28,8 +28,8 @@ import attrs
 from anyio import to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from dealquest.coach import Delivery, Turns
 from dealquest.coach.dialogue import Button, Document, Event, EventKind, Person, storable
-from dealquest.coach.turns import Delivery, Turns
 from dealquest.compose import open_kit
 from dealquest.errors import DealQuestError, InputError, PeerUnavailableError
 from dealquest.settings import load_settings

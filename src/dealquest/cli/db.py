@@ -4,7 +4,7 @@ from cyclopts import App
 
 from dealquest.errors import InputError
 from dealquest.settings import Settings, load_settings
-from dealquest.storage.database import open_database
+from dealquest.storage import open_database
 from dealquest.storage.migrations import bundled, status
 from dealquest.storage.migrations import migrate as run_migrations
 

@@ -167,7 +167,7 @@ def label(journal: Path, *, by: str, size: int | None = None, open_names: bool =
     """
     from rich.console import Console
 
-    from dealquest.evals.labelling import label_in_terminal
+    from dealquest.evals import label_in_terminal
 
     console = Console(highlight=False)
     labelling = evals.read(journal).label(by, size=size, blind=not open_names)

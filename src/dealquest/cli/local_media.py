@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from dealquest.coach.effects import Attachment
+from dealquest.coach import Attachment
 from dealquest.errors import InputError, LimitError, NotFoundError
 
 MAX_SOUND_BYTES = 25_000_000

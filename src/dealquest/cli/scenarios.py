@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from dealquest.coach.scenarios import check_file
+from dealquest.coach import check_file
 
 app = App(name="scenarios", help="Scenario packs: check a file.")
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .coaching import card, closeness, coach
     from .dask_executor import DaskExecutor
     from .findings import FailedItem, Findings, SubjectRow
+    from .judge_report import JudgeReport
+    from .labelling import Labelling, label_in_terminal
     from .loading import anchors, load
     from .metering import Meter, ModelLimit
     from .pairs import pairwise
@@ -37,6 +39,8 @@ _HOMES = {
     "coaching": ("card", "closeness", "coach"),
     "dask_executor": ("DaskExecutor",),
     "findings": ("FailedItem", "Findings", "SubjectRow"),
+    "judge_report": ("JudgeReport",),
+    "labelling": ("Labelling", "label_in_terminal"),
     "loading": ("anchors", "load"),
     "metering": ("Meter", "ModelLimit"),
     "pairs": ("pairwise",),
@@ -65,6 +69,8 @@ __all__ = [
     "FailedItem",
     "Findings",
     "Gate",
+    "JudgeReport",
+    "Labelling",
     "LocalExecutor",
     "Meter",
     "ModelLimit",
@@ -84,6 +90,7 @@ __all__ = [
     "closeness",
     "coach",
     "exact",
+    "label_in_terminal",
     "last",
     "load",
     "pairwise",

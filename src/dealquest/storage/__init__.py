@@ -7,21 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .database import Database, open_database
+    from .embedded import EmbeddedPostgres
     from .postgrest.client import Postgrest, Table
     from .postgrest.conditions import all_of, any_of, col, negate
     from .postgrest.dialects import DIALECTS, DialectName
     from .postgrest.errors import ErrorBody, find_body
     from .postgrest.query import embed
     from .postgrest.reads import Page
+    from .reviving import Reviver, RevivingTransport
+    from .signed import SignedTransport
 
 __all__ = [
     "DIALECTS",
+    "Database",
     "DialectName",
+    "EmbeddedPostgres",
     "ErrorBody",
     "Page",
     "Postgrest",
     "Reviver",
     "RevivingTransport",
+    "SignedTransport",
     "Table",
     "all_of",
     "any_of",
@@ -29,16 +36,20 @@ __all__ = [
     "embed",
     "find_body",
     "negate",
+    "open_database",
 ]
 
 _HOMES = {
     "DIALECTS": "postgrest.dialects",
+    "Database": "database",
     "DialectName": "postgrest.dialects",
+    "EmbeddedPostgres": "embedded",
     "ErrorBody": "postgrest.errors",
     "Page": "postgrest.reads",
     "Postgrest": "postgrest.client",
     "Reviver": "reviving",
     "RevivingTransport": "reviving",
+    "SignedTransport": "signed",
     "Table": "postgrest.client",
     "all_of": "postgrest.conditions",
     "any_of": "postgrest.conditions",
@@ -46,6 +57,7 @@ _HOMES = {
     "embed": "postgrest.query",
     "find_body": "postgrest.errors",
     "negate": "postgrest.conditions",
+    "open_database": "database",
 }
 
 

@@ -9,13 +9,8 @@ from typing import Any
 import anyio
 import attrs
 
+from dealquest.coach import Attachment, Caller, Delivery, OnPartial, Scenario, ScoreCard, Scorer, Turns, score_by_signals
 from dealquest.coach.dialogue import Answered, AskModel, Button, Event, EventKind, Heard, KeyChecked, Person, Reported, User
-from dealquest.coach.effects import Attachment, Caller, OnPartial
-from dealquest.coach.pack import Scenario
-from dealquest.coach.scorecard import ScoreCard
-from dealquest.coach.scoring import Scorer
-from dealquest.coach.signals import score_by_signals
-from dealquest.coach.turns import Delivery, Turns
 from dealquest.errors import NotFoundError
 
 

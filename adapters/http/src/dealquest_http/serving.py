@@ -19,7 +19,7 @@ import dealquest
 from dealquest.compose import open_kit
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings, load_settings
-from dealquest.storage.embedded import EmbeddedPostgres
+from dealquest.storage import EmbeddedPostgres
 
 from .app import create_app
 from .coach import keep_working

@@ -14,8 +14,8 @@ import anyio
 import anyio.abc
 import attrs
 
+from dealquest.coach import Begun, Done
 from dealquest.coach.dialogue import Event
-from dealquest.coach.turns import Begun, Done
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.values import Clock
 

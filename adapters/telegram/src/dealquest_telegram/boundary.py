@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from dealquest.coach import Begun, Delivery, Done
 from dealquest.coach.dialogue import Event
-from dealquest.coach.turns import Begun, Delivery, Done
 
 
 class Conversation(Protocol):

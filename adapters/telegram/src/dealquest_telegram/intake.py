@@ -19,8 +19,8 @@ import anyio.abc
 import anyio.lowlevel
 import msgspec
 
+from dealquest.coach import Begun
 from dealquest.coach.dialogue import Event, Person, catalogue
-from dealquest.coach.turns import Begun
 from dealquest.errors import DealQuestError, InputError, PeerGarbledError, PeerRefusedError, SettingsError
 from dealquest.values import Clock
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from dealquest.coach.effects import Attachment
+from dealquest.coach import Attachment
 from dealquest.errors import InputError, LimitError, NotFoundError
 
 from .calls import MAX_DOWNLOAD_BYTES, BotCalls

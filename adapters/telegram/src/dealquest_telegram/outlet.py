@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import anyio
 import anyio.abc
 
+from dealquest.coach import Delivery, Done
 from dealquest.coach.dialogue import Erase, Event, Person, join
-from dealquest.coach.turns import Delivery, Done
 from dealquest.errors import DealQuestError, NotFoundError, PeerGarbledError, PeerRefusedError, PeerUnavailableError
 from dealquest.values import Clock
 

@@ -12,8 +12,8 @@ import anyio.abc
 import attrs
 
 from dealquest.auth import AccessPolicy, decide_access
+from dealquest.coach import Media
 from dealquest.coach.dialogue import Person, catalogue
-from dealquest.coach.effects import Media
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.settings import Settings
 from dealquest.values import Clock, Secret, SystemClock

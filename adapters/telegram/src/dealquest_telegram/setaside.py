@@ -8,8 +8,8 @@ from typing import TypeAlias
 import anyio.to_thread
 import msgspec
 
+from dealquest.coach import Records
 from dealquest.coach.dialogue import storable
-from dealquest.coach.turns import Records
 from dealquest.errors import InputError, PeerRefusedError
 from dealquest.values import Clock
 

@@ -14,8 +14,8 @@ import anyio
 import attrs
 import msgspec
 
+from dealquest.coach import Delivery, Turns
 from dealquest.coach.dialogue import Event, Person
-from dealquest.coach.turns import Delivery, Turns
 from dealquest.compose import Kit
 from dealquest.errors import ConflictError, InputError, LimitError, PeerUnavailableError
 

@@ -5,10 +5,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from dealquest.coach import PASS_MARK, RANKS, Delivery, Pack, xp_at_level
 from dealquest.coach.dialogue import Reply
-from dealquest.coach.pack import Pack
-from dealquest.coach.progress import PASS_MARK, RANKS, xp_at_level
-from dealquest.coach.turns import Delivery
 
 MAX_TEXT = 20_000
 

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from dealquest.coach.effects import Attachment
+from dealquest.coach import Attachment
 from dealquest.errors import LimitError, NotFoundError
 
 CHUNK_BYTES = 64 * 1024

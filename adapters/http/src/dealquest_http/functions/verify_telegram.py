@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dealquest.auth import AccessPolicy, Bot, BotKey, NameClaims, TelegramUser, sign_in, verify_telegram_status
-from dealquest.coach.admission import NameRows
+from dealquest.coach import NameRows
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.storage import Postgrest
 from dealquest_http.answers import answer_json

@@ -12,8 +12,8 @@ from typing import Any
 import anyio
 import msgspec
 
+from dealquest.coach import Begun, Delivery, Done
 from dealquest.coach.dialogue import Button, Document, Erase, Event, Reply, Text
-from dealquest.coach.turns import Begun, Delivery, Done
 from dealquest.values import Clock, SystemClock
 
 TABLES = """
