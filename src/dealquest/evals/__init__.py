@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .caching import CachedTransport
-    from .casebook import CaseResult, CaseTrace
+    from .case_story import CaseResult, CaseTrace
     from .cases import Case, Suite
     from .coaching import card, closeness, coach
     from .dask_executor import DaskExecutor
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "caching": ("CachedTransport",),
-    "casebook": ("CaseResult", "CaseTrace"),
+    "case_story": ("CaseResult", "CaseTrace"),
     "cases": ("Case", "Suite"),
     "coaching": ("card", "closeness", "coach"),
     "dask_executor": ("DaskExecutor",),

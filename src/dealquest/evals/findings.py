@@ -14,7 +14,7 @@ import attrs
 
 from dealquest.errors import NotFoundError
 
-from .casebook import CaseResult
+from .case_story import CaseResult
 from .journal_lines import AnswerLine, CheckLine, Failure, ManifestLine, ScoreLine
 from .ledger import Ledger
 
