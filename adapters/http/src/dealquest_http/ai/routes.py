@@ -84,7 +84,7 @@ class Period(Struct, rename="camel"):
 
 
 class Ai:
-    """The handlers, over one shared."""
+    """The handlers, over what all rooms share."""
 
     def __init__(self, shared: Shared) -> None:
         self._spending = Spending(shared.kit.records, shared.settings)
