@@ -7,16 +7,13 @@ No outside assets; texts are set as text, never as markup. Requests must name th
 import asyncio  # noqa: TID251  # a server on aiohttp is bound to asyncio
 import zlib
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
-from .account import Message
+from .account import Account, Message
 from .people import SimulatedUser
-
-if TYPE_CHECKING:
-    from .server import BotApiServer
 
 WAIT_S = 25.0
 SHOWN_MESSAGES = 200
@@ -42,7 +39,22 @@ _HEADERS = {
 }
 
 
-def add_page(app: web.Application, server: "BotApiServer") -> None:
+class Host(Protocol):
+    """What the page asks of the server that it is part of."""
+
+    account: Account
+
+    @property
+    def base_url(self) -> str:
+        """Where it is reached."""
+        ...
+
+    def user(self, first_name: str, /, *, user_id: int) -> SimulatedUser:
+        """Someone who has a private chat with the bot; the same id gives the same person."""
+        ...
+
+
+def add_page(app: web.Application, server: Host) -> None:
     """Serve the page and the calls it makes."""
     page = _Page(server)
     app.router.add_get("/", page.file)
@@ -55,7 +67,7 @@ def add_page(app: web.Application, server: "BotApiServer") -> None:
 
 
 class _Page:
-    def __init__(self, server: "BotApiServer") -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
 
     async def file(self, request: web.Request) -> web.Response:
