@@ -29,7 +29,7 @@ _decoder = msgspec.json.Decoder(Line)
 
 
 class Journal:
-    """Writes lines; made by `open_journal`.
+    """Writes lines, as the only process that does; a context manager that closes the file.
 
     Args:
         path: The file; it is made, with its folder, where it is missing.
