@@ -31,12 +31,14 @@ from dealquest.coach.dialogue import (
     catalogue,
     converse,
 )
+from dealquest.coach.dialogue.converse import PARTS
 from dealquest.coach.pack import Pack
 from dealquest.coach.scenarios import load_pack
 from dealquest.coach.signals import score_by_signals
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PACK = load_pack("en")
+OTHER_FLOWS = {word for part in PARTS for word in part.buttons} - {"go"}
 
 
 class Player:
@@ -399,7 +401,8 @@ def test_b2_a_forged_or_stale_button_changes_nothing(data: str) -> None:
     player = Player()
     player.says("/start")
     before = player.view
-    if data.startswith(("go:", "train:")) and data in {"go:learn", "go:train", "go:stats", "train:next"}:
+    # What other flows answer to is pressed in their own tests; chance may well write one of their buttons.
+    if data in {"go:learn", "go:train", "go:stats", "train:next"} or data.split(":", maxsplit=1)[0] in OTHER_FLOWS:
         return
     player.presses(data)
     assert player.view == before
