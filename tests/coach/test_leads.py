@@ -38,7 +38,8 @@ from dealquest.values import SERVICE, Principal
 
 from .deals import ADVICE, DEAL, FACTS, PLAN, chatter, rows
 
-NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
+# The database wakes jobs by its own clock: a fixed day would be past one day, and what is planned for later would be due.
+NOW = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
 DOWN = PeerUnavailableError("The model is down.", code="llm.unavailable.test")
 WORDS = LeadAdvice(assessment="She waits for figures.", next_actions=["Send one page"], message="Here is the page, Ann.")
 COMMENTS = PostComments(can_read=True, post_summary="A post on budgets.", comments=["Which part surprised you?", "We saw the same in May."])
