@@ -15,6 +15,8 @@ from dealquest.values import Json, JsonObject, Usage
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024
 MAX_MEDIA_BYTES = 20 * 1024 * 1024
+ABSURD_COUNT = 10**9
+"""So many tokens no call has."""
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -391,4 +393,10 @@ def as_list(value: Json) -> Sequence[Json]:
 
 def as_count(value: Json) -> int:
     """A number of tokens: never negative, never absurd, whatever the peer sent."""
-    return min(value, 10**9) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return min(value, ABSURD_COUNT) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def as_usage(usage: Usage) -> Usage:
+    """The tokens as the peer counted them; none at all when one of the counts is absurd, since what is not believed is not billed."""
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
+    return usage if max(counts) < ABSURD_COUNT else Usage()
