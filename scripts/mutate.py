@@ -31,9 +31,10 @@ PARTS = {
         ("storage/postgrest/literals", "storage/postgrest/notation", "storage/postgrest/render"),
         (
             "tests/laws",
-            "tests/storage/test_postgrest_values.py",
+            "tests/storage/test_postgrest_literals.py",
             "tests/storage/test_postgrest_notation.py",
             "tests/storage/test_postgrest_render.py",
+            "tests/storage/test_postgrest_values.py",
         ),
     ),
 }

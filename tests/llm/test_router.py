@@ -208,15 +208,16 @@ async def test_u1_a_mixed_bad_day() -> None:
         [Route(model="a/b", provider=provider, attempt_s=4.0) for provider in providers], transport=wire, timer=clock, rng=random.Random(3)
     )
     good: list[str] = []
-    late: list[float] = []
+    took: list[float] = []
 
     async def call(number: int) -> None:
         started = clock.monotonic()
         try:
             answer = await router.complete(f"mark-{number}", deadline_s=15.0)
         except DealQuestError:
-            late.append(clock.monotonic() - started)
+            took.append(clock.monotonic() - started)
         else:
+            took.append(clock.monotonic() - started)
             assert answer.text == f"mark-{number}"
             good.append(answer.text)
             assert sum(attempt.model == "a/b" for attempt in answer.attempts) <= 12
@@ -226,7 +227,8 @@ async def test_u1_a_mixed_bad_day() -> None:
             for number in range(20):
                 group.start_soon(call, batch * 20 + number)
     assert len(good) >= 2970
-    assert all(seconds <= 15.1 for seconds in late)
+    assert len(took) == 3000
+    assert max(took) <= 15.1
     assert wire.open == 0
 
 
