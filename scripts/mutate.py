@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,16 +28,11 @@ PARTS = {
     "vault": (("vault",), ("tests/vault",)),
     "sse": (("wire/sse",), ("tests/wire/test_sse.py",)),
     "retry": (("wire/retry",), ("tests/wire/test_retry.py",)),
-    "quoting": (
-        ("storage/postgrest/literals", "storage/postgrest/notation", "storage/postgrest/render"),
-        (
-            "tests/laws",
-            "tests/storage/test_postgrest_literals.py",
-            "tests/storage/test_postgrest_notation.py",
-            "tests/storage/test_postgrest_render.py",
-            "tests/storage/test_postgrest_values.py",
-        ),
+    "literals": (
+        ("storage/postgrest/literals", "storage/postgrest/notation"),
+        ("tests/storage/test_postgrest_literals.py", "tests/storage/test_postgrest_notation.py", "tests/storage/test_postgrest_values.py"),
     ),
+    "quoting": (("storage/postgrest/render",), ("tests/laws", "tests/storage/test_postgrest_render.py")),
 }
 # The profile is in tests/conftest.py: the same examples each time, and no search for the smallest one that fails.
 CONFIG = """\
@@ -58,9 +54,11 @@ track_dependencies=false
 use_git_change_detection=false
 """
 NOTICED = {"killed", "timeout"}
+UNCHECKED = "not checked"
+Verdicts = list[tuple[str, str]]
 
 
-def mutate(part: str, folder: Path) -> bool:
+def mutate(part: str, folder: Path, mutmut: Path) -> bool:
     """Mutate one part in a folder of its own; whether the tests noticed enough."""
     files, tests = PARTS[part]
     for name in ("src", "tests", "adapters", "docs"):
@@ -70,27 +68,28 @@ def mutate(part: str, folder: Path) -> bool:
     (folder / "setup.cfg").write_text(
         CONFIG.format(targets="\n".join(f"    src/dealquest/{name}.py" for name in files), tests="\n".join(f"    {name}" for name in tests))
     )
-    subprocess.run([mutmut(), "run", "--max-children", "1"], cwd=folder, check=False, stdout=sys.stderr)
-    results = subprocess.run([mutmut(), "results", "--all", "true"], cwd=folder, check=True, capture_output=True, text=True).stdout
-    verdicts = re.findall(r"^\s*(\S+): (.+?)\s*$", results, re.MULTILINE)
-    untouched = [name for name in files if not any(mutant.startswith(f"dealquest.{name.replace('/', '.')}.x") for mutant, _ in verdicts)]
-    counts = Counter(verdict for _, verdict in verdicts)
-    if untouched or "not checked" in counts:
-        print(f"{part}: the run did not finish: {dict(counts)}, nothing changed in {untouched}")
-        return False
+    subprocess.run([mutmut, "run", "--max-children", "1"], cwd=folder, check=False, stdout=sys.stderr)
+    results = subprocess.run([mutmut, "results", "--all", "true"], cwd=folder, check=True, capture_output=True, text=True).stdout
+    verdicts: Verdicts = re.findall(r"^\s*(\S+): (.+?)\s*$", results, re.MULTILINE)
     for name, verdict in verdicts:
-        if verdict not in NOTICED:
-            shown = subprocess.run([mutmut(), "show", name], cwd=folder, check=False, capture_output=True, text=True).stdout
+        if verdict not in NOTICED and verdict != UNCHECKED:
+            shown = subprocess.run([mutmut, "show", name], cwd=folder, check=False, capture_output=True, text=True).stdout
             changed = [line for line in shown.splitlines() if re.match(r"[-+][^-+]", line)]
             print(f"{verdict}: {name}", *changed, sep="\n    ")
+    return judge(part, files, verdicts)
+
+
+def judge(part: str, files: Iterable[str], verdicts: Verdicts) -> bool:
+    """Say the score; what was not looked at is no success."""
+    modules = [f"dealquest.{name.replace('/', '.')}." for name in files]
+    unchanged = [module for module in modules if not any(name.startswith(module) for name, _ in verdicts)]
+    counts = Counter(verdict for _, verdict in verdicts)
+    if unchanged or counts[UNCHECKED]:
+        print(f"{part}: the run did not finish; {counts[UNCHECKED]} changes not checked, nothing changed in {unchanged}", flush=True)
+        return False
     noticed = sum(counts[verdict] for verdict in NOTICED)
     print(f"{part}: {noticed} of {len(verdicts)} changes noticed, {noticed / len(verdicts):.1%}", flush=True)
     return noticed >= LEAST * len(verdicts)
-
-
-def mutmut() -> Path:
-    """The program, beside this Python."""
-    return Path(sys.executable).with_name("mutmut")
 
 
 def main() -> int:
@@ -99,12 +98,16 @@ def main() -> int:
     reader.add_argument("part", choices=[*PARTS, "all"])
     reader.add_argument("folder", nargs="?", type=Path)
     asked = reader.parse_args()
+    mutmut = Path(sys.executable).with_name("mutmut")
+    if not mutmut.exists():
+        print("mutmut is not installed beside this Python: pip install mutmut")
+        return 1
     enough = []
     for part in PARTS if asked.part == "all" else [asked.part]:
         with tempfile.TemporaryDirectory() as temporary:
             place = asked.folder.resolve() / part if asked.folder else Path(temporary)
             place.mkdir(parents=True, exist_ok=not asked.folder)
-            enough.append(mutate(part, place))
+            enough.append(mutate(part, place, mutmut))
     return 0 if all(enough) else 1
 
 

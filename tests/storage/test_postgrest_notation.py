@@ -12,6 +12,13 @@ ALL = Column(field=Field("*"))
 ID = Column(field=Field("id"))
 
 
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    """What was read once is kept; each test reads anew."""
+    for read in (parse_select, parse_field, parse_order):
+        read.cache_clear()
+
+
 def column(name: str, *path: Arrow, alias: str | None = None, cast: str | None = None, aggregate: Aggregate | None = None) -> Column:
     return Column(field=Field(name, path), alias=alias, cast=cast, aggregate=aggregate)
 

@@ -95,8 +95,15 @@ def test_insforge_gets_no_repeated_key() -> None:
     assert where(*pair) == [("a", "gte.1"), ("a", "lt.5"), ("b", "eq.2")]
     assert where(*pair, dialect="insforge") == [("b", "eq.2"), ("and", "(a.gte.1,a.lt.5)")]
     twice = (any_of(col("a").eq(1)), any_of(col("b").eq(2)), all_of(col("c").eq(3)))
-    keys = [key for key, _ in where(*twice, dialect="insforge")]
-    assert keys == ["and"]
+    assert where(*twice, dialect="insforge") == [("and", "(and(c.eq.3),or(a.eq.1),or(b.eq.2))")]
+    once = (any_of(col("c").eq(1)), negate(all_of(col("d").eq(2))))
+    assert where(*once, dialect="insforge") == where(*once)
+    assert where(*pair, *once, dialect="insforge") == [
+        ("b", "eq.2"),
+        ("or", "(c.eq.1)"),
+        ("not.and", "(d.eq.2)"),
+        ("and", "(a.gte.1,a.lt.5)"),
+    ]
 
 
 def test_old_servers_get_old_words() -> None:
