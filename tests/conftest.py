@@ -12,12 +12,24 @@ from typing import ClassVar
 import attrs
 import psycopg
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.migrations import LOGIN_ROLE, ensure_login, migrate
 
 os.environ["PYTHONWARNINGS"] = "error"  # warnings are errors in the processes that tests start, too
 pytest_plugins = ["dealquest.testing.pytest_plugin", "dealquest_telegram.testing.fixtures"]
+
+# For scripts/mutate.py, which asks only whether a test fails: the same few examples each time, and no search for the smallest.
+settings.register_profile(
+    "mutation",
+    max_examples=40,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 @pytest.fixture(params=["asyncio", "trio"])

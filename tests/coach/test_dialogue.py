@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dealquest.coach.dialogue import (
@@ -402,8 +402,7 @@ def test_b2_a_forged_or_stale_button_changes_nothing(data: str) -> None:
     player.says("/start")
     before = player.view
     # What other flows answer to is pressed in their own tests; chance may well write one of their buttons.
-    if data in {"go:learn", "go:train", "go:stats", "train:next"} or data.split(":", maxsplit=1)[0] in OTHER_FLOWS:
-        return
+    assume(data not in {"go:learn", "go:train", "go:stats", "train:next"} and data.split(":", maxsplit=1)[0] not in OTHER_FLOWS)
     player.presses(data)
     assert player.view == before
 

@@ -23,6 +23,7 @@ from dealquest.coach import (
     load_pack,
     read_answer,
 )
+from dealquest.coach.prose import fold
 from dealquest.coach.rubric_prompt import build_prompt, card_of, check_verdict
 from dealquest.coach.scoring import MAX_ANSWER_CHARS
 from dealquest.errors import DealQuestError, InputError, LimitError, PeerGarbledError, PeerUnavailableError
@@ -139,16 +140,18 @@ def test_a_typographic_answer_is_quoted_plainly() -> None:
     assert check_verdict(changed(0, quote="It's six o'clock - the lane is full"), SCENARIO, answer) == []
 
 
-@given(st.integers(0, 4), st.integers(-5, 200), st.text(max_size=40))
+@given(st.integers(0, 4), st.integers(-5, 40), st.sampled_from([*SENTENCES, ANSWER, ""]) | st.text(max_size=40))
 @settings(max_examples=120, deadline=None)
-def test_no_verdict_that_passes_exceeds_its_rubric(place: int, score: int, quote: str) -> None:
-    """Whatever the model says, an accepted card is within every maximum and quotes the answer."""
+def test_a_verdict_passes_when_it_keeps_to_rubric_and_answer(place: int, score: int, quote: str) -> None:
+    """Points outside a criterion's weight, and points for words that the answer does not hold, are never accepted."""
     verdict = changed(place, score=score, quote=quote)
-    if check_verdict(verdict, SCENARIO, ANSWER):
-        return
-    card = card_of(verdict, SCENARIO, model="m", note="")
-    assert 0 <= card.total <= 100
-    assert all(0 <= item.score <= item.max for item in card.criteria)
+    faults = check_verdict(verdict, SCENARIO, ANSWER)
+    weight = SCENARIO.rubric[place].weight
+    if not 0 <= score <= weight or (score and quote.strip() and fold(quote) not in fold(ANSWER)):
+        assert faults
+    elif quote in SENTENCES:
+        assert faults == []
+        assert card_of(verdict, SCENARIO, model="m", note="").criteria[place].score == score
 
 
 INJECTIONS = (

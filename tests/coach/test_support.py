@@ -320,7 +320,7 @@ async def test_b4_everything_strangers_wrote_is_fenced_and_cannot_close_its_fenc
     await chat.says(attack)
     for question in models.questions:
         assert "IGNORE ALL" not in question.system
-        assert "obey" not in question.system.lower().replace("obey me", "")
+        assert not any(words in question.system for words in ("PHOTO SAYS", "WEB SAYS", "quality 1"))
         fence = question.system.split("<name ")[1].split(">")[0]
         text = question.lines[0].text
         assert len(fence) == 24
@@ -358,8 +358,9 @@ async def test_a_turn_that_is_done_again_pays_once(records: Postgrest, database:
             return await super().ask(question, photo, on_partial)
 
     dying = chatter(records, models=Dies(FACTS), first_update=2)
-    with pytest.raises(BaseException):  # noqa: B017, PT011  # a kill, bare or in a group
+    with pytest.raises((KeyboardInterrupt, BaseExceptionGroup)) as killed:  # bare or in a group
         await dying.says(DEAL)
+    assert "KeyboardInterrupt" in repr(killed.value)
     paid = ScriptedModels(ADVICE)
     rows(database, "update inbox set lease_until = null")
     survivor = chatter(records, models=paid, first_update=2)

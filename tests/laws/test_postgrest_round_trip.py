@@ -181,7 +181,7 @@ def parse_back(request: ast.Request, dialect: str = "postgrest16") -> ast.Reques
     return parse_request(incoming, split_query(query), limits=WIDE)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=2 * settings().max_examples, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(requests())
 def test_q1_a_request_survives_its_own_url(request: ast.Request) -> None:
     """Rendering and parsing any tree gives the same tree, whatever its names and values hold."""
@@ -193,7 +193,7 @@ def test_q1_a_request_survives_its_own_url(request: ast.Request) -> None:
     assert parse_back(request) == request
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings().max_examples, deadline=None)
 @given(texts, st.sampled_from(["eq", "neq", "like", "gt", "match", "isdistinct", "cs"]), st.booleans(), st.booleans())
 @example("in.(1,2)", "eq", False, True)
 @example("not.is.null", "eq", True, True)
@@ -209,7 +209,7 @@ def test_q1_a_value_is_always_a_value(value: str, operator: Any, negated: bool, 
     assert parse_back(request) == request
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(selects(), orders)
 def test_short_notation_reads_what_is_rendered(select: tuple[ast.SelectItem, ...], order: tuple[ast.Order, ...]) -> None:
     """The builder's short texts are PostgREST's own grammar: rendered selects and orders read back the same."""

@@ -43,7 +43,7 @@ from dealquest.llm import (
 from dealquest.llm.messages import Ask
 from dealquest.settings import Settings
 from dealquest.testing import Cut, FrozenClock, Hang, ScriptedTransport, Step, answer_events, answer_json, fail
-from dealquest.values import Secret
+from dealquest.values import Secret, Usage
 
 from .conftest import ANTHROPIC, CHAT, CLAUDE, KEY, OPENAI, OPENROUTER, TEXT, Dialect, bench, chat_delta, chat_unary
 
@@ -208,15 +208,16 @@ async def test_u1_a_mixed_bad_day() -> None:
         [Route(model="a/b", provider=provider, attempt_s=4.0) for provider in providers], transport=wire, timer=clock, rng=random.Random(3)
     )
     good: list[str] = []
-    late: list[float] = []
+    took: list[float] = []
 
     async def call(number: int) -> None:
         started = clock.monotonic()
         try:
             answer = await router.complete(f"mark-{number}", deadline_s=15.0)
         except DealQuestError:
-            late.append(clock.monotonic() - started)
+            took.append(clock.monotonic() - started)
         else:
+            took.append(clock.monotonic() - started)
             assert answer.text == f"mark-{number}"
             good.append(answer.text)
             assert sum(attempt.model == "a/b" for attempt in answer.attempts) <= 12
@@ -226,7 +227,8 @@ async def test_u1_a_mixed_bad_day() -> None:
             for number in range(20):
                 group.start_soon(call, batch * 20 + number)
     assert len(good) >= 2970
-    assert all(seconds <= 15.1 for seconds in late)
+    assert len(took) == 3000
+    assert max(took) <= 15.1
     assert wire.open == 0
 
 
@@ -266,14 +268,13 @@ async def test_g2_a_lost_reply_counts_as_spent() -> None:
 
 @pytest.mark.parametrize("cost", [-5, "nan", 10**9, True, [], "1e999"])
 async def test_g2_nonsense_usage_does_not_touch_the_budget(cost: Any) -> None:
-    """Negative, huge and non-numeric costs and counts are not believed."""
+    """Negative, huge and non-numeric costs and counts are not believed: the worst case that was reserved stands for the call."""
     answer = {**chat_unary(), "usage": {"prompt_tokens": -7, "completion_tokens": 10**30, "cost": cost}}
     budget = SpendBudget(Decimal(1))
     done = await bench(CHAT, answer_json(answer), budget=budget).router.complete("Hi")
-    assert done.usage.input_tokens == 0
-    assert 0 <= done.usage.output_tokens <= 10**9
-    assert budget.state.spent_usd >= 0
-    assert done.cost_source != "provider"
+    assert (done.usage, done.cost_usd, done.cost_source) == (Usage(), None, "unknown")
+    assert 0 < budget.state.spent_usd < Decimal("0.01")
+    assert budget.state.reserved_usd == 0
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,15 @@ def test_insforge_gets_no_repeated_key() -> None:
     assert where(*pair) == [("a", "gte.1"), ("a", "lt.5"), ("b", "eq.2")]
     assert where(*pair, dialect="insforge") == [("b", "eq.2"), ("and", "(a.gte.1,a.lt.5)")]
     twice = (any_of(col("a").eq(1)), any_of(col("b").eq(2)), all_of(col("c").eq(3)))
-    keys = [key for key, _ in where(*twice, dialect="insforge")]
-    assert keys == ["and"]
+    assert where(*twice, dialect="insforge") == [("and", "(and(c.eq.3),or(a.eq.1),or(b.eq.2))")]
+    once = (any_of(col("c").eq(1)), negate(all_of(col("d").eq(2))))
+    assert where(*once, dialect="insforge") == where(*once)
+    assert where(*pair, *once, dialect="insforge") == [
+        ("b", "eq.2"),
+        ("or", "(c.eq.1)"),
+        ("not.and", "(d.eq.2)"),
+        ("and", "(a.gte.1,a.lt.5)"),
+    ]
 
 
 def test_old_servers_get_old_words() -> None:
@@ -134,28 +141,67 @@ def test_headers_say_what_is_preferred() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "code"),
+    ("request_", "code", "words"),
     [
-        (ast.Read(relation=".."), "storage.request.name"),
-        (ast.Read(relation=""), "storage.request.name"),
-        (ast.Read(relation="t", profile="a\r\nx: y"), "storage.request.name"),
-        (ast.Read(relation="t", prefer=ast.Prefer(timezone="UTC, tx=commit")), "storage.request.name"),
-        (ast.Read(relation="t", select=(ast.Column(field=ast.Field("a"), cast="int);--"),)), "storage.request.name"),
-        (ast.Read(relation="t", where=(ast.Logic(operator="and", items=()),)), "storage.request.unrenderable"),
-        (ast.Read(relation="t", where=(ast.Filter(field=ast.Field("a"), operator="eq", value=("x",)),)), "storage.request.unrenderable"),
-        (ast.Read(relation="t", select=(embed("u", limit=1), embed("u"))), "storage.request.unrenderable"),
-        (ast.Call(function="f", method="GET", arguments=(("a", "not.in.(1)"),)), "storage.request.ambiguous_argument"),
+        (ast.Read(relation=".."), "name", "'..' is not a name of a table or function."),
+        (ast.Read(relation="."), "name", "'.' is not a name of a table or function."),
+        (ast.Read(relation=""), "name", "'' is not a name of a table or function."),
+        (ast.Call(function="f\0"), "name", "'f\\x00' is not a name of a table or function."),
+        (ast.Read(relation="t", select=(ast.Column(field=ast.Field("")),)), "name", "'' is not a name."),
+        (ast.Read(relation="t", order=(ast.Order(field=ast.Field("a\0")),)), "name", "'a\\x00' is not a name."),
+        (ast.Read(relation="t", profile="a\r\nx: y"), "name", "'a\\r\\nx: y' is not a schema's name that a header can carry."),
+        (ast.Read(relation="t", prefer=ast.Prefer(timezone="UTC, tx=commit")), "name", "'UTC, tx=commit' is not the name of a time zone."),
+        (
+            ast.Read(relation="t", select=(ast.Column(field=ast.Field("a"), cast="int);--"),)),
+            "name",
+            "'int);--' is not the name of a type to cast to.",
+        ),
+        (
+            ast.Read(relation="t", where=(ast.Filter(field=ast.Field("a"), operator="fts", value="x", language="a)b"),)),
+            "name",
+            "'a)b' is not the name of a text-search configuration.",
+        ),
+        (
+            ast.Read(relation="t", where=(ast.Logic(operator="and", items=()),)),
+            "unrenderable",
+            "A logic tree needs at least one condition.",
+        ),
+        (
+            ast.Read(relation="t", where=(ast.Filter(field=ast.Field("a"), operator="eq", value=("x",)),)),
+            "unrenderable",
+            "eq takes one value, not a list.",
+        ),
+        (
+            ast.Read(relation="t", where=(any_of(ast.Filter(field=ast.Field("a"), operator="in", value="x")),)),
+            "unrenderable",
+            "in takes a list of values.",
+        ),
+        (
+            ast.Read(relation="t", select=(ast.Embed(relation="u", alias="v", spread=True),)),
+            "unrenderable",
+            "A spread embed has no alias; u has 'v'.",
+        ),
+        (
+            ast.Read(relation="t", select=(embed("u", limit=1), embed("u"))),
+            "unrenderable",
+            "Two embeds are named u, so a condition on it is ambiguous; give one an alias.",
+        ),
+        (
+            ast.Call(function="f", method="GET", arguments=(("a", "not.in.(1)"),)),
+            "ambiguous_argument",
+            "The argument a reads like a filter in a URL; call the function by POST.",
+        ),
     ],
 )
-def test_q1_what_the_grammar_cannot_carry_is_refused(request_: ast.Request, code: str) -> None:
+def test_q1_what_the_grammar_cannot_carry_is_refused(request_: ast.Request, code: str, words: str) -> None:
     """Names that would leave their header or path, and values that would turn into filters, never leave the house."""
     with pytest.raises(InputError) as caught:
         render(request_)
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.message) == (f"storage.request.{code}", words)
 
 
 def test_put_is_refused_where_it_does_not_arrive() -> None:
     """InsForge forwards no PUT, and the client says so before it sends."""
     with pytest.raises(InputError) as caught:
         render(ast.Put(relation="t"), DIALECTS["insforge"])
-    assert caught.value.code == "storage.request.unsupported"
+    assert (caught.value.code, caught.value.message) == ("storage.request.unsupported", "insforge forwards no PUT; use upsert.")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypedDict
 from uuid import UUID
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dealquest.errors import InputError, PeerGarbledError
-from dealquest.storage.postgrest.literals import as_mapping, encode_array, encode_json, encode_rows, encode_text
+from dealquest.storage.postgrest.literals import as_mapping, encode_array, encode_json, encode_rows
 from dealquest.storage.postgrest.rows import decode_rows, decode_value
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
@@ -129,7 +129,7 @@ def test_values_survive_the_trip_both_ways(blob: bytes, number: int, price: Deci
     body = encode_json([as_mapping(row)])
     back = decode_rows(body, Attempt)
     assert back == [row]
-    assert str(back[0].price) == str(price) or back[0].price == price
+    assert back[0].price.as_tuple() == price.as_tuple()
 
 
 @given(st.lists(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=6) | st.none(), max_size=4))
@@ -158,44 +158,6 @@ def read_array(text: str) -> list[str | None]:
             at += 4
         at += text[at] == ","
     return found
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (date(2026, 1, 2), "2026-01-02"),
-        (NOON, "2026-11-22T12:00:00.123456+00:00"),
-        (timedelta(days=1, seconds=2), "P1DT2.000000S"),
-        (Mood.GOOD, "good"),
-        (float("inf"), "Infinity"),
-        (Decimal("NaN"), "NaN"),
-        (2**70, str(2**70)),
-        (KEY, str(KEY)),
-        (Plain(1), '{"id":1}'),
-        ([[1, 2], [3, 4]], "{{1,2},{3,4}}"),
-    ],
-)
-def test_values_have_postgresqls_text(value: object, text: str) -> None:
-    """Each type is written as PostgreSQL reads it."""
-    assert encode_text(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "code"),
-    [
-        ("a\0b", "storage.value.nul"),
-        ("é\0", "storage.value.nul"),
-        ("\ud800", "storage.value.unencodable"),
-        (datetime(2026, 1, 1), "storage.value.naive_datetime"),  # noqa: DTZ001  # naive on purpose
-        (None, "storage.value.null"),
-        (object(), "storage.value.unencodable"),
-    ],
-)
-def test_q1_values_that_postgresql_cannot_hold_are_refused(value: object, code: str) -> None:
-    """NUL, half characters, ambiguous times and foreign objects never leave the house."""
-    with pytest.raises(InputError) as caught:
-        encode_text(value)
-    assert caught.value.code == code
 
 
 def test_json_bodies_are_exact_and_unset_is_absent() -> None:

@@ -1,6 +1,8 @@
 """The offline Bot API server keeps the public server's rules; aiogram, loaded the light way, is its client."""
 
+import itertools
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from dealquest_telegram.testing import BotApiServer
 from dealquest_telegram.testing.entities import parse_html, units
+from dealquest_telegram.testing.refusal import Refusal
 
 pytestmark = pytest.mark.anyio
 
@@ -289,19 +292,32 @@ async def test_the_chat_page_shows_pictures_and_sounds_and_saves_the_rest(bot_ap
         assert answer.status == 404
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            ["<b>", "</b>", "<i>", "</i>", "&lt;", "&", "<", "x", "😀", "<a href='https://e.test'>", "</a>", "<code>", "</code>"]
-        )
-    )
+TAGS = [("<b>", "</b>"), ("<i>", "</i>"), ("<a href='https://e.test'>", "</a>"), ("<code>", "</code>")]
+sound = st.recursive(
+    st.sampled_from(["x", "😀", "&lt;"]),
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=3).map("".join)
+        | st.builds(lambda tag, text: f"{tag[0]}{text}{tag[1]}", st.sampled_from(TAGS), inner)
+    ),
+    max_leaves=8,
 )
-def test_html_is_read_or_refused(pieces: list[str]) -> None:
-    """Any markup is either refused or gives entities within its text."""
-    from dealquest_telegram.testing.refusal import Refusal
+pieces = st.lists(st.sampled_from([*itertools.chain(*TAGS), "&lt;", "&", "<", "x", "😀"])).map("".join)
 
+
+@given(pieces | sound)
+def test_html_is_read_or_refused(markup: str) -> None:
+    """Any markup is either refused or gives entities within its text."""
     try:
-        text, entities = parse_html("".join(pieces))
+        text, entities = parse_html(markup)
     except Refusal:
         return
+    assert all(0 <= entity["offset"] < entity["offset"] + entity["length"] <= units(text) for entity in entities)
+
+
+@given(sound)
+def test_sound_html_becomes_an_entity_for_each_tag(markup: str) -> None:
+    """Every tag around a text is an entity of it, in UTF-16 units, and the text is what is left without tags."""
+    text, entities = parse_html(markup)
+    assert text == re.sub(r"<[^>]*>", "", markup).replace("&lt;", "<")
+    assert len(entities) == markup.count("</")
     assert all(0 <= entity["offset"] < entity["offset"] + entity["length"] <= units(text) for entity in entities)

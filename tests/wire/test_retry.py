@@ -23,6 +23,11 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
         ((("retry-after", "1000000000"),), 1e9),
         ((("retry-after", format_datetime(NOW + timedelta(seconds=30), usegmt=True)),), 30.0),
         ((("retry-after", "Sunday, 22-Nov-26 12:00:05 GMT"),), 5.0),
+        ((("retry-after", "Sun, 22 Nov 2026 14:00:05 +0200"),), 5.0),
+        ((("retry-after", "Sun, 22 Nov 2026 12:00:05 -0000"),), 5.0),
+        ((("retry-after", "Sun, 22 Nov 2026 12:00:05".ljust(36) + " GMT"),), 5.0),
+        ((("retry-after", "Sun, 22 Nov 2026 12:00:05".ljust(37) + " GMT"),), None),
+        ((("retry-after", format_datetime(NOW, usegmt=True)),), 0.0),
         ((("retry-after-ms", "250"), ("retry-after", "9")), 0.25),
         ((("retry-after-ms", "soon"), ("retry-after", "9")), 9.0),
         ((("retry-after", "-1"),), None),
@@ -37,7 +42,7 @@ NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_u3_every_form_of_retry_after_is_read(headers: tuple[tuple[str, str], ...], seconds: float | None) -> None:
-    """Seconds, milliseconds and dates are understood; nonsense and the past count as nothing said."""
+    """Seconds, milliseconds and dates of any zone are understood; nonsense, the past and dates of over 40 characters are nothing said."""
     assert parse_retry_after(headers, now=NOW) == seconds
 
 
@@ -77,6 +82,20 @@ def test_p8_no_wait_is_begun_that_the_deadline_cannot_hold(seed: int, remaining_
     assert wait is None or remaining_s - wait >= 1.5
 
 
+def test_p8_what_an_attempt_needs_is_enough() -> None:
+    """A wait that leaves the least an attempt needs is begun, and one that leaves less is not."""
+    policy = RetryPolicy()
+    assert policy.fits(1.0, remaining_s=2.5)
+    assert not policy.fits(1.0, remaining_s=2.49)
+
+
+def test_p7_a_hint_decides_the_next_wait() -> None:
+    """What the peer asked for is waited for in place of our own wait."""
+    wait = RetryPolicy().next_wait_s(1, rng=random.Random(1), remaining_s=60, hint_s=20)
+    assert wait is not None
+    assert 20 <= wait <= 22.25
+
+
 @given(st.lists(st.sampled_from(["success", "retry", "timeout"]), max_size=300))
 def test_p6_retries_never_exceed_the_bucket_plus_a_tenth_of_successes(events: list[str]) -> None:
     """Whatever happens, what retries cost is bounded by ten plus a tenth of the successes."""
@@ -101,3 +120,13 @@ def test_ten_successes_earn_one_whole_retry() -> None:
     assert not budget.take()
     budget.add_success()
     assert budget.take()
+
+
+def test_p6_a_retry_costs_one_and_after_a_timeout_two() -> None:
+    """The bucket begins with ten, and what is paid is taken to the tenth."""
+    budget = RetryBudget()
+    assert budget.take(after_timeout=True)
+    assert budget.tokens == 8
+    budget.add_success()
+    assert budget.take()
+    assert budget.tokens == 7.1

@@ -43,6 +43,12 @@ def test_u4_one_byte_at_a_time() -> None:
     assert decode([STREAM[i : i + 1] for i in range(len(STREAM))]) == EVENTS
 
 
+def test_u4_any_cut_in_two_changes_nothing() -> None:
+    """Each single cut is tried, the one between CR and LF among them."""
+    for at in range(len(STREAM) + 1):
+        assert decode([STREAM[:at], STREAM[at:]]) == EVENTS
+
+
 @given(st.lists(st.integers(min_value=0, max_value=len(STREAM)), max_size=12))
 def test_chunking_never_matters(cuts: list[int]) -> None:
     """Wherever the stream is cut, the events are the same."""
@@ -92,6 +98,7 @@ def test_events_that_arrive_whole_are_read_like_any_other() -> None:
     assert decode(chunks) == expected
     assert decode([b"".join(chunks)]) == expected
     assert decode([b"data: a\n", b"data: b\n\n"]) == [SseEvent(data=b"a\nb")]
+    assert decode([b"data: a\n\n", b"x", b"data: b\n\n", b"DATA: c\n\n"]) == [SseEvent(data=b"a")]
     assert decode([b"data: a\n\n", b"dat: b\n\n", b"data:  c\n\n", b"data: d\n\nd"]) == [
         SseEvent(data=b"a"),
         SseEvent(data=b" c"),
@@ -102,9 +109,10 @@ def test_events_that_arrive_whole_are_read_like_any_other() -> None:
 @pytest.mark.parametrize(("over", "passes"), [(0, True), (1, False)])
 def test_the_limit_is_exact(over: int, passes: bool) -> None:
     """An event of the largest size passes, one byte more does not, first on the stream or later."""
-    for first in (b"", b"data: first\n\n"):
+    for before in range(4):
         decoder = SseDecoder(max_event_bytes=50)
-        decoder.feed(first)
+        for _ in range(before):
+            decoder.feed(b"data: before\n\n")
         raw = b"data: " + b"x" * (50 + over) + b"\n\n"
         if passes:
             assert [found.data for found in decoder.feed(raw)] == [b"x" * 50]
@@ -113,8 +121,18 @@ def test_the_limit_is_exact(over: int, passes: bool) -> None:
             decoder.feed(raw)
 
 
+def test_a_line_that_is_not_whole_counts_as_it_is_held() -> None:
+    """Before its end is seen a line counts with its name, to the byte, in however many pieces it comes."""
+    for pieces in ([b"x" * 10], [b"x" * 4, b"x" * 6]):
+        decoder = SseDecoder(max_event_bytes=10)
+        assert [decoder.feed(piece) for piece in pieces] == [[] for _ in pieces]
+        with pytest.raises(LimitError):
+            decoder.feed(b"x")
+
+
 def test_a_byte_order_mark_counts_at_the_beginning_only() -> None:
-    """Later it is part of a field's name, which nobody knows."""
+    """Later it is part of a field's name, which nobody knows, even where only an empty line stands before it."""
+    assert decode([b"\n\xef\xbb\xbfdata: a\n\n"]) == []
     assert decode([b"\xef\xbb\xbfdata: a\n\n", b"\xef\xbb\xbfdata: b\n\n", b"data: c\xef\xbb\xbf\n\n"]) == [
         SseEvent(data=b"a"),
         SseEvent(data=b"c\xef\xbb\xbf"),

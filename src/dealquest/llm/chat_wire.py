@@ -41,7 +41,7 @@ from .messages import (
     UsageReport,
     WebSearch,
 )
-from .reading import as_count, as_list, as_object, as_text, read_cost
+from .reading import as_count, as_list, as_object, as_text, as_usage, read_cost
 from .routes import Route
 from .structured import describe_tool
 from .tool_calls import read_tool_call
@@ -231,12 +231,14 @@ def _read_finish(reason: Json, *, refusal: Json, calls: Sequence[ToolCall]) -> F
 def read_usage(usage: JsonObject) -> Usage:
     """Tokens in the OpenAI shape, where cached tokens are already part of the input."""
     prompt, completion = as_object(usage.get("prompt_tokens_details")), as_object(usage.get("completion_tokens_details"))
-    return Usage(
-        input_tokens=as_count(usage.get("prompt_tokens")),
-        output_tokens=as_count(usage.get("completion_tokens")),
-        cached_tokens=as_count(prompt.get("cached_tokens")),
-        cache_write_tokens=as_count(prompt.get("cache_write_tokens")),
-        reasoning_tokens=as_count(completion.get("reasoning_tokens")),
+    return as_usage(
+        Usage(
+            input_tokens=as_count(usage.get("prompt_tokens")),
+            output_tokens=as_count(usage.get("completion_tokens")),
+            cached_tokens=as_count(prompt.get("cached_tokens")),
+            cache_write_tokens=as_count(prompt.get("cache_write_tokens")),
+            reasoning_tokens=as_count(completion.get("reasoning_tokens")),
+        )
     )
 
 

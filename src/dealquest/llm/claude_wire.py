@@ -41,7 +41,7 @@ from .messages import (
     ToolCallReady,
     UsageReport,
 )
-from .reading import as_count, as_list, as_object, as_text
+from .reading import as_count, as_list, as_object, as_text, as_usage
 from .routes import ANTHROPIC_VERSION, Route
 from .structured import describe_tool
 from .tool_calls import read_tool_call
@@ -167,11 +167,13 @@ def decode(headers: Headers, body: bytes, ask: Ask, *, now: datetime) -> Complet
 def read_usage(usage: JsonObject) -> Usage:
     """Tokens with the cached ones inside the input, as everywhere else in this library."""
     cached, written = as_count(usage.get("cache_read_input_tokens")), as_count(usage.get("cache_creation_input_tokens"))
-    return Usage(
-        input_tokens=as_count(usage.get("input_tokens")) + cached + written,
-        output_tokens=as_count(usage.get("output_tokens")),
-        cached_tokens=cached,
-        cache_write_tokens=written,
+    return as_usage(
+        Usage(
+            input_tokens=as_count(usage.get("input_tokens")) + cached + written,
+            output_tokens=as_count(usage.get("output_tokens")),
+            cached_tokens=cached,
+            cache_write_tokens=written,
+        )
     )
 
 

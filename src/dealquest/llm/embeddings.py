@@ -17,7 +17,7 @@ from dealquest.wire import HttpRequest, Transport
 
 from .failures import judge_answer
 from .prices import DEAREST, find_price
-from .reading import as_count, as_list, as_object, as_text, read_cost
+from .reading import as_count, as_list, as_object, as_text, as_usage, read_cost
 from .routes import Provider, Route
 
 TIMEOUT_S = 60.0
@@ -86,7 +86,7 @@ async def embed(texts: Sequence[str], route: Route, transport: Transport, *, dim
     if sorted(vectors) != list(range(len(texts))) or not all(vectors.values()):
         raise PeerGarbledError("The server did not give one vector for each text.", code="llm.answer.garbled")
     told = as_object(content.get("usage"))
-    usage = Usage(input_tokens=as_count(told.get("prompt_tokens")))
+    usage = as_usage(Usage(input_tokens=as_count(told.get("prompt_tokens"))))
     cost, price = read_cost(told.get("cost")), find_price(route.model)
     if cost is None and price is not None and usage.input_tokens:
         cost = price.of(usage)

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
-from dealquest.values import Json, JsonObject
+from dealquest.values import Json, JsonObject, Usage
+
+ABSURD_COUNT = 10**9
+"""So many tokens no call has."""
 
 
 def as_text(value: Json) -> str:
@@ -23,7 +26,13 @@ def as_list(value: Json) -> Sequence[Json]:
 
 def as_count(value: Json) -> int:
     """A number of tokens: never negative, never absurd, whatever the peer sent."""
-    return min(value, 10**9) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return min(value, ABSURD_COUNT) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+
+
+def as_usage(usage: Usage) -> Usage:
+    """The tokens as the peer counted them; none at all when one of the counts is absurd, since what is not believed is not billed."""
+    counts = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
+    return usage if max(counts) < ABSURD_COUNT else Usage()
 
 
 def read_cost(cost: Json) -> Decimal | None:

@@ -125,8 +125,7 @@ class SseDecoder:
 
     def _dispatch(self, events: list[SseEvent]) -> None:
         if self._data:
-            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            events.append(SseEvent(data=data, event=self._event or "message", id=self._id))
+            events.append(SseEvent(data=b"\n".join(self._data), event=self._event or "message", id=self._id))
             self._data = []
             self._held = 0
         self._event = ""

@@ -305,7 +305,7 @@ async def test_d1_killed_sessions_are_replaced(cinema: str, cinema_owner: str) -
     async with await Engine.open(cinema, CONFIG) as engine, await Engine.open(cinema_owner, owner) as killer:
         for _ in range(3):
             assert (await ask(engine, Case("GET /notes?select=id"), BOB)).json() == [{"id": 3}]
-            await killer._ask(kill)
+            assert await killer._ask(kill)
             await anyio.sleep(0.1)
             assert (await ask(engine, Case("GET /notes?select=id"), ANN)).json() == [{"id": 1}, {"id": 2}]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import attrs
 import jwt
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from replay import CONFIG as REPLAY
 from replay import Case, ask
@@ -50,6 +50,11 @@ _raw = st.text(st.sampled_from("ab19.,()*%+\"'\\ :&=-é{}"), max_size=12).map(la
 _operator = st.sampled_from(["eq.", "not.eq.", "like.", "gt.", "in.", "not.in.", "is.", "cs.", "eq(any).", "fts(english).", ""])
 _name = st.sampled_from(["a", "b", "%61", "a->>x", "or", "not.and", "order", "limit", "a+"])
 _pair = st.tuples(_name, _operator, _raw, _raw, st.booleans())
+# Pairs whose sides have one shape for sure, so that more than a tenth of the requests have.
+_sure = st.tuples(
+    _name, st.sampled_from(["eq.", "not.eq.", "like.", "gt."]), *[st.text("ab19é", min_size=1, max_size=9)] * 2, st.just(value=False)
+)
+_same = _pair.map(lambda pair: (*pair[:3], pair[2], pair[4]))
 
 
 def _query(pairs: list[tuple[str, str, str, str, bool]], side: int) -> str:
@@ -58,13 +63,15 @@ def _query(pairs: list[tuple[str, str, str, str, bool]], side: int) -> str:
     )
 
 
-@given(st.lists(_pair, max_size=4), st.sampled_from([("GET", "/films"), ("DELETE", "/films"), ("GET", "/rpc/f"), ("POST", "/rpc/f")]))
+@given(
+    st.lists(_pair | _sure | _same, max_size=4),
+    st.sampled_from([("GET", "/films"), ("DELETE", "/films"), ("GET", "/rpc/f"), ("POST", "/rpc/f")]),
+)
 def test_a_known_shape_gives_the_values_of_a_new_plan(pairs: list[tuple[str, str, str, str, bool]], target: tuple[str, str]) -> None:
     """Two requests of one shape: the second's values in the first's plan are those of the second's own plan."""
     requests = [Incoming(*target, _query(pairs, side), {}) for side in (0, 1)]
     first, second = (take_apart(request, None) for request in requests)
-    if first.key != second.key:
-        return
+    assume(first.key == second.key)
     compiled = []
     for request in requests:
         try:

@@ -23,7 +23,6 @@ _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"|[\w$](?:[\w$ ]|-(?!>))*', re.DOTALL)
 _STEP = re.compile(r"(->>?)(-?\d+(?=->|::|[.,)]|\s*$))?")
 _CAST = re.compile(r"::([\w$ ]+)")
 _AGGREGATE = re.compile(r"\.([a-z]+)\(\)")
-_BLANKS = re.compile(r"[ \t]*")
 
 
 @lru_cache(maxsize=1024)
@@ -68,29 +67,15 @@ def parse_order(text: str) -> Order:
     >>> parse_order("-score").direction, parse_order("users(name).asc.nullslast").relation
     ('desc', 'users')
     """
-    descending = text.startswith("-")
-    reader = _Reader(text, 1 if descending else 0)
-    field = reader.read_field()
-    relation = None
-    if reader.take("("):
-        if field.path:
-            reader.refuse("a relation's name")
-        relation, field = field.name, reader.read_field()
-        reader.expect(")")
-    direction: str | None = "desc" if descending else None
-    if not descending:
-        direction = "asc" if reader.take(".asc") else "desc" if reader.take(".desc") else None
-    nulls = "first" if reader.take(".nullsfirst") else "last" if reader.take(".nullslast") else None
-    reader.expect_end()
-    return Order(field=field, relation=relation, direction=direction, nulls=nulls)  # type: ignore[arg-type]  # one of the literals above
+    return _Reader(text).read_order()
 
 
 class _Reader:
     """A cursor over one text."""
 
-    def __init__(self, text: str, at: int = 0) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.at = at
+        self.at = 0
 
     def take(self, token: str) -> bool:
         if self.text.startswith(token, self.at):
@@ -111,8 +96,8 @@ class _Reader:
         raise InputError(f"Cannot read {self.text!r}: at character {self.at + 1} {wanted} is expected.", code="storage.notation")
 
     def skip_blanks(self) -> None:
-        found = _BLANKS.match(self.text, self.at)
-        self.at = found.end() if found else self.at
+        while self.text.startswith((" ", "\t"), self.at):
+            self.at += 1
 
     def read_name(self) -> str:
         found = _NAME.match(self.text, self.at)
@@ -132,6 +117,22 @@ class _Reader:
             path.append(Arrow(self.read_name() if index is None else int(index), as_text=found.group(1) == "->>"))
         self.skip_blanks()
         return Field(name, tuple(path))
+
+    def read_order(self) -> Order:
+        descending = self.take("-")
+        field = self.read_field()
+        relation = None
+        if self.take("("):
+            if field.path:
+                self.refuse("a relation's name")
+            relation, field = field.name, self.read_field()
+            self.expect(")")
+        direction: str | None = "desc" if descending else None
+        if not descending:
+            direction = "asc" if self.take(".asc") else "desc" if self.take(".desc") else None
+        nulls = "first" if self.take(".nullsfirst") else "last" if self.take(".nullslast") else None
+        self.expect_end()
+        return Order(field=field, relation=relation, direction=direction, nulls=nulls)  # type: ignore[arg-type]  # one of the literals above
 
     def read_items(self) -> tuple[SelectItem, ...]:
         items: list[SelectItem] = []

@@ -257,10 +257,11 @@ def _fold(where: Sequence[Condition]) -> Sequence[Condition]:
     """Put conditions that would repeat a query key into one `and`."""
     keys = [condition.field if isinstance(condition, Filter) else (condition.operator, condition.negated) for condition in where]
     count = Counter(keys)
-    repeated = [condition for key, condition in zip(keys, where, strict=True) if count[key] > 1]
+    counted = [(count[key], condition) for key, condition in zip(keys, where, strict=True)]
+    repeated = [condition for times, condition in counted if times > 1]
     if not repeated:
         return where
-    single = [condition for key, condition in zip(keys, where, strict=True) if count[key] == 1]
+    single = [condition for times, condition in counted if times == 1]
     plain_and = [
         condition for condition in single if isinstance(condition, Logic) and condition.operator == "and" and not condition.negated
     ]
