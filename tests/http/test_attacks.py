@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from dealquest.errors import SettingsError
 from dealquest.settings import Settings
 from dealquest.values import Secret, SystemClock
 from dealquest_http import create_app
-from dealquest_http.first_start import audit_rights
+from dealquest_http.first_start import audit_rights, prepare
 from dealquest_http.keys import anon_key
 
 Bearer = Callable[..., dict[str, str]]
@@ -47,6 +48,7 @@ def sign(claims: dict[str, Any], *, key: str = SECRET, algorithm: str = "HS256",
     return jwt.encode(claims, key, algorithm=algorithm, headers=header)
 
 
+PUBLIC = ("/api/health", "/api/openapi.json", "/api/auth/public-config")
 FORGED = {
     "j1 none": jwt.encode(GOOD, "", algorithm="none"),
     "j1 HS384": sign(GOOD, algorithm="HS384"),
@@ -95,6 +97,20 @@ async def test_q5_other_schemes_are_no_proof(client: httpx.AsyncClient) -> None:
     """Nothing but `Bearer <token>`; a wrong proof is refused even where none is needed for anon."""
     for header in ("Basic abc", "Bearer", "Bearer ", "bearer  x", "Token x", "Bearer a b", "ik_" + "0" * 64):
         assert (await client.get(USERS, headers={"Authorization": header})).status_code == 401, header
+
+
+async def test_q5_nothing_that_is_served_carries_a_key(kit: Kit, client: httpx.AsyncClient) -> None:
+    """Pages, documents and public settings hold neither the signing secret nor a key that acts as the admin."""
+    shown = await prepare(kit)
+    keys = [word for line in shown for word in line.split() if word.startswith("ik_")]
+    assert len(keys) == 1
+    page = await client.get("/app/")
+    served = re.findall(r'(?:src|href)="([^":]+)"', page.text)
+    assert len(served) >= 3
+    for path in ["/app/", *(f"/app/{name.removeprefix('/app/')}" for name in served), *PUBLIC]:
+        answer = await client.get(path)
+        assert answer.status_code == 200, path
+        assert not [secret for secret in (SECRET, "ik_", *keys) if secret in answer.text.replace("ik_…", "")], path
 
 
 async def test_j6_a_weak_secret_stops_the_start(kit: Kit) -> None:

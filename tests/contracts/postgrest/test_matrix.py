@@ -145,3 +145,32 @@ async def test_p21_a_change_without_a_condition_reaches_own_rows_alone(cinema: s
                 for verb, body in (("PATCH", {"body": "new"}), ("DELETE", None)):
                     answer = await ask(engine, Case(f"{verb} {way}?select=id&order=id", body=body, headers=FULL), who.principal)
                     assert json.loads(answer.body) == [{"id": note} for note in who.notes], (who.name, verb, way)
+
+
+SPY = """
+create function cinema.spy(cinema.notes) returns text language plpgsql stable cost 0.0001 as $$ begin
+  if $1.owner <> nullif(current_setting('request.jwt.claims', true), '')::json ->> 'sub' then raise exception 'saw %', $1.body; end if;
+  return $1.body; end $$;
+"""
+
+
+async def test_q6_a_function_in_a_filter_is_shown_own_rows_alone(cinema: str, cinema_owner: str) -> None:
+    """However cheap it says it is, a computed column that tells what it sees is asked after the policy."""
+    with psycopg.connect(cinema_owner, autocommit=True) as owner:
+        owner.execute(SPY)
+        try:
+            async with await Engine.open(cinema, CONFIG) as engine:
+                for path in (
+                    "/notes?spy=eq.b1",
+                    "/notes?spy=neq.x&select=id,spy",
+                    "/notes?or=(spy.eq.b1,id.eq.1)",
+                    "/notes?order=spy",
+                    "/notes_view?id=gt.0&body=not.is.null",
+                    "/lines_of_notes?select=id,notes!inner(id)&notes.spy=not.is.null",
+                    "/lines_of_notes?select=id,notes(spy)&order=notes(spy)",
+                    "/rpc/all_notes?spy=eq.b1",
+                ):
+                    answer = await ask(engine, Case("GET " + path), BOB.principal)
+                    assert (answer.status, b"saw" in answer.body, len(json.loads(answer.body))) == (200, False, 1), (path, answer.body)
+        finally:
+            owner.execute("drop function cinema.spy(cinema.notes)")
