@@ -1,12 +1,14 @@
-"""More callers than connections, and callers who leave at any moment: the engine's queue and its connections (D3, A2)."""
+"""More callers than connections, and callers who leave at any moment: the engine's queue and its connections (D3, A2, C1)."""
 
 import time
+from datetime import timedelta
 
 import anyio
 import psycopg
 from replay import Case, ask
 
 from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.testing import FrozenClock
 
 SLOW_S = 1.5
 WAIT_S = 0.6
@@ -113,3 +115,18 @@ async def test_a2_a_waiting_caller_gives_its_place_back(cinema: str) -> None:
                 assert not scope.cancelled_caught
             assert statuses == [200]
             assert engine._pool.idle == 1
+
+
+async def test_c1_a_jump_of_the_wall_clock_ages_no_connection(cinema: str) -> None:
+    """Connections grow old by the clock that nobody sets."""
+    clock = FrozenClock()
+    config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1, db_channel="")
+    async with await Engine.open(cinema, config, clock=clock) as engine:
+        pids = set()
+        for hours in (0, 1, -2):
+            clock.set_wall(clock.now() + timedelta(hours=hours))
+            pids.add((await ask(engine, Case("GET /rpc/backend"))).body)
+        assert len(pids) == 1
+        clock.advance(31)
+        pids.add((await ask(engine, Case("GET /rpc/backend"))).body)
+        assert len(pids) == 2
