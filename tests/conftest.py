@@ -12,6 +12,7 @@ from typing import ClassVar
 import attrs
 import psycopg
 import pytest
+from blockbuster import BlockBuster
 from hypothesis import HealthCheck, Phase, settings
 
 from dealquest.storage.embedded import EmbeddedPostgres
@@ -36,6 +37,26 @@ settings.register_profile(
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """Cores run on both event loops."""
     return str(request.param)
+
+
+OURS = ("dealquest", "dealquest_http", "dealquest_telegram")
+MAY_BLOCK = (
+    ("logging/__init__.py", {"emit"}),  # a line of the log, at whatever speed its reader has
+    ("dealquest_http/mini_app/routes.py", {"__init__"}),  # the page's few files, once, before anybody is served
+)
+DOUBLES = ("dealquest.testing", "dealquest_telegram.testing")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking_calls() -> Iterator[None]:
+    """Whatever of ours reads a file, sleeps or waits for a lock in asyncio's loop fails the test that met it (A3)."""
+    watch = BlockBuster(scanned_modules=list(OURS), excluded_modules=list(DOUBLES))
+    for function in watch.functions.values():
+        for place, names in MAY_BLOCK:
+            function.can_block_in(place, names)
+    watch.activate()
+    yield
+    watch.deactivate()
 
 
 @attrs.frozen(kw_only=True)

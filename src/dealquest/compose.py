@@ -5,7 +5,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -230,7 +230,7 @@ def _model_scorer(llm: "Router") -> Scorer:
 async def _open_tracing(stack: AsyncExitStack, settings: Settings, sink: PostgrestSink) -> None:
     """Spans go to the records; what cannot be delivered waits in the data folder for the next start."""
     try:
-        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        await to_thread.run_sync(partial(settings.home.mkdir, mode=0o700, parents=True, exist_ok=True))
     except OSError as exc:
         raise SettingsError(
             f"The data folder {settings.home} cannot be used ({exc.strerror}). Set DEALQUEST_HOME to a folder you may write.",

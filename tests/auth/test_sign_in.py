@@ -190,6 +190,16 @@ async def test_j7_sessions_can_end_early(ended_s: int | None, stands: bool) -> N
     assert ended.asked == ["17"]
 
 
+async def test_c1_a_session_is_as_old_as_the_wall_says() -> None:
+    """An hour on it has ended; set back by less than the leeway it counts, by an hour it is of the future."""
+    token = TOKENS.mint_session("17", now=NOW, token_id="j")
+    assert (await authenticate(token, TOKENS, now=NOW - timedelta(seconds=29))).subject == "17"
+    for hours, code in ((2, "auth.token.expired"), (-1, "auth.token.future")):
+        with pytest.raises(DeniedError) as caught:
+            await authenticate(token, TOKENS, now=NOW + timedelta(hours=hours))
+        assert caught.value.code == code
+
+
 async def test_j7_a_removed_secret_ends_its_sessions() -> None:
     """Once the secret is taken away, its tokens are refused."""
     opened = await enter()

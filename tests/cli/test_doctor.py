@@ -1,7 +1,9 @@
 """`dealquest doctor`: every part is asked once, each trouble is named, no token is spent and no secret shown."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import psycopg
 import pytest
 
 from dealquest.testing import Arrival, Fault, LoopbackServer, ModelServer, Reply
@@ -116,6 +118,23 @@ def test_without_a_bot_the_door_is_nobodys_concern(call: Callable[..., int], dat
     found = lines(capsys)
     assert "off" in found["telegram"]
     assert "access" not in found
+
+
+def test_q6_what_gets_around_the_policies_is_named(
+    call: Callable[..., int], database: Any, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A view with its owner's rights and a table without policies are a warning each; the house's own tables are none."""
+    assert call("doctor", DATABASE_URL=database_url) == 0
+    assert "rights" not in lines(capsys)
+    with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+        connection.execute(
+            "create view public.leaky as select * from public.users; grant select on public.leaky to authenticated;"
+            "create table public.bare (id int); grant select on public.bare to anon"
+        )
+    assert call("doctor", DATABASE_URL=database_url) == 0
+    printed = capsys.readouterr().out
+    assert "leaky: view with its owner's rights; set security_invoker" in printed
+    assert "bare: table without row-level security" in printed
 
 
 def test_wrong_settings_are_said_and_nobody_is_asked(call: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Accounts: sign-up, sign-in, sessions and their carriers, profiles, the admin."""
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -74,6 +75,19 @@ async def test_l1_an_unknown_address_and_a_wrong_password_are_answered_alike(cli
     assert wrong.json() == unknown.json()
     assert wrong.json()["error"] == "AUTH_UNAUTHORIZED"
     assert wrong.headers.keys() == unknown.headers.keys()
+
+
+async def test_l1_an_unknown_address_costs_as_much_as_a_wrong_password(client: httpx.AsyncClient) -> None:
+    """Time does not tell which addresses have an account: the password is hashed either way."""
+    await sign_up(client)
+    seconds: dict[str, list[float]] = {"ann@example.com": [], "nobody@example.com": []}
+    for _ in range(3):
+        for email, taken in seconds.items():
+            begun = time.perf_counter()
+            await client.post("/api/auth/sessions", json={"email": email, "password": "not it"})
+            taken.append(time.perf_counter() - begun)
+    known, unknown = (min(taken) for taken in seconds.values())
+    assert 0.6 < known / unknown < 1.7, "without a hash one of them would take a tenth"
 
 
 async def test_l1_five_failures_close_an_account_for_a_while(client: httpx.AsyncClient) -> None:

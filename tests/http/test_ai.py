@@ -151,7 +151,7 @@ async def test_a_caller_who_leaves_cancels_the_model(
 
 
 async def test_parallel_calls_never_overspend(app: ASGIApp, settings: Any, bearer: Bearer, model: ModelServer, database: Any) -> None:
-    """Twenty calls at once with money for four worst cases: four are made, the others get 429; settled, they leave room again."""
+    """Twenty calls at once with money for four worst cases: four are made, the others get 429; settled, they leave room again (G2)."""
     model.pause_s = 0.3
     dear = {"maxTokens": 409_600}  # at 0.60 USD a million tokens 0.2458 USD each: four fit into the day's 1 USD
     answers: list[httpx.Response] = []

@@ -53,6 +53,28 @@ async def test_h2_an_unknown_path_gets_the_envelope(client: httpx.AsyncClient) -
         assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_INPUT"), path
 
 
+async def test_h2_no_header_changes_method_path_or_host(kit: Kit, client: httpx.AsyncClient, bearer: Bearer) -> None:
+    """A read stays a read of its own path, whatever a proxy's header or a field claims."""
+    await kit.records.table("users").insert({"local_name": "ann"}).run()
+    claimed = {
+        "X-HTTP-Method-Override": "DELETE",
+        "X-HTTP-Method": "DELETE",
+        "X-Method-Override": "DELETE",
+        "X-Original-URL": "/api/health",
+        "X-Rewrite-URL": "/api/health",
+        "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Prefix": "//evil.example",
+        "Forwarded": "host=evil.example;proto=gopher",
+        "Host": "evil.example",
+    }
+    url = "/api/database/records/users?id=eq.1"
+    for verb in (client.get, client.post):
+        answer = await verb(url + "&_method=DELETE" if verb is client.post else url, headers=bearer("project_admin") | claimed)
+        assert "evil.example" not in answer.text + str(answer.headers)
+    assert (await client.get(url, headers=bearer("project_admin") | claimed)).json()[0]["local_name"] == "ann"
+    assert "evil.example" not in (await client.get("/api/openapi.json", headers=claimed)).text
+
+
 async def test_another_method_gets_the_envelope(client: httpx.AsyncClient) -> None:
     """405 too."""
     assert (await client.post("/api/health")).json()["statusCode"] == 405

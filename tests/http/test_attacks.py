@@ -2,10 +2,12 @@
 
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import attrs
 import httpx
 import jwt
@@ -21,7 +23,8 @@ from dealquest.errors import SettingsError
 from dealquest.settings import Settings
 from dealquest.values import Secret, SystemClock
 from dealquest_http import create_app
-from dealquest_http.first_start import audit_rights
+from dealquest_http.first_start import audit_rights, prepare
+from dealquest_http.keys import anon_key
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -45,6 +48,7 @@ def sign(claims: dict[str, Any], *, key: str = SECRET, algorithm: str = "HS256",
     return jwt.encode(claims, key, algorithm=algorithm, headers=header)
 
 
+PUBLIC = ("/api/health", "/api/openapi.json", "/api/auth/public-config")
 FORGED = {
     "j1 none": jwt.encode(GOOD, "", algorithm="none"),
     "j1 HS384": sign(GOOD, algorithm="HS384"),
@@ -95,6 +99,20 @@ async def test_q5_other_schemes_are_no_proof(client: httpx.AsyncClient) -> None:
         assert (await client.get(USERS, headers={"Authorization": header})).status_code == 401, header
 
 
+async def test_q5_nothing_that_is_served_carries_a_key(kit: Kit, client: httpx.AsyncClient) -> None:
+    """Pages, documents and public settings hold neither the signing secret nor a key that acts as the admin."""
+    shown = await prepare(kit)
+    keys = [word for line in shown for word in line.split() if word.startswith("ik_")]
+    assert len(keys) == 1
+    page = await client.get("/app/")
+    served = re.findall(r'(?:src|href)="([^":]+)"', page.text)
+    assert len(served) >= 3
+    for path in ["/app/", *(f"/app/{name.removeprefix('/app/')}" for name in served), *PUBLIC]:
+        answer = await client.get(path)
+        assert answer.status_code == 200, path
+        assert not [secret for secret in (SECRET, "ik_", *keys) if secret in answer.text.replace("ik_…", "")], path
+
+
 async def test_j6_a_weak_secret_stops_the_start(kit: Kit) -> None:
     """An application is never made over it, however the settings came about."""
     for weak in ("short", "x" * 40, "change-me-please-" * 3):
@@ -138,6 +156,63 @@ async def test_q8_deep_json_is_refused(client: httpx.AsyncClient, bearer: Bearer
         answer = await client.post(path, content=deep, headers=bearer())
         assert answer.status_code in {400, 500 if "telegram" in path else 400}
     assert (await client.post(USERS, content=deep, headers=bearer("project_admin"))).status_code in {400, 413}
+
+
+async def test_q4_a_change_of_every_row_must_be_meant(kit: Kit, client: httpx.AsyncClient, bearer: Bearer) -> None:
+    """Without a condition on its own rows a change is refused, for the admin too; a number of rows is a meaning, and holds."""
+    await kit.records.table("users").insert([{"local_name": f"u{number}"} for number in range(3)]).run()
+    admin = bearer("project_admin")
+    for query in ("", "?select=id", "?order=id&limit=1", "?columns=language", "?attempts.score=gt.0", "?attempts.or=(id.gt.0)"):
+        for verb, body in (("PATCH", {"language": "xx"}), ("PATCH", {}), ("DELETE", None)):
+            answer = await client.request(verb, USERS + query, json=body, headers=admin)
+            assert (answer.status_code, answer.json()["error"]) == (400, "INVALID_INPUT"), (verb, query)
+    few = admin | {"Prefer": "handling=strict, max-affected=2"}
+    assert (await client.patch(USERS, json={"language": "xx"}, headers=few)).json()["code"] == "PGRST124"
+    assert await kit.records.table("users").select("*").where(language="xx").count() == 0
+    for query, touched in (("?id=eq.1", 1), ("?or=(id.eq.1,id.eq.2)", 2), ("?goals->>a=is.null&id=lt.3", 2), ('?"id"=gt.0', 3)):
+        answer = await client.patch(USERS + query, json={"language": "xx"}, headers=admin | {"Prefer": "count=exact"})
+        assert answer.headers.get("content-range", "").endswith(f"/{touched}") or answer.status_code == 400, (query, answer.text)
+    all_rows = admin | {"Prefer": "handling=strict, max-affected=3"}
+    assert (await client.delete(USERS, headers=all_rows)).status_code == 204
+    assert await kit.records.table("users").select("*").count() == 0
+
+
+async def test_q8_the_public_key_learns_no_details(client: httpx.AsyncClient, database: Any, bearer: Bearer) -> None:
+    """Errors name no near table, column or value, and an estimate does not count rows that a policy hides."""
+    with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
+        connection.execute(
+            """
+            create table public.box (id int primary key, word text not null check (word <> 'canary'));
+            alter table public.box enable row level security; create policy add on public.box for insert to anon with check (true);
+            create policy look on public.box for select to anon using (id < 0);
+            grant select, insert on public.box to anon; insert into public.box select n, 'x' from generate_series(1, 5000) n;
+            analyze public.box; notify pgrst;
+            """
+        )
+    public, box = {"Authorization": f"Bearer {anon_key(Secret(SECRET))}"}, "/api/database/records/box"
+    with anyio.fail_after(5):
+        while (await client.get(box, headers=public)).status_code != 200:  # noqa: ASYNC110  # the catalog follows by itself
+            await anyio.sleep(0.05)
+    asked = [
+        client.get("/api/database/records/boxx", headers=public),
+        client.get("/api/database/records/userz", headers=public),
+        client.get(USERS, headers=public),
+        client.get(box + "?select=wor", headers=public),
+        client.get(box + "?select=id,users(id)", headers=public),
+        client.post(box, json={"id": 1, "word": "y"}, headers=public),
+        client.post(box, json={"id": 9000, "word": "canary"}, headers=public),
+        client.post(box, json={"id": 9000}, headers=public),
+        client.post("/api/database/rpc/take_leas", json={}, headers=public),
+        client.post("/api/database/rpc/take_lease", json={}, headers=public),
+    ]
+    for answer in [await sent for sent in asked]:
+        assert 400 <= answer.status_code < 500, answer.text
+        assert (answer.json()["details"], answer.json()["hint"]) == (None, None), answer.text
+    near = await client.get("/api/database/records/boxx", headers=bearer("project_admin"))
+    assert "box" in near.json()["hint"]
+    for guess in ("planned", "estimated", "exact"):
+        answer = await client.get(box, headers=public | {"Prefer": f"count={guess}"})
+        assert answer.headers["content-range"] == "*/0", guess
 
 
 async def test_q6_what_gets_around_the_policies_is_named_at_the_start(

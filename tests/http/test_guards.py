@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -56,7 +57,7 @@ async def test_q8_a_body_is_counted_as_it_arrives() -> None:
         assert (await client.post("/", content=b"", headers={"content-length": "9" * 5000})).status_code == 413
 
 
-async def test_l2_a_body_that_stands_still_is_ended() -> None:
+async def test_fault_l2_a_body_that_stands_still_is_ended() -> None:
     """408, although the caller would go on for ever."""
     async with around(BodyLimit, max_bytes=10**6, stall_s=0.2) as client:
         with anyio.fail_after(5):
@@ -64,7 +65,7 @@ async def test_l2_a_body_that_stands_still_is_ended() -> None:
         assert answer.status_code == 408
 
 
-async def test_l2_a_reader_that_stops_is_ended() -> None:
+async def test_fault_l2_a_reader_that_stops_is_ended() -> None:
     """The answer's sender is not held for ever; its slot is free again."""
     ended: list[str] = []
 
@@ -130,6 +131,18 @@ async def test_a_flood_from_one_address_is_refused_with_a_time_to_wait() -> None
         assert last.json()["error"] == "TOO_MANY_REQUESTS"
         clock.advance(901)
         assert (await client.get("/")).status_code == 200
+
+
+async def test_c1_a_jump_of_the_wall_clock_opens_no_window() -> None:
+    """Whoever is refused stays so, and no longer than before, when somebody sets the clock an hour on or back."""
+    for hours in (1, -1):
+        clock = FrozenClock()
+        async with around(RateLimit, clock=clock, limit=1) as client:
+            await client.get("/")
+            clock.set_wall(clock.now() + timedelta(hours=hours))
+            assert (await client.get("/")).status_code == 429
+            clock.advance(901)
+            assert (await client.get("/")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,14 @@ def talk(address: tuple[str, int], *parts: bytes, pause_s: float = 0.0, patience
     ],
     ids=["silent", "half a head", "a line at a time", "blank lines"],
 )
-def test_l2_a_head_that_does_not_come_is_ended(address: tuple[str, int], parts: tuple[bytes, ...]) -> None:
+def test_fault_l2_a_head_that_does_not_come_is_ended(address: tuple[str, int], parts: tuple[bytes, ...]) -> None:
     """The time runs from the connection on, however much trickles in."""
     heard, seconds = talk(address, *parts, pause_s=0.05)
     assert b" 200 " not in heard
     assert seconds < 3
 
 
-def test_l2_after_an_answer_the_next_head_is_timed_too(address: tuple[str, int]) -> None:
+def test_fault_l2_after_an_answer_the_next_head_is_timed_too(address: tuple[str, int]) -> None:
     """Half a second head, and a body that nobody wanted, end the connection; an idle one is kept."""
     first = b"GET /one HTTP/1.1\r\nHost: x\r\n\r\n"
     heard, seconds = talk(address, first, *(b"GET" if number == 0 else b"T" for number in range(40)), pause_s=0.05)
@@ -94,7 +94,7 @@ def test_l2_after_an_answer_the_next_head_is_timed_too(address: tuple[str, int])
             time.sleep(0.8)
 
 
-def test_l2_a_slow_body_is_not_a_slow_head(address: tuple[str, int]) -> None:
+def test_fault_l2_a_slow_body_is_not_a_slow_head(address: tuple[str, int]) -> None:
     """While a request is being read, the head's clock is off; pipelined requests are answered in order."""
     with socket.create_connection(address, timeout=5) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nx")

@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -185,6 +186,40 @@ async def test_u2_recovery_takes_one_probe() -> None:
     assert (await router.complete("Hi")).text == TEXT
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_c1_a_jump_of_the_wall_clock_changes_no_wait(hours: int) -> None:
+    """Deadlines, waits and the breaker's rest are measured by the clock that nobody sets."""
+    clock = FrozenClock()
+    wire = ScriptedTransport(lambda _: CHAT.whole() if clock.monotonic() > 40 else refuse(503), timer=clock, repeat=True)
+    router = Router([Route(model=CHAT.model, provider=OPENROUTER)], transport=wire, timer=clock, rng=random.Random(1))
+    for _ in range(5):
+        with pytest.raises(PeerUnavailableError):
+            await router.complete("Hi")
+    sent = len(wire.requests)
+    clock.set_wall(clock.now() + timedelta(hours=hours))
+    with pytest.raises(PeerUnavailableError):
+        await router.complete("Hi")
+    assert len(wire.requests) == sent, "the breaker is still open, an hour later by the wall or not"
+    clock.advance(60)
+    assert (await router.complete("Hi")).text == TEXT
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_c1_a_jump_during_a_call_leaves_its_deadline(hours: int) -> None:
+    """A call that hangs while the wall clock is set ends at its own time."""
+    clock = FrozenClock()
+
+    def hang(_: Any) -> Any:
+        clock.set_wall(clock.now() + timedelta(hours=hours))
+        return Step(before=(Hang(),))
+
+    wire = ScriptedTransport(hang, timer=clock, repeat=True)
+    router = Router([Route(model=CHAT.model, provider=OPENROUTER)], transport=wire, timer=clock)
+    with pytest.raises(DealQuestError):
+        await router.complete("Hi", deadline_s=20)
+    assert 0 < clock.monotonic() <= 20.5
+
+
 async def test_u1_a_mixed_bad_day() -> None:
     """With 30 % rate limits, 10 % outages, 5 % resets and 5 % hangs, 99 % of 3,000 calls succeed on four routes, in time, unmixed."""
     clock, dice = FrozenClock(), random.Random(11)
@@ -303,7 +338,7 @@ async def test_bad_input_is_refused_before_anything_is_sent(call: Any, code: str
 
 
 def test_bad_values_are_refused_where_they_are_made() -> None:
-    """An image too large, a negative budget, a key with a line break and an odd address never come to be."""
+    """An image too large, a negative budget, a key with a line break and an odd address never come to be (G3)."""
     for make, code in (
         (lambda: Image(data=b"x" * (5 * 1024 * 1024 + 1)), "llm.input.too_large"),
         (lambda: Image(data=b"x", media_type="image/tiff"), "llm.input.media"),

@@ -2,9 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+
+from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.values import ANON, Principal
+from dealquest.wire import HttpRequest
 
 OWN = (
     "users",
@@ -115,6 +120,88 @@ def test_p21_a_person_sees_their_own_rows_alone(login: psycopg.Connection, table
     become(login, "authenticated", "1")
     expected = 1 if table in OWN else 2 if table in SHARED else None
     assert rows_seen(login, table) == expected
+
+
+MAY_CHANGE = {("update", "users"), ("delete", "user_memory")}
+
+
+def test_p21_nobody_changes_a_row_of_another_by_any_verb(database: Any, login: psycopg.Connection) -> None:
+    """Each verb on each column of each table, by anon and by somebody without rows: refused, or without effect."""
+    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
+        for table in TABLES:
+            look = f"select array_agg(t order by t::text)::text from {table} t"
+            before = owner.execute(look).fetchone()  # type: ignore[call-overload]  # names of ours
+            statements = {f"update {table} set {column} = default": "update" for column in changeable(owner, table)}
+            statements |= {f"{verb} {table}": verb.split()[0] for verb in ("delete from", "truncate")}
+            statements[f"insert into {table} default values"] = "insert"
+            for role, subject, allowed in (("anon", None, set()), ("authenticated", "3", MAY_CHANGE)):
+                become(login, role, subject)
+                for statement, verb in statements.items():
+                    try:
+                        assert login.execute(statement).rowcount == 0, statement  # type: ignore[call-overload]  # names of ours
+                    except psycopg.errors.InsufficientPrivilege:
+                        continue
+                    assert (verb, table) in allowed, statement
+            assert owner.execute(look).fetchone() == before, table  # type: ignore[call-overload]  # names of ours
+
+
+def changeable(owner: psycopg.Connection, table: str) -> list[str]:
+    """Columns that are not generated: PostgreSQL refuses those before it looks at rights."""
+    rows = owner.execute(
+        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped and attgenerated = ''", (table,)
+    )
+    return [name for (name,) in rows]
+
+
+def test_p21_functions_are_for_the_service_alone(login: psycopg.Connection) -> None:
+    """Of all functions of the house, callers may run those that tell who they are and those that only reckon with their arguments."""
+    rows = login.execute(
+        """
+        select distinct p.oid::regproc::text from pg_proc p, unnest(array['anon', 'authenticated']) role
+        where p.pronamespace::regnamespace::text in ('public', 'dealquest', 'dealquest_changes', 'accounts', 'ai', 'system')
+            and has_schema_privilege(role, p.pronamespace, 'usage') and has_function_privilege(role, p.oid, 'execute')
+        """
+    ).fetchall()
+    assert {name for (name,) in rows} == {
+        *(f"dealquest.{name}" for name in ("current_user_id", "level_of")),
+        *(f"dealquest.{name}" for name in ("any_word", "case_words", "is_same_lead", "text_config")),
+    }
+
+
+@pytest.mark.parametrize("claims", ["", "{}", '{"sub": null}', '{"sub": ""}'])
+def test_q7_claims_that_an_earlier_transaction_left_empty_are_nobody(login: psycopg.Connection, claims: str) -> None:
+    """After SET LOCAL a setting is the empty text, not null: policies see nobody and raise nothing."""
+    become(login, "authenticated", "1")
+    login.execute("select set_config('request.jwt.claims', %s, false)", (claims,))
+    assert [rows_seen(login, table) for table in OWN] == [0] * len(OWN)
+
+
+async def test_p21_embeds_show_own_rows_alone(database: Any, login: psycopg.Connection) -> None:
+    """Through the engine, too: each table under its person and each person above their table; closed tables under nobody."""
+    person = Principal(role="authenticated", subject="1")
+    async with await Engine.open(database.login_dsn, EngineConfig(db_anon_role="anon")) as engine:
+
+        async def get(path: str, who: Principal = person) -> tuple[int, Any]:
+            answer = await engine.bind(who).send(HttpRequest(method="GET", url=path))
+            return answer.status, json.loads(answer.body)
+
+        related = 0
+        for table in TABLES:
+            hidden = "" if table in OWN else "!created_from_user" if table in SHARED else ""
+            status, below = await get(f"/users?select=id,{table}{hidden}(*)")
+            if table in OWN and status == 200:
+                assert len(below) == 1
+                assert below[0]["id"] == 1
+                shown = below[0][table]
+                assert all(row.get("user_id", 1) == 1 for row in (shown if isinstance(shown, list) else [shown])), table
+                above = await get(f"/{table}?select=users(id)")
+                assert above == (200, [{"users": {"id": 1}}]), table
+                related += 1
+            else:
+                assert status in {400, 401, 403}, (table, below)
+            assert (await get(f"/users?select=id,{table}(*)", ANON))[0] in {400, 401}, table
+            assert (await get(f"/{table}?select=count()", ANON))[0] in {400, 401}, table
+        assert related >= 8
 
 
 @pytest.mark.parametrize("subject", ["", "0", "-1", "1 or true", "1e0", "9" * 30, "x", [1], {"a": 1}, True, None])

@@ -175,7 +175,7 @@ async def test_a_stream_can_be_dropped_without_waiting(transport: NetworkTranspo
 
 
 async def test_p11_cancelled_calls_cost_no_connection(transport: NetworkTransport, upstream: Upstream) -> None:
-    """After many cancelled calls to a hanging server the next calls succeed and nothing stays open."""
+    """After many cancelled calls to a hanging server the next calls succeed and nothing stays open (A1)."""
     for _ in range(5):
         with anyio.move_on_after(0.05):
             async with anyio.create_task_group() as group:

@@ -15,6 +15,7 @@ from dealquest.vault import Vault
 from dealquest.wire import HttpRequest, open_transport
 
 CHECK_TIMEOUT_S = 15.0
+MAX_RIGHTS = 50
 
 State: TypeAlias = Literal["ok", "warning", "fault", "off"]
 
@@ -34,7 +35,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Ask the database, the models, the bot and the vault."""
     findings: list[Finding] = []
     with anyio.move_on_after(2 * CHECK_TIMEOUT_S) as scope:
-        findings.append(await _records(settings))
+        findings += await _records(settings)
         findings += await _models(settings)
         findings.append(await _telegram(settings))
     findings += _at_rest(settings)
@@ -43,14 +44,18 @@ async def examine(settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _records(settings: Settings) -> Finding:
+async def _records(settings: Settings) -> list[Finding]:
     where = settings.remote_records or ("DATABASE_URL" if settings.database_url else f"embedded, in {settings.home}")
     try:
         async with open_service_transport(settings) as (transport, dialect):
-            await Postgrest(transport, dialect=dialect).table("users").select("id").limit(1).all()
+            records = Postgrest(transport, dialect=dialect)
+            await records.table("users").select("id").limit(1).all()
+            # What a remote server exposes is its operator's to judge.
+            around = [] if settings.remote_records else await records.rpc("account_audit_rights").repeatable().limit(MAX_RIGHTS).all()
     except DealQuestError as exc:
-        return Finding(part="records", state="fault", message=exc.message)
-    return Finding(part="records", state="ok", message=where)
+        return [Finding(part="records", state="fault", message=exc.message)]
+    rights = [Finding(part="rights", state="warning", message=f"{row['object']}: {row['problem']}") for row in around]
+    return [Finding(part="records", state="ok", message=where), *rights]
 
 
 async def _models(settings: Settings) -> list[Finding]:

@@ -51,6 +51,14 @@ class FrozenClock:
             self._jump()
         self._elapsed = until
 
+    def set_wall(self, start: datetime) -> None:
+        """Set the wall clock, as an operator or a time server does; monotonic time goes on undisturbed.
+
+        Args:
+            start: What the wall shows now, aware.
+        """
+        self._start = start - timedelta(seconds=self._elapsed)
+
     async def sleep(self, seconds: float) -> None:
         """Wait in frozen time; `slept` keeps every wait for the test to look at."""
         self.slept.append(seconds)

@@ -117,17 +117,21 @@ PATHS = [
     "/",
     "/films'--",
     "/rpc/add;x",
+    "/films%22%3Bselect%201--",
+    "/rpc/add%27)%3B--",
+    "/films%20or%201=1",
+    "/%22films%22",
 ]
 AGGREGATES = ["", ".sum()", ".count()", ".max()", ".avg()::int", ".drop()"]
 
 # Most scraps fit, so that most requests get far.
-NAMES = NAMES[:4] * 12 + NAMES[4:10] * 3 + NAMES
-OPERATORS = OPERATORS[:8] * 4 + OPERATORS
-VALUES = VALUES[:3] * 12 + VALUES
-ARROWS = ARROWS[:1] * 20 + ARROWS
-CASTS = CASTS[:3] * 8 + CASTS
-TAILS = TAILS[:4] * 6 + TAILS
-PATHS = PATHS[:5] * 8 + PATHS
+NAMES = NAMES[:3] * 60 + NAMES[3:10] * 3 + NAMES
+OPERATORS = OPERATORS[:6] * 12 + OPERATORS
+VALUES = VALUES[:1] * 80 + VALUES
+ARROWS = ARROWS[:1] * 80 + ARROWS
+CASTS = CASTS[:3] * 20 + CASTS
+TAILS = TAILS[:4] * 10 + TAILS
+PATHS = PATHS[:1] * 40 + PATHS[:5] * 4 + PATHS
 AGGREGATES = AGGREGATES[:1] * 12 + AGGREGATES
 
 
@@ -152,9 +156,11 @@ def make_request(chance: random.Random) -> HttpRequest:
     pairs = []
     if chance.random() < 0.6:
         pairs.append(("select", ",".join(item(2) for _ in range(chance.randint(0, 3)))))
-    pairs += [(pick(["", "films.", "directors."]) + field(), f"{pick(OPERATORS)}.{pick(VALUES)}") for _ in range(chance.randint(0, 3))]
+    inside = [*[""] * 20, "films.", "directors."]
+    pairs += [(pick(inside) + field(), f"{pick(OPERATORS)}.{pick(VALUES)}") for _ in range(chance.randint(0, 3))]
     if chance.random() < 0.3:
-        pairs.append((pick(["or", "and", "not.or", "films.or"]), f"({','.join(condition(2) for _ in range(chance.randint(0, 3)))})"))
+        word = pick(["or", "and", "not.or", "not.and", "or", "films.or"])
+        pairs.append((word, f"({','.join(condition(2) for _ in range(chance.randint(0, 3)))})"))
     if chance.random() < 0.3:
         pairs.append(("order", ",".join(field() + pick(TAILS) for _ in range(chance.randint(1, 2)))))
     rare = ("limit", "offset", "columns", "on_conflict", "films.limit")
@@ -186,6 +192,9 @@ def make_request(chance: random.Random) -> HttpRequest:
                     "missing=default",
                     "timezone=x'y",
                     "count=planned",
+                    f"handling=strict, max-affected={pick(VALUES)}",
+                    f"handling=lenient, {pick(VALUES)}",
+                    f"resolution={pick(VALUES)}, columns={pick(NAMES)}",
                 ]
             ),
         )
@@ -197,7 +206,9 @@ def make_request(chance: random.Random) -> HttpRequest:
         )
     )
     if chance.random() < 0.1:
-        headers.append(("range", pick(["0-1", "1-0", "x", "0-99999999999999999999"])))
+        headers.append(("range", pick(["0-1", "1-0", "x", "0-99999999999999999999", f"0-{pick(VALUES)}", pick(VALUES)])))
+    if chance.random() < 0.1:
+        headers.append((pick(["accept-profile", "content-profile"]), pick(["cinema", "archive", "hidden", *VALUES, *NAMES])))
     return HttpRequest(method=method, url=pick(PATHS) + ("?" + query if query else ""), headers=tuple(headers), body=body)
 
 
@@ -212,7 +223,8 @@ async def fuzz(dsn: str, count: int, seed: int) -> Counter[str]:
             response = await transport.send(request)
             code = json.loads(response.body).get("code", "") if response.status >= 300 and response.body.startswith(b"{") else ""
             seen[f"{response.status} {code}"] += 1
-            if code in {"42601", "XX000", "PGRSTX00", "42P02", "42P18"}:
+            # to_tsquery reads a bound value by a grammar of its own and calls its faults syntax errors, too.
+            if code in {"42601", "XX000", "PGRSTX00", "42P02", "42P18"} and b"in tsquery" not in response.body:
                 raise AssertionError(f"{request.method} {request.url} {request.headers} {request.body!r}: {response.body.decode()}")
     return seen
 

@@ -245,3 +245,18 @@ async def test_empty_embeds_and_views_of_themselves(cinema: str) -> None:
             Case("GET /films?select=id,directors(name)),junk&id=eq.4", [{"id": 4, "directors": None}]),
         ],
     )
+
+
+async def test_grouped_rows_are_counted(cinema: str) -> None:
+    """With a condition, too, the total is the number of groups."""
+    grouped = "GET /films?select=director_id,id.count()&id=gte.1&order=director_id"
+    rows = [{"director_id": 1, "count": 2}, {"director_id": 2, "count": 1}, {"director_id": None, "count": 1}]
+    await replay(
+        cinema,
+        [
+            Case(grouped, rows, headers={"prefer": "count=exact"}, shows={"content-range": "0-2/3"}),
+            Case(grouped + "&limit=1", rows[:1], 206, headers={"prefer": "count=exact"}, shows={"content-range": "0-0/3"}),
+            Case(grouped, status=206, headers={"prefer": "count=planned"}),
+            Case(grouped, rows, headers={"prefer": "count=estimated"}, shows={"content-range": "0-2/3"}),
+        ],
+    )

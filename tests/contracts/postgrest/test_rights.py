@@ -27,7 +27,8 @@ async def test_q3_fuzzed_requests_never_become_syntax_errors(cinema: str) -> Non
     """Thousands of scrambled requests: every one is answered, none with a syntax error of PostgreSQL's."""
     seen = await fuzz(cinema, 3000, seed=7)
     assert sum(seen.values()) == 3000
-    assert sum(times for key, times in seen.items() if key.startswith("2")) > 20
+    answered = sum(times for key, times in seen.items() if key.startswith("2"))
+    assert answered > 150, "most scraps fit, so that many requests get as far as PostgreSQL"
 
 
 async def test_p21_tenants_are_apart_by_every_way_in(cinema: str) -> None:

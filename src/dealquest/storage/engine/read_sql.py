@@ -40,12 +40,12 @@ class ReadWriter:
 
     def count(self, node: Node, *, limit: int | None = None) -> str:
         """A SELECT with one row for each row of the whole, embeds only where they decide."""
-        origin = quote(self._rows_of) if self._rows_of else quote_name(node.source)
-        conditions = self._decisions(node)
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         tail = "" if limit is None else f" LIMIT {limit}"
         if node.aggregates:
             return f"SELECT 1 FROM ({self.read(_without_range(node))}) AS counted{tail}"
+        origin = quote(self._rows_of) if self._rows_of else quote_name(node.source)
+        conditions = self._decisions(node)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return f"SELECT 1 FROM {origin} AS {quote(node.alias)}{where}{tail}"
 
     def _decisions(self, node: Node) -> list[str]:
