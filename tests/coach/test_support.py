@@ -10,7 +10,7 @@ import pytest
 from dealquest.coach.casebook import strip_names
 from dealquest.coach.dialogue import Reported, Source
 from dealquest.coach.leads import LeadAdvice, LeadDraft, Plan, PostComments
-from dealquest.coach.strategist import Advice, CaseMatch, DealFacts, check_advice, lesson_of
+from dealquest.coach.strategist import Advice, CaseMatch, DealFacts, check_advice, nameless_case
 from dealquest.errors import PeerUnavailableError
 from dealquest.llm.structured import describe_class
 from dealquest.storage import Postgrest
@@ -402,7 +402,7 @@ def test_names_are_taken_out_in_every_spelling() -> None:
 
 def test_a_lesson_names_neither_the_prospect_nor_the_user() -> None:
     """A draft signed by the user teaches others without the signature."""
-    lesson = lesson_of(written("Hello Ann, regards, Walter"), FACTS, user_name="Walter")
+    lesson = nameless_case(written("Hello Ann, regards, Walter"), FACTS, user_name="Walter")
     assert lesson.draft == "Hello [name], regards, [name]"
 
 

@@ -21,7 +21,7 @@ from dealquest.errors import SettingsError
 from dealquest.settings import Settings
 from dealquest.values import Secret
 from dealquest_http import serve
-from dealquest_http.serving import describe
+from dealquest_http.serving import start_lines
 
 KEPT = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONWARNINGS"}
 
@@ -170,7 +170,7 @@ def test_the_start_up_lines_show_no_secret(tmp_path: Path) -> None:
         database_url=Secret("postgresql://user:canary@host/name"),
         http_cors_origins=("https://app.example",),
     )
-    text = "\n".join(describe(settings, host="::1", port=80, workers=3))
+    text = "\n".join(start_lines(settings, host="::1", port=80, workers=3))
     assert "http://[::1]:80" in text
     assert "https://app.example" in text
     assert "workers: 3" in text

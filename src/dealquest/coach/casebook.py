@@ -80,7 +80,7 @@ class Case:
 
 
 @attrs.frozen(kw_only=True)
-class Lesson:
+class NamelessCase:
     """A case that may be kept: the same without an id, and without names."""
 
     persona_type: str

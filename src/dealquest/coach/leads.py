@@ -213,7 +213,7 @@ def plan_prompt(fence: str, language: str) -> str:
     )
 
 
-def advice_prompt(fence: str, language: str) -> str:
+def lead_advice_prompt(fence: str, language: str) -> str:
     """Standing orders for advice on what is new with a lead."""
     return (
         "You advise a salesperson on one prospect, from what is known and what is new.\n"

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-from .casebook import Case, Lesson, PersonaType, ScenarioType, strip_names
+from .casebook import Case, NamelessCase, PersonaType, ScenarioType, strip_names
 from .prose import clean_text
 
 Variant: TypeAlias = Literal["first", "again", "shorter", "bolder"]
@@ -237,7 +237,7 @@ def word_count(text: str) -> int:
     return len(text.split())
 
 
-def lesson_of(advice: Advice, facts: DealFacts, *, user_name: str) -> Lesson:
+def nameless_case(advice: Advice, facts: DealFacts, *, user_name: str) -> NamelessCase:
     """What other users may learn from accepted advice: names of the prospect, of companies and of the user are taken out."""
 
     def bare(*texts: str) -> str:
@@ -245,7 +245,7 @@ def lesson_of(advice: Advice, facts: DealFacts, *, user_name: str) -> Lesson:
         return strip_names(whole, people=[facts.name, user_name, *facts.other_names], companies=[facts.company])
 
     analysis, strategy, tactics = advice.analysis, advice.strategy, advice.engagement_tactics
-    return Lesson(
+    return NamelessCase(
         persona_type=facts.persona_type,
         scenario_type=facts.scenario_type,
         industry=bare(facts.industry).casefold()[:80],

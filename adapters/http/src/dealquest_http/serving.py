@@ -64,7 +64,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7130, work
         raise SettingsError("--reload works with one worker only.", code="http.workers")
     settings = with_signing_secret(settings)
     _log_to_streams(settings)
-    print("\n".join(describe(settings, host=host, port=port, workers=workers)), file=sys.stderr, flush=True)  # noqa: T201  # for people
+    print("\n".join(start_lines(settings, host=host, port=port, workers=workers)), file=sys.stderr, flush=True)  # noqa: T201  # for people
     alone = workers == 1 and not reload
     # Held here, the embedded server outlives the workers that come and go.
     is_embedded = settings.database_url is None and settings.remote_records is None
@@ -88,7 +88,7 @@ def application() -> "Serving":
     return Serving(settings)
 
 
-def describe(settings: Settings, *, host: str, port: int, workers: int) -> list[str]:
+def start_lines(settings: Settings, *, host: str, port: int, workers: int) -> list[str]:
     """The start-up lines: addresses in full, secrets cut to what tells them apart."""
     assert settings.jwt_secret is not None
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -17,13 +17,13 @@ from dealquest.coach.leads import (
     LeadDraft,
     Plan,
     PostComments,
-    advice_prompt,
     check_plan,
     check_words,
     comments_prompt,
     describe_lead,
     draft_prompt,
     keep_steps,
+    lead_advice_prompt,
     next_reminder,
     plan_prompt,
 )
@@ -49,7 +49,7 @@ def take_context(scene: Scene, lead: Lead, text: str) -> Flow:
     if scene.offline:
         reply = scene.reply(scene.say("lead.context_kept"), scene.say("lead.no_model"), buttons=lead_buttons(scene, lead))
         return Turn(replies=(reply,), state=scene.state, changes=(kept,))
-    advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, advice_prompt, ("what is new", text))
+    advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, lead_advice_prompt, ("what is new", text))
     if isinstance(advice, Failed):
         reason = scene.say("lead.advice_later", reason=reason_of(scene, advice))
         rows = ((scene.button("lead_advice", f"lead:advice:{lead.id}"),), *lead_buttons(scene, lead))
@@ -60,7 +60,7 @@ def take_context(scene: Scene, lead: Lead, text: str) -> Flow:
 
 def advise_lead(scene: Scene, lead: Lead) -> Flow:
     """What to do next, from all that is known."""
-    advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, advice_prompt)
+    advice = yield from _ask_about(scene, lead, "advice", LeadAdvice, lead_advice_prompt)
     if isinstance(advice, Failed):
         return _failed(scene, lead, advice)
     return _said(scene, show_advice(scene, lead, advice), _logged(lead, "ai_advice", _summary(advice)))

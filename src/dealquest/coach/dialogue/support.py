@@ -17,7 +17,7 @@ from dealquest.coach.strategist import (
     check_advice,
     facts_prompt,
     leaks,
-    lesson_of,
+    nameless_case,
     tidy,
     tidy_advice,
 )
@@ -252,13 +252,13 @@ def _with_session(scene: Scene, wish: str, ref: int) -> Flow:
 def _finish(scene: Scene, session: Session, *, is_good: bool) -> Turn:
     advice, facts = _read(Advice, session.output), _read(DealFacts, session.facts)
     is_first = session.variant == "first" and not session.has_variants
-    lesson = None
+    kept = None
     if is_good and is_first and advice is not None and facts is not None and advice.quality_score >= MIN_QUALITY:
-        lesson = lesson_of(advice, facts, user_name=scene.view.user.first_name)
-    text = scene.say("support.bad" if not is_good else "support.done" if lesson is None else "support.done_kept")
+        kept = nameless_case(advice, facts, user_name=scene.view.user.first_name)
+    text = scene.say("support.bad" if not is_good else "support.done" if kept is None else "support.done_kept")
     # A message of its own: the answer itself stays readable.
     reply = attrs.evolve(scene.reply(text), edit=False)
-    change = _closed(scene, session.update_id, "positive" if is_good else "negative", lesson)
+    change = _closed(scene, session.update_id, "positive" if is_good else "negative", kept)
     return Turn(replies=(reply,), state=_idle(scene), changes=(change,))
 
 
@@ -320,8 +320,8 @@ def _lead_of(scene: Scene, deal: Deal, facts: DealFacts, advice: Advice) -> Chan
     return Change(kind="keep_lead", values=msgspec.to_builtins(values))
 
 
-def _closed(scene: Scene, ref: int, feedback: str, lesson: object = None) -> Change:
-    values = {"session": ref, "feedback": feedback, "language": scene.view.user.language, "case": lesson}
+def _closed(scene: Scene, ref: int, feedback: str, kept: object = None) -> Change:
+    values = {"session": ref, "feedback": feedback, "language": scene.view.user.language, "case": kept}
     return Change(kind="close_session", values=msgspec.to_builtins(values))
 
 
