@@ -3,11 +3,12 @@
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import attrs
 import psycopg
@@ -91,10 +92,45 @@ def home() -> Iterator[Path]:
                 pass  # join what a killed process left running; the last one to leave stops it
 
 
+class _OtherPostgres(EmbeddedPostgres):
+    """A server of other programs than the wheel's, to run the tests on another version of PostgreSQL.
+
+    Args:
+        home: A folder of its own.
+        programs: The folder of `initdb` and `pg_ctl`; an account without rights must be able to enter it.
+    """
+
+    def __init__(self, home: Path, programs: Path) -> None:
+        super().__init__(home)
+        self._programs = programs
+        self._place = home / "other"
+
+    def __enter__(self) -> Self:
+        self._place.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(self._place, "nobody", "nogroup")
+        self._call("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync")
+        options = f"-k {self._place} -c listen_addresses='' -c max_connections=60 -c fsync=off -c timezone=UTC"
+        self._call("pg_ctl", "--wait", f"--log={self._place / 'log'}", f"--options={options}", "start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._call("pg_ctl", "--wait", "--mode=immediate", "stop")
+
+    def dsn(self, role: str = "postgres", *, database: str = "postgres") -> str:
+        return f"host='{self._place}' port=5432 user={role} dbname={database}"
+
+    def _call(self, program: str, *arguments: str) -> None:
+        account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
+        command = [self._programs / program, f"--pgdata={self._place / 'data'}", *arguments]
+        subprocess.run(command, check=True, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **account)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """The embedded server, with a migrated template database."""
-    with data_home() as home, EmbeddedPostgres(home) as server:
+    """The embedded server, or one of the programs in `TEST_POSTGRES_PROGRAMS`, with a migrated template database."""
+    programs = os.environ.get("TEST_POSTGRES_PROGRAMS")
+    with data_home() as home, EmbeddedPostgres(home) if programs is None else _OtherPostgres(home, Path(programs)) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute("create database migrated")
         migrate(server.dsn(database="migrated"))

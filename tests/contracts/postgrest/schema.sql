@@ -65,9 +65,20 @@ insert into cinema.later values (1, 1);
 insert into archive.films values (7, 'Old');
 
 create table cinema.k (k text primary key, v int);
+create domain cinema.stars as int default 3;
+create domain cinema.kind as cinema.genre;
+create table cinema.tickets (
+  id bigint generated always as identity, seat char(3) default 'A01', price numeric(6, 2) default 9.5, paid boolean default false,
+  day date default '1990-01-01', sold timestamptz default now(), stars cinema.stars, kind cinema.kind default 'drama', extra jsonb default '{}',
+  rows int[] default '{1}'
+);
 create table hidden.crew (id int primary key, name text, boss int references hidden.crew);
 insert into hidden.crew values (1, 'Top', null), (2, 'Mid', 1);
 create view cinema.crew as select * from hidden.crew;
+create table hidden.halls (number int unique not null);
+create table hidden.shows (hall int references hidden.halls (number));
+create view cinema.halls as select * from hidden.halls;
+create view cinema.shows as select * from hidden.shows;
 create function cinema.initial(cinema.films) returns text language sql immutable as $$ select left($1.title, 1) $$;
 create function cinema.measure(code character) returns int language sql immutable as 'select length(code)';
 create function cinema.backend() returns int language sql stable as 'select pg_backend_pid()';

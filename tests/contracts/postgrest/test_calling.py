@@ -1,5 +1,6 @@
 """Calling functions, settings of a transaction, errors raised in SQL, schemas (functions, transactions, errors, schemas)."""
 
+import attrs
 from replay import CONFIG, Case, ask, replay
 
 from dealquest.storage.engine import Engine, EngineConfig
@@ -62,12 +63,12 @@ async def test_unknown_and_ambiguous_functions(cinema: str) -> None:
         cinema,
         [
             Case(
-                "GET /rpc/ad?a=1",
+                "GET /rpc/number",
                 {
                     "code": "PGRST202",
-                    "details": "Searched for the function cinema.ad with parameter a, but no matches were found in the schema cache.",
-                    "hint": "Perhaps you meant to call the function cinema.add",
-                    "message": "Could not find the function cinema.ad(a) in the schema cache",
+                    "details": "Searched for the function cinema.number without parameters, but no matches were found in the schema cache.",
+                    "hint": "Perhaps you meant to call the function cinema.numbers",
+                    "message": "Could not find the function cinema.number without parameters in the schema cache",
                 },
                 404,
             ),
@@ -167,6 +168,7 @@ async def test_schemas(cinema: str) -> None:
         cinema,
         [
             Case("GET /films?select=id&id=eq.1", [{"id": 1}], shows={"content-profile": "cinema"}),
+            Case("POST /actors", "", 201, {"id": 70}, shows={"content-profile": None}),
             Case("GET /films", [{"id": 7, "title": "Old"}], headers=old, shows={"content-profile": "archive"}),
             Case("GET /actors", status=404, headers=old),
             Case(
@@ -186,11 +188,12 @@ async def test_schemas(cinema: str) -> None:
                 204,
                 {"title": "Old"},
                 headers={"content-profile": "archive"},
-                shows={"content-profile": "archive"},
+                shows={"content-profile": None},
             ),
         ],
-        config,
+        attrs.evolve(config, db_tx_end="rollback"),
     )
+    await replay(cinema, [Case("GET /k", [], headers={"accept-profile": "cinema"}, shows={"content-profile": "cinema"})])
 
 
 async def test_root_document(cinema: str) -> None:
@@ -210,8 +213,40 @@ async def test_root_document(cinema: str) -> None:
     assert "/secrets" not in mine["paths"]
     assert "/notes" in mine["paths"]
     assert "/notes" not in theirs["paths"]
-    closed = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", openapi_mode="disabled")
-    await replay(cinema, [Case("GET /", status=404)], closed)
+    closed = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", openapi_mode="disabled", db_root_spec="one_place")
+    await replay(cinema, [Case("GET /", status=404), Case("OPTIONS /", status=404)], closed)
+
+
+async def test_types_and_defaults_of_the_root_document(cinema: str) -> None:
+    """A column shows the built-in type under its domain, a default only where JSON can hold it, and a key through views."""
+    async with await Engine.open(cinema, CONFIG) as engine:
+        answer = await ask(engine, Case("GET /", headers={"accept": "application/json", "accept-profile": "cinema"}))
+        document = answer.json()
+    assert answer.header("content-type") == "application/openapi+json; charset=utf-8"
+    assert answer.header("content-profile") == "cinema"
+    assert document["definitions"]["tickets"]["properties"] == {
+        "id": {"type": "integer", "format": "int64"},
+        "seat": {"type": "string", "format": "character", "default": "'A01'::bpchar", "maxLength": 3},
+        "price": {"type": "number", "format": "numeric", "default": 9.5},
+        "paid": {"type": "boolean", "format": "boolean", "default": False},
+        "day": {"type": "string", "format": "date", "default": "1990-01-01"},
+        "sold": {"type": "string", "format": "timestamp with time zone", "default": "now()"},
+        "stars": {"type": "integer", "format": "int32", "default": 3},
+        "kind": {"type": "string", "format": "cinema.kind", "default": "'drama'::cinema.genre", "enum": ["drama", "comedy"]},
+        "extra": {"format": "jsonb"},
+        "rows": {"type": "array", "items": {"type": "integer"}, "format": "integer[]"},
+    }
+    assert document["definitions"]["shows"]["properties"]["hall"]["description"] == (
+        "Note:\nThis is a Foreign Key to `halls.number`.<fk table='halls' column='number'/>"
+    )
+    two = document["paths"]["/rpc/two"]["post"]
+    assert two["parameters"][0]["schema"] == {"type": "object"}
+    assert two["produces"] == [
+        "application/json",
+        "application/vnd.pgrst.object+json;nulls=stripped",
+        "application/vnd.pgrst.object+json",
+    ]
+    assert [item["name"] for item in document["paths"]["/rpc/over"]["get"]["parameters"]] == ["a", "b"]
 
 
 async def test_the_operators_own_root(cinema: str) -> None:

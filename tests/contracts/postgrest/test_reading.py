@@ -1,5 +1,6 @@
 """Reading: operators, logic, select, json, ordering, limits, counts, media (tables_views, pagination_count, resource_representation)."""
 
+import attrs
 from replay import Case, replay
 
 from dealquest.storage.engine import EngineConfig
@@ -298,6 +299,11 @@ async def test_errors(cinema: str) -> None:
             Case("OPTIONS /rpc/add", "", shows={"allow": "OPTIONS,GET,HEAD,POST"}),
             Case("OPTIONS /rpc/grow", "", shows={"allow": "OPTIONS,POST"}),
             Case("OPTIONS /", "", shows={"allow": "OPTIONS,GET,HEAD"}),
+            Case("OPTIONS /rpc/nothing", "", shows={"allow": "OPTIONS,POST"}),
+            Case("OPTIONS /rpc/nosuch", status=404),
+            Case("GET /films?select=id&id=eq.1&flag", [{"id": 1}]),
+            Case("GET /films?select=..directors(name)", status=400),
+            Case("GET /films?columns=", status=400),
         ],
     )
 
@@ -399,6 +405,23 @@ async def test_older_versions(cinema: str) -> None:
             ),
         ],
         older,
+    )
+    trying = attrs.evolve(older, db_schemas=("cinema",), db_tx_end="rollback")
+    full = {"prefer": "return=representation"}
+    unordered = "A 'limit' was applied without an explicit 'order'"
+    await replay(
+        cinema,
+        [
+            Case("PATCH /pairs?order=k1&limit=0&select=k1", [], 200, {"extra": "new"}, headers=full),
+            Case("PATCH /films?order=id.desc&limit=2&offset=1&select=id", [{"id": 3}, {"id": 2}], 200, {"year": 1}, headers=full),
+            Case("DELETE /reviews?order=id&limit=1&select=id&score=lt.9", [{"id": 2}], headers=full),
+            Case(
+                "DELETE /reviews?limit=1",
+                {"code": "PGRST109", "details": None, "hint": "Apply an 'order' using unique column(s)", "message": unordered},
+                400,
+            ),
+        ],
+        trying,
     )
     newer = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", dialect="postgrest13")
     await replay(cinema, [Case("GET /films?genre=is.not_null&select=id&id=eq.1", [{"id": 1}], shows={"vary": None})], newer)

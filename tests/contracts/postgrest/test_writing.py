@@ -150,6 +150,8 @@ async def test_upsert_and_put(cinema: str) -> None:
             ),
             Case("PUT /actors?id=eq.1", [{"id": 1, "name": "P"}], 200, {"id": 1, "name": "P"}, headers=FULL),
             Case("PUT /actors?id=eq.1", "", 204, {"id": 1, "name": "P"}),
+            Case("PUT /actors?id=eq.50", "", 204, {"id": 50, "name": "P"}),
+            Case("POST /actors", "", 201, {"id": 50}, headers={"prefer": "count=estimated"}, shows={"content-range": "*/1"}),
             Case("PUT /actors?id=eq.50", [{"id": 50, "name": "P"}], 201, {"id": 50, "name": "P"}, headers=FULL),
             Case(
                 "PUT /pairs?k1=eq.1&k2=eq.x",

@@ -11,7 +11,7 @@ from .body import Body
 from .catalog import Catalog, Name, Parameter, Routine
 from .errors import refuse
 from .fragments import Params, array_literal, quote, quote_name
-from .fuzzy import find_nearest
+from .fuzzy import LIKELY, find_nearest
 
 _UNNAMED = {
     "application/json": ("json/jsonb", frozenset({"json", "jsonb"})),
@@ -84,12 +84,16 @@ def _unknown(catalog: Catalog, name: Name, keys: Sequence[str], *, media: str | 
     hint = None
     overloads = catalog.functions.get(name)
     if overloads is None:
-        near = None if raw else find_nearest(name.name, (other.name for other in catalog.functions if other.schema == name.schema))
+        near = (
+            None
+            if raw
+            else find_nearest(name.name, (other.name for other in catalog.functions if other.schema == name.schema), least=LIKELY)
+        )
         hint = f"Perhaps you meant to call the function {name.schema}.{near}" if near else None
     elif not raw:
-        signatures = {", ".join(sorted(item.name for item in routine.parameters)): routine for routine in overloads}
-        near = find_nearest(listed, signatures)
-        hint = f"Perhaps you meant to call the function {shown}({near})" if near else None
+        signatures = [f"({', '.join(sorted(item.name for item in routine.parameters))})" for routine in overloads]
+        near = find_nearest(f"({listed})", signatures)
+        hint = f"Perhaps you meant to call the function {shown}{near}" if near else None
     return refuse(
         "PGRST202",
         f"Could not find the function {called} in the schema cache",

@@ -17,7 +17,7 @@ from .catalog import Catalog, Name, Routine, Table
 from .config import EngineConfig
 from .errors import refuse
 from .fragments import Params, Value, quote
-from .fuzzy import find_nearest
+from .fuzzy import LIKELY, find_nearest
 from .media import Format, pick_format, write_body
 from .negotiate import pick_schema
 from .plan import Node, Rules, plan_read
@@ -29,7 +29,6 @@ from .write_sql import INSERTED, ChangeWriter, check_put, write_returning
 Kind = Literal["read", "insert", "update", "delete", "put", "call"]
 DataRequest = Read | Insert | Upsert | Put | Update | Delete | Call
 
-_LEAST = 0.75
 _GUCS = "NULLIF(current_setting('response.headers', true), ''), NULLIF(current_setting('response.status', true), '')"
 
 
@@ -94,7 +93,7 @@ def find_table(catalog: Catalog, name: Name) -> Table:
     """
     table = catalog.tables.get(name)
     if table is None:
-        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema), least=_LEAST)
+        near = find_nearest(name.name, (other.name for other in catalog.tables if other.schema == name.schema), least=LIKELY)
         raise refuse(
             "PGRST205",
             f"Could not find the table '{name.schema}.{name.name}' in the schema cache",
@@ -290,6 +289,7 @@ class _Compiler:
             body,
             request.columns if request.columns is not None else body.keys,
             request.where,
+            page=self._page_of_change(request),
             returning=write_returning(node, table, keys=False),
             defaults=request.prefer.missing == "default",
         )
@@ -298,8 +298,19 @@ class _Compiler:
     def _delete(self, request: Delete, table: Table) -> Compiled:
         found = self._format(request, table.id)
         node = self._answer(request, table)
-        change = ChangeWriter(table, self._catalog, self._params).delete(request.where, returning=write_returning(node, table, keys=False))
+        change = ChangeWriter(table, self._catalog, self._params).delete(
+            request.where, page=self._page_of_change(request), returning=write_returning(node, table, keys=False)
+        )
         return self._change(request, "delete", table=table, found=found, change=change, node=node)
+
+    def _page_of_change(self, request: Update | Delete) -> Shape | None:
+        """The request again, when only a page of the rows is to be changed; newer versions pay no heed to it."""
+        paged = request.limit is not None or bool(request.offset)
+        if not paged or not VERSIONS[self._config.dialect].limits_changes:
+            return None
+        if not request.order:
+            raise refuse("PGRST109", "A 'limit' was applied without an explicit 'order'", hint="Apply an 'order' using unique column(s)")
+        return request
 
     def _answer(self, request: Shape, table: Table) -> Node | None:
         """The read over the changed rows, where the answer shows them."""

@@ -13,7 +13,7 @@ import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
-from dealquest.storage.postgrest.ast import NO_PAYLOAD, Call, Delete, Describe, Payload, Read, Shape
+from dealquest.storage.postgrest.ast import NO_PAYLOAD, Call, Delete, Describe, Payload, Read, Request, Shape
 from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
@@ -34,7 +34,7 @@ from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
 from .parse import Limits, read_request, split_query
-from .paths import answer_options, pick_root_type
+from .paths import OPENAPI_TYPE, answer_options, check_root_media
 from .pool import Pool
 from .response import VARY, Context, Responder, find_check
 from .shape import Shapes, SlotBody, fill, take_apart
@@ -210,10 +210,7 @@ class Engine:
             with anyio.fail_after(incoming.timeout_s if incoming.timeout_s is not None else self._patience_s):
                 await self._look_for_changes(self._listener)
         if incoming.method == "OPTIONS":
-            with timed(incoming.timings, "parse", self.clock):
-                options = answer_options(incoming, self.catalog, self.config.db_schemas)
-            with timed(incoming.timings, "response", self.clock):
-                return options
+            return self._answer_options(incoming)
         for attempt in range(2):
             plan, values = self._plan(incoming)
             if isinstance(plan, Describe):
@@ -236,6 +233,31 @@ class Engine:
                 raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
         raise AssertionError("the second attempt answers or raises")
 
+    def _answer_options(self, incoming: Incoming) -> HttpResponse:
+        """The methods of a path; every step is timed, also those that have nothing to do."""
+        with timed(incoming.timings, "parse", self.clock):
+            asked = incoming._replace(method="HEAD")
+            request = self._route_root(read_request(asked, split_query(incoming.query), limits=self._limits).request)
+            assert isinstance(request, (Describe, Call, Read)), "HEAD asks for nothing else"
+        with timed(incoming.timings, "plan", self.clock):
+            options = answer_options(request, self.catalog, self.config.db_schemas)
+        for step in ("transaction", "response"):
+            with timed(incoming.timings, step, self.clock):
+                pass
+        return options
+
+    def _route_root(self, request: Request) -> Request:
+        """The root as what the operator wants of it.
+
+        Raises:
+            NotFoundError: PGRST126 when it is switched off.
+        """
+        if not isinstance(request, Describe):
+            return request
+        if self.config.openapi_mode == "disabled":
+            raise refuse("PGRST126", "Root endpoint metadata is disabled")
+        return request if self.config.db_root_spec is None else self._call_root(request, self.config.db_root_spec)
+
     def _plan(self, incoming: Incoming) -> tuple["_Plan | Describe", Sequence[Value]]:
         """The plan of a request, new or known, and its values."""
         keys, body = None, incoming.body
@@ -248,11 +270,10 @@ class Engine:
         if known is not None:
             return known, fill(known.values, shaped)
         with timed(incoming.timings, "parse", self.clock):
-            request, renamed = read_request(incoming, split_query(incoming.query), limits=self._limits)
+            read, renamed = read_request(incoming, split_query(incoming.query), limits=self._limits)
+            request = self._route_root(read)
         if isinstance(request, Describe):
-            if self.config.db_root_spec is None:
-                return request, ()
-            request = self._call_root(request, self.config.db_root_spec)
+            return request, ()
         with timed(incoming.timings, "plan", self.clock):
             compiled = compile_request(request, self.catalog, self.config)
         given = compiled.values
@@ -289,9 +310,7 @@ class Engine:
         """The root document, of what the role may use."""
         with timed(incoming.timings, "plan", self.clock):
             schema = pick_schema(self.config.db_schemas, request.profile)
-            if self.config.openapi_mode == "disabled":
-                raise refuse("PGRST126", "Root endpoint metadata is disabled")
-            content_type = pick_root_type(request.accept)
+            check_root_media(request.accept)
         visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
         if self.config.openapi_mode == "follow-privileges":
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
@@ -301,8 +320,8 @@ class Engine:
             visible = msgspec.json.decode(answer.body)
         with timed(incoming.timings, "response", self.clock):
             document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
-        headers = [("content-type", content_type), VARY]
-        if len(self.config.db_schemas) > 1:
+        headers = [("content-type", OPENAPI_TYPE), VARY]
+        if len(self.config.db_schemas) > 1 or request.profile is not None:
             headers.append(("content-profile", schema))
         body = b"" if request.head else msgspec.json.encode(document)
         if not request.head:

@@ -56,6 +56,8 @@ def refuse_sql(error: ServerError, *, authenticated: bool) -> DealQuestError:
     status = find_status(error.sqlstate, authenticated=authenticated)
     if error.sqlstate.startswith("PT") and not error.sqlstate[2:].isdigit():
         status = 500
+    if error.sqlstate == "42883" and error.message.startswith("function xmlagg("):
+        status = 406  # a server without XML cannot render it
     if error.sqlstate == "21000":
         # Only our own "UPDATE ... requires a WHERE clause" guard is the caller's fault.
         status = 400 if error.message.endswith("requires a WHERE clause") else 500
@@ -134,6 +136,6 @@ def _foreign_body(error: DealQuestError) -> ErrorBody:
     if isinstance(error, PeerUnavailableError) and error.code in _GONE:
         error.__dict__.setdefault("headers", {"retry-after": "1"})
         if error.code == "engine.connect":
-            return ErrorBody(status=503, code="PGRST000", message="Database connection error. Retrying the connection.")
+            return ErrorBody(status=503, code="PGRST000", message="Database connection error.")
         return ErrorBody(status=503, code="PGRST001", message="Database client error. Retrying the connection.")
     return ErrorBody(status=500, code="PGRSTX00", message="Internal error.")

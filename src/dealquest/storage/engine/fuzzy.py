@@ -9,6 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+LIKELY = 0.75
+"""Names of tables and functions are only told to who nearly knows them."""
+
 _LEAST = 0.33
 _NOT_WORD = re.compile(r"[^\w, ]+")
 
@@ -33,9 +36,7 @@ def find_nearest(name: str, known: Iterable[str], *, least: float = _LEAST) -> s
             if shared:
                 scored.append((shared / (length * _norm(grams)), text))
         likely = [text for _, text in sorted(scored, reverse=True)[:50]]
-        best = sorted(
-            ((1 - _distance(normal, text) / (max(len(normal), len(text)) + 2), text) for text in likely), key=lambda pair: -pair[0]
-        )
+        best = sorted(((1 - _distance(normal, text) / max(len(normal), len(text)), text) for text in likely), key=lambda pair: -pair[0])
         if best and best[0][0] >= least:
             return candidates[best[0][1]]
     return None

@@ -117,7 +117,7 @@ def read_whole_select(scanner: Scanner) -> tuple[SelectItem, ...]:
 
 def _read_item(scanner: Scanner) -> SelectItem:
     scanner.skip_blanks()
-    if scanner.take("...") or scanner.take(".."):
+    if scanner.take("..."):
         return _read_embed(scanner, None, read_name(scanner), spread=True)
     if scanner.take("*"):
         return Column(field=Field("*"))

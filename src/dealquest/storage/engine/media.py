@@ -105,8 +105,8 @@ def _find_handler(catalog: Catalog, table: Name | None, name: str, *, whole: boo
     handlers = catalog.handlers
     if not handlers or name.startswith("application/vnd.pgrst."):
         return None
-    keys = [(table, name), (table, "*/*")] if whole and table is not None else []
-    return next((handlers[key] for key in (*keys[:1], (None, name), *keys[1:], (None, "*/*")) if key in handlers), None)
+    keys = [(table, "*/*"), (table, name)] if whole and table is not None else []
+    return next((handlers[key] for key in (*keys, (None, name)) if key in handlers), None)
 
 
 def _pair(param: str) -> tuple[str, str]:

@@ -87,15 +87,15 @@ class _Conditions:
 
 
 def split_query(query: str) -> list[tuple[str, str]]:
-    """Pairs in order; `+` is a blank, a bare `%` stays.
+    """Pairs in order; `+` is a blank, a bare `%` stays, and a name without a value says nothing.
 
-    >>> split_query("a=eq.1&b=like.x%25+y")
+    >>> split_query("a=eq.1&b=like.x%25+y&c")
     [('a', 'eq.1'), ('b', 'like.x% y')]
     """
     pairs = []
     for item in query.split("&"):
-        if item:
-            name, _, value = item.partition("=")
+        name, equals, value = item.partition("=")
+        if equals:
             pairs.append((unquote_plus(name), unquote_plus(value)))
     return pairs
 
@@ -196,7 +196,7 @@ class _Query:
             if key == "select":
                 select = parse_with(read_whole_select, value, "select parameter") if select is None else select
             elif key == "columns":
-                self.columns = parse_with(read_names, value, "columns parameter")
+                self.columns = parse_with(read_names, value, "columns parameter") if self.columns is None else self.columns
             elif key == "on_conflict":
                 self.on_conflict = parse_with(read_names, value, "on_conflict parameter") if value else self.on_conflict
             elif key.rpartition(".")[2] in _TAILS:

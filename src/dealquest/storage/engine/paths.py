@@ -1,42 +1,42 @@
-"""What a path answers by itself: the methods it allows, and the media types of the root."""
+"""What a path answers by itself: the methods it allows, and the media type of the root."""
 
 from collections.abc import Sequence
 
-from dealquest.storage.postgrest.ast import Media
+from dealquest.storage.postgrest.ast import Call, Describe, Media, Read
 from dealquest.wire import HttpResponse
 
+from .call_sql import find_routine
 from .catalog import Catalog, Name, Table
 from .compile import find_table
 from .errors import refuse
-from .incoming import Incoming
 from .negotiate import pick_schema
-from .parse import split_path
 from .response import VARY
 
-_ROOT_MEDIA = {
-    "application/openapi+json": "application/openapi+json",
-    "*/*": "application/openapi+json",
-    "application/json": "application/json",
-}
+_ROOT_MEDIA = frozenset({"application/openapi+json", "*/*", "application/json"})
+OPENAPI_TYPE = "application/openapi+json; charset=utf-8"
+"""The content type of the root document, also for those who accept any JSON."""
 
 
-def answer_options(incoming: Incoming, catalog: Catalog, schemas: Sequence[str]) -> HttpResponse:
+def answer_options(request: Describe | Call | Read, catalog: Catalog, schemas: Sequence[str]) -> HttpResponse:
     """The methods that a path allows.
 
+    Args:
+        request: The path as a request to read.
+        catalog: The snapshot.
+        schemas: The exposed schemas.
+
     Raises:
-        NotFoundError: PGRST125 for a path, PGRST205 for a table that does not exist.
+        NotFoundError: PGRST205 for a table that does not exist, PGRST202 for a function.
     """
-    segments = split_path(incoming.path)
-    schema = pick_schema(schemas, incoming.headers.get("accept-profile"))
-    if not segments:
+    schema = pick_schema(schemas, request.profile)
+    if isinstance(request, Describe):
         allow = "OPTIONS,GET,HEAD"
-    elif len(segments) == 2 and segments[0] == "rpc":
-        overloads = catalog.functions.get(Name(schema, segments[1]), ())
-        allow = "OPTIONS,GET,HEAD,POST" if any(routine.read_only for routine in overloads) else "OPTIONS,POST"
-    elif len(segments) == 1:
-        allow = _allowed_methods(find_table(catalog, Name(schema, segments[0])))
+    elif isinstance(request, Call):
+        name = Name(schema, request.function)
+        routines = catalog.functions.get(name) or (find_routine(catalog, name, [item for item, _ in request.arguments], media=None),)
+        allow = "OPTIONS,GET,HEAD,POST" if any(routine.read_only for routine in routines) else "OPTIONS,POST"
     else:
-        raise refuse("PGRST125", "Invalid path specified in request URL")
+        allow = _allowed_methods(find_table(catalog, Name(schema, request.relation)))
     return HttpResponse(status=200, headers=(("allow", allow), ("content-length", "0"), VARY))
 
 
@@ -49,14 +49,11 @@ def _allowed_methods(table: Table) -> str:
     return ",".join(methods)
 
 
-def pick_root_type(accept: Sequence[Media]) -> str:
-    """The content type of the root document.
+def check_root_media(accept: Sequence[Media]) -> None:
+    """See that the root document is acceptable.
 
     Raises:
-        InputError: PGRST107 when none of the accepted ones can be made.
+        InputError: PGRST107 when it is not.
     """
-    for media in accept:
-        if media.name in _ROOT_MEDIA:
-            return f"{_ROOT_MEDIA[media.name]}; charset=utf-8"
-    names = ", ".join(media.name for media in accept)
-    raise refuse("PGRST107", f"None of these media types are available: {names}")
+    if not any(media.name in _ROOT_MEDIA for media in accept):
+        raise refuse("PGRST107", f"None of these media types are available: {', '.join(media.name for media in accept)}")

@@ -132,7 +132,7 @@ def plan_read(shape: Shape, *, source: Name, catalog: Catalog, rules: Rules, ali
         limit=shape.limit,
         offset=shape.offset,
     )
-    if not rules.aggregates and any(column.aggregate for node in walk(root) for column in node.columns):
+    if not rules.aggregates and any(_is_forbidden(node, shape) for node in walk(root)):
         raise refuse("PGRST123", "Use of aggregate functions is not allowed")
     for node in walk(root):
         planner.check(node)
@@ -222,6 +222,14 @@ class _Planner:
                     f"Bad operator on the '{condition.field.name}' embedded resource",
                     details="Only is null or not is null filters are allowed on embedded resources",
                 )
+
+
+def _is_forbidden(node: Node, shape: Shape) -> bool:
+    """Whether a level groups its rows; a bare `count` that stands alone is older than aggregates, and always allowed."""
+    if not any(column.aggregate for column in node.columns):
+        return False
+    asked = shape.select if node.embed is None else node.embed.select
+    return len(asked) > 1 or not all(isinstance(item, Column) and item.field == _COUNT and item.aggregate is None for item in asked)
 
 
 def _read_count(column: Column, table: Table | None) -> Column:

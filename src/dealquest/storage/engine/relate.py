@@ -73,10 +73,11 @@ def _is_hinted(link: Relationship, hint: str) -> bool:
 
 def _unknown(catalog: Catalog, origin: Name, embed: Embed, schema: str) -> Exception:
     named = f" using the hint '{embed.hint}'" if embed.hint else ""
-    targets = {link.target.name for link in catalog.relationships.get(origin, ()) if link.target.schema == schema and link.function is None}
+    targets = {link.target.name for link in catalog.relationships.get(origin, ()) if link.target.schema == schema}
     hint = None
-    if origin not in catalog.tables:
-        near = find_nearest(origin.name, (name.name for name in catalog.tables if name.schema == schema))
+    if not targets:
+        related = (name.name for name, links in catalog.relationships.items() if any(link.target.schema == schema for link in links))
+        near = find_nearest(origin.name, related)
         hint = f"Perhaps you meant '{near}' instead of '{origin.name}'." if near else None
     elif embed.relation not in targets and (near := find_nearest(embed.relation, targets)) is not None:
         hint = f"Perhaps you meant '{near}' instead of '{embed.relation}'."

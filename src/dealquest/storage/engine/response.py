@@ -102,11 +102,11 @@ class Responder:
         shows = not compiled.empty or compiled.kind == "read" or (compiled.routine is not None and not compiled.routine.returns_void)
         if shows:
             fixed.append(("content-type", compiled.format.content_type))
+            if context.multiple_schemas or request.profile is not None:
+                fixed.append(("content-profile", compiled.schema))
         applied = _applied(request, compiled, context)
         if applied:
             fixed.append(("preference-applied", ", ".join(applied)))
-        if context.multiple_schemas:
-            fixed.append(("content-profile", compiled.schema))
         if renamed:
             pairs = ", ".join(f"`{relation}` to `{alias}`" for relation, alias in renamed)
             fixed.append(("warning", f'299 PostgRESTv16 "{_RENAMED} Update {pairs} in query string filters, orders or limits."'))
@@ -170,8 +170,8 @@ def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context:
     shown = request.prefer.returning == "representation"
     if compiled.kind == "put":
         inserted = (answer.inserted or 0) > 0
-        return 201 if inserted else 200 if shown else 204
-    counted = request.prefer.count == "exact"
+        return 204 if not shown else 201 if inserted else 200
+    counted = request.prefer.count in {"exact", "estimated"}
     if compiled.kind == "insert":
         headers["content-range"] = f"*/{answer.page}" if counted else "*/*"
         if answer.location is not None and answer.page == 1:

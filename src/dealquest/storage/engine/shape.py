@@ -102,7 +102,10 @@ def _split(query: str, arguments: bool) -> tuple[tuple[str, ...], tuple[str | No
     for pair in query.split("&"):
         if not pair:
             continue
-        name, _, value = pair.partition("=")
+        name, equals, value = pair.partition("=")
+        if not equals:  # no pair at all, for the parser
+            parts.append(pair)
+            continue
         value_at = None
         if name.rpartition(".")[2] not in _WHOLE and "%" not in name and "+" not in name:
             found = _SPLIT.match(value)

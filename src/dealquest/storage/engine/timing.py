@@ -29,6 +29,6 @@ def write_timings(timings: dict[str, float] | None) -> list[tuple[str, str]]:
     """The header, if anything was measured.
 
     >>> write_timings({"jwt": 0.25, "parse": 1.0})
-    [('server-timing', 'jwt;dur=0.250, parse;dur=1.000')]
+    [('server-timing', 'jwt;dur=0.2, parse;dur=1.0')]
     """
-    return [("server-timing", ", ".join(f"{step};dur={took:.3f}" for step, took in timings.items()))] if timings else []
+    return [("server-timing", ", ".join(f"{step};dur={took:.1f}" for step, took in timings.items()))] if timings else []

@@ -29,6 +29,7 @@ class Version:
         hints_at_schemas: Whether an unknown schema is answered with its name, and the known ones as a hint.
         not_null: Whether `is.not_null` is known.
         spreads_lists: Whether a spread embed may have many rows.
+        limits_changes: Whether `limit` and `offset` count for updates and deletes.
         hidden: Headers that were not sent.
     """
 
@@ -37,6 +38,7 @@ class Version:
     hints_at_schemas: bool = True
     not_null: bool = True
     spreads_lists: bool = True
+    limits_changes: bool = False
     hidden: frozenset[str] = frozenset()
 
     def tell(self, body: ErrorBody) -> ErrorBody:
@@ -67,6 +69,7 @@ VERSIONS: Mapping[VersionName, Version] = {
         hints_at_schemas=False,
         not_null=False,
         spreads_lists=False,
+        limits_changes=True,
         hidden=frozenset({"proxy-status", "content-length", "vary", "warning"}),
     ),
     "postgrest13": Version(hidden=frozenset({"vary", "warning"})),

@@ -6,12 +6,12 @@ Source: https://docs.postgrest.org/en/latest/references/api/tables_views.html, r
 
 from collections.abc import Sequence
 
-from dealquest.storage.postgrest.ast import Condition, Filter, Put
+from dealquest.storage.postgrest.ast import Condition, Filter, Put, Shape
 
 from .body import Body
 from .catalog import Catalog, ColumnInfo, Table
 from .errors import refuse
-from .fragments import Params, Scope, quote, quote_name, quote_text, write_condition
+from .fragments import Params, Scope, quote, quote_name, quote_text, write_condition, write_order
 from .plan import Node, link_columns
 
 # Counts rows up when they are tried and down when they turn out to exist; what is left was inserted.
@@ -86,20 +86,30 @@ class ChangeWriter:
                 sql += f" ON CONFLICT({keys}) DO UPDATE SET {sets} WHERE {_COUNT_DOWN}"
         return f"{sql} RETURNING {returning}"
 
-    def update(self, body: Body, columns: Sequence[str], where: Sequence[Condition], *, returning: str, defaults: bool) -> str:
-        """UPDATE of the rows that meet the conditions."""
+    def update(
+        self, body: Body, columns: Sequence[str], where: Sequence[Condition], *, returning: str, defaults: bool, page: Shape | None = None
+    ) -> str:
+        """UPDATE of the rows that meet the conditions, or of a page of them."""
         infos = self._infos(columns)
         if not infos:
             return f"SELECT {returning} FROM {self._target} WHERE false"
         sets = ", ".join(f"{quote(info.name)} = {self._body_column(info)}" for info in infos)
         source = self._body(body, infos, defaults=defaults)
-        return f"UPDATE {self._target} SET {sets} FROM {source}{self._where(where)} RETURNING {returning}"
+        return f"UPDATE {self._target} SET {sets} FROM {source}{self._where(where, page)} RETURNING {returning}"
 
-    def delete(self, where: Sequence[Condition], *, returning: str) -> str:
-        """DELETE of the rows that meet the conditions."""
-        return f"DELETE FROM {self._target}{self._where(where)} RETURNING {returning}"
+    def delete(self, where: Sequence[Condition], *, returning: str, page: Shape | None = None) -> str:
+        """DELETE of the rows that meet the conditions, or of a page of them."""
+        return f"DELETE FROM {self._target}{self._where(where, page)} RETURNING {returning}"
 
-    def _where(self, where: Sequence[Condition]) -> str:
+    def _where(self, where: Sequence[Condition], page: Shape | None = None) -> str:
+        if page is not None:
+            # Without a key the ordered columns must tell rows apart, as PostgREST 12 asks of them.
+            named = self._table.key or [term.field.name for term in page.order if term.relation is None]
+            keys = ", ".join(f"{quote(self._table.id.name)}.{quote(name)}" for name in named)
+            window = "" if page.limit is None else f" LIMIT {self._params.bind(page.limit)}"
+            window += f" OFFSET {self._params.bind(page.offset)}" if page.offset else ""
+            rows = f"SELECT {keys} FROM {self._target}{self._where(where)}{write_order(page.order, self._scope, {})}{window}"
+            return f" WHERE ({keys}) IN ({rows})"
         return f" WHERE {' AND '.join(write_condition(item, self._scope, self._params) for item in where)}" if where else ""
 
     def _infos(self, columns: Sequence[str]) -> list[ColumnInfo]:

@@ -127,6 +127,9 @@ class Reading(Query[Read]):
 
     async def count(self, kind: CountKind = "exact") -> int:
         """How many rows meet the conditions, without fetching them."""
+        parts = split_read(self.request, self.session.dialect)
+        if len(parts) > 1:
+            return sum([await attrs.evolve(self, request=part).count(kind) for part in parts])
         response = await self._send(head=True, prefer=attrs.evolve(self.request.prefer, count=kind))
         total = read_total(response)
         if total is None:
