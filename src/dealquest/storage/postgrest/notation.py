@@ -154,7 +154,7 @@ class _Reader:
             self.at += 1
         else:
             alias, self.at = None, start
-        if self.take("count()"):
+        if not spread and self.take("count()"):
             return Column(field=Field("*"), alias=alias, aggregate="count", aggregate_cast=self.read_cast())
         field = self.read_field()
         if self.text.startswith(("!", "("), self.at) and not field.path:
