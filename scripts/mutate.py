@@ -88,7 +88,8 @@ def judge(part: str, files: Iterable[str], verdicts: Verdicts) -> bool:
         print(f"{part}: the run did not finish; {counts[UNCHECKED]} changes not checked, nothing changed in {unchanged}", flush=True)
         return False
     noticed = sum(counts[verdict] for verdict in NOTICED)
-    print(f"{part}: {noticed} of {len(verdicts)} changes noticed, {noticed / len(verdicts):.1%}", flush=True)
+    endless = f", {counts['timeout']} of them because the tests did not end" if counts["timeout"] else ""
+    print(f"{part}: {noticed} of {len(verdicts)} changes noticed, {noticed / len(verdicts):.1%}{endless}", flush=True)
     return noticed >= LEAST * len(verdicts)
 
 

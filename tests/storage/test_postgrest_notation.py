@@ -71,6 +71,7 @@ def test_a_field_is_a_name_and_steps_into_it(text: str, field: Field) -> None:
         ("users( ),id", (Embed(relation="users", select=()), ID)),
         ("users( id , * )", (Embed(relation="users", select=(ID, ALL)),)),
         ("...users(id)", (Embed(relation="users", select=(ID,), spread=True),)),
+        ("...count()", (Embed(relation="count", select=(), spread=True),)),
         ("boss:users(id)", (Embed(relation="users", alias="boss", select=(ID,)),)),
         ("users!inner(id)", (Embed(relation="users", join="inner", select=(ID,)),)),
         ("users!left(id)", (Embed(relation="users", join="left", select=(ID,)),)),

@@ -13,11 +13,11 @@ Source: https://docs.postgrest.org/en/latest/references/api/tables_views.html, r
 
 import re
 from functools import lru_cache
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from dealquest.errors import InputError
 
-from .ast import AGGREGATES, Aggregate, Arrow, Column, Embed, Field, Join, Order, SelectItem
+from .ast import AGGREGATES, Arrow, Column, Embed, Field, Join, Order, SelectItem
 
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"|[\w$](?:[\w$ ]|-(?!>))*', re.DOTALL)
 _STEP = re.compile(r"(->>?)(-?\d+(?=->|::|[.,)]|\s*$))?")
@@ -127,9 +127,7 @@ class _Reader:
                 self.refuse("a relation's name")
             relation, field = field.name, self.read_field()
             self.expect(")")
-        direction: str | None = "desc" if descending else None
-        if not descending:
-            direction = "asc" if self.take(".asc") else "desc" if self.take(".desc") else None
+        direction = "desc" if descending else "asc" if self.take(".asc") else "desc" if self.take(".desc") else None
         nulls = "first" if self.take(".nullsfirst") else "last" if self.take(".nullslast") else None
         self.expect_end()
         return Order(field=field, relation=relation, direction=direction, nulls=nulls)  # type: ignore[arg-type]  # one of the literals above
@@ -151,15 +149,15 @@ class _Reader:
             return Column(field=Field("*"))
         spread = self.take("...")
         start = self.at
-        alias: str | None = self.read_name() if not self.text.startswith("count()", self.at) else None
-        if alias is not None and self.text.startswith(":", self.at) and not self.text.startswith("::", self.at) and not spread:
+        alias: str | None = self.read_name()
+        if self.text.startswith(":", self.at) and not self.text.startswith("::", self.at) and not spread:
             self.at += 1
         else:
             alias, self.at = None, start
-        if self.take("count()"):
+        if not spread and self.take("count()"):
             return Column(field=Field("*"), alias=alias, aggregate="count", aggregate_cast=self.read_cast())
         field = self.read_field()
-        if self.at < len(self.text) and self.text[self.at] in "!(" and not field.path:
+        if self.text.startswith(("!", "("), self.at) and not field.path:
             return self.read_embed(field.name, alias, spread=spread)
         if spread:
             self.refuse("'('")
@@ -172,7 +170,7 @@ class _Reader:
                 self.refuse("one of " + ", ".join(sorted(AGGREGATES)))
             self.at = found.end()
             after = self.read_cast()
-        return Column(field=field, alias=alias, cast=before, aggregate=cast("Aggregate | None", aggregate), aggregate_cast=after)
+        return Column(field=field, alias=alias, cast=before, aggregate=aggregate, aggregate_cast=after)  # type: ignore[arg-type]  # as above
 
     def read_cast(self) -> str | None:
         found = _CAST.match(self.text, self.at)
