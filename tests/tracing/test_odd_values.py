@@ -128,7 +128,7 @@ def test_what_json_or_postgresql_refuse_is_mended(odd: Any) -> None:
 
 
 def test_a_traced_generator_is_the_generator(captured_traces: CapturedTraces) -> None:
-    """What is sent, thrown in, returned and closed reaches the inner generator, and each way ends its span once; leaving early is no error."""
+    """What is sent, thrown in, returned and closed reaches the inner generator, and each way ends its span once."""
     seen: list[str] = []
 
     @traced_span("talk")
