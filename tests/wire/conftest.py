@@ -70,6 +70,22 @@ async def _bomb(stream: SocketStream, *_: object) -> None:
     await stream.send(plain(gzip.compress(b"\0" * 50_000_000), "content-encoding: gzip"))
 
 
+async def _no_gzip(stream: SocketStream, *_: object) -> None:
+    await stream.send(plain(b"this is not packed", "content-encoding: gzip"))
+
+
+async def _half_gzip(stream: SocketStream, *_: object) -> None:
+    await stream.send(plain(gzip.compress(b"packed" * 100)[:-12], "content-encoding: gzip"))
+
+
+async def _slow_gzip(stream: SocketStream, *_: object) -> None:
+    # The head of the packing alone unpacks to nothing.
+    packed = gzip.compress(b"packed" * 100)
+    await stream.send(plain(packed, "content-encoding: gzip")[: -len(packed) + 10])
+    await anyio.sleep(0.05)
+    await stream.send(packed[10:])
+
+
 async def _brotli(stream: SocketStream, *_: object) -> None:
     await stream.send(plain(b"whatever", "content-encoding: br"))
 
@@ -142,6 +158,9 @@ ACTIONS: dict[str, Callable[..., Awaitable[None]]] = {
     "/echo": _echo,
     "/gzip": _gzip,
     "/bomb": _bomb,
+    "/no-gzip": _no_gzip,
+    "/half-gzip": _half_gzip,
+    "/slow-gzip": _slow_gzip,
     "/brotli": _brotli,
     "/large": _large,
     "/endless": _endless,

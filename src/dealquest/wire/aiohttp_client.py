@@ -193,7 +193,9 @@ class _AiohttpExchange:
             return await content.readany()
         left_s = self._deadline - time.monotonic()
         # What has already arrived needs no time limit around it, but is no reason to go on after the end.
-        if left_s > 0 and (chunk := content.read_nowait()):
+        if left_s <= 0:
+            raise TimeoutError
+        if chunk := content.read_nowait():
             return chunk
         with anyio.fail_after(left_s):
             return await content.readany()
