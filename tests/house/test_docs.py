@@ -198,7 +198,9 @@ def test_every_dependency_has_its_reason() -> None:
     listed = set()
     for section in (ROOT / "docs/dependencies.md").read_text("utf-8").split("\n## ")[1:]:
         title, _, rows = section.partition("\n")
-        for name, why, licence, alone, whole in re.findall(r"^\| ([a-z][a-z0-9-]*) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", rows, re.MULTILINE):
+        for name, why, licence, alone, whole in re.findall(
+            r"^\| ([a-z][a-z0-9-]*) \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", rows, re.MULTILINE
+        ):
             if name != "package":
                 assert why
                 assert licence != "see the package", name
