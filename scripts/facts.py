@@ -294,6 +294,15 @@ def reference_index() -> str:
     return "\n".join(lines) + "\n"
 
 
+def decisions() -> str:
+    """The title of every decision, with a link."""
+    lines = ["# Decisions", "", "Where the design had a choice, or was departed from: what was decided, and why.", ""]
+    for path in sorted((DOCS / "decisions").glob("0*.md")):
+        title = path.read_text("utf-8").partition("\n")[0].lstrip("#0123456789.: ")
+        lines.append(f"- [{int(path.name[:4])}]({path.name}) {title[:1].upper()}{title[1:]}")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, Callable[[], str]]:
     """Every page that is made, and how."""
     made: dict[Path, Callable[[], str]] = {
@@ -302,9 +311,10 @@ def pages() -> dict[Path, Callable[[], str]]:
         DOCS / "data-model.md": lambda: MADE + data_model(),
         DOCS / "assets/data-model.svg": picture,
         DOCS / "reference/index.md": lambda: MADE + reference_index(),
+        DOCS / "decisions/README.md": lambda: MADE + decisions(),
     }
     for name in FACES:
-        made[DOCS / f"reference/{name}.md"] = lambda name=name: f"{MADE}::: dealquest.{name}\n"  # type: ignore[misc]  # a default binds the name
+        made[DOCS / f"reference/{name}.md"] = lambda name=name: f"{MADE}# dealquest.{name}\n\n::: dealquest.{name}\n"  # type: ignore[misc]  # a default binds the name
     return made
 
 
