@@ -33,6 +33,8 @@ PROMISES = {
     "telegram": "dealquest_telegram dealquest_telegram.bot",
     "http": "dealquest_http dealquest_http.app",
 }
+# What must end well where an extra is installed; the chat wants scenarios, texts and migrations out of the wheel.
+RUNS = {"cli": ("--version",), "telegram": ("chat", "--plain"), "http": ("db", "status")}
 # Not tried alone: it is the sum of the others.
 SUMS = {"all"}
 
@@ -43,6 +45,7 @@ def main(dist: Path, version: str) -> int:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"].keys()
     faults += [f"nobody says what the extra {extra} promises" for extra in extras - PROMISES.keys() - SUMS]
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # root's PostgreSQL runs as another account, which must come through
         for extra in ["", *extras]:
             if extra not in SUMS:
                 faults += try_extra(dist, Path(folder), extra)
@@ -72,9 +75,18 @@ def check_metadata(dist: Path, name: str, version: str) -> list[str]:
     for wanted in (f"{name}/py.typed", f"{name}-{version}.dist-info/licenses/LICENSE"):
         if wanted not in members:
             faults.append(f"{name}: the wheel lacks {wanted}")
-    if f"{name}-{version}/LICENSE" not in members_of_sdist:
-        faults.append(f"{name}: the sdist lacks LICENSE")
-    return faults
+    return faults + check_sdist(name, {member.partition("/")[2] for member in members_of_sdist}, members)
+
+
+def check_sdist(name: str, packed: set[str], members: list[str]) -> list[str]:
+    """What builds the wheel, whole, and nothing of the neighbours."""
+    wanted = {"LICENSE", "README.md", "pyproject.toml", "PKG-INFO"} | {
+        f"src/{member}" for member in members if member.startswith(f"{name}/")
+    }
+    extra = packed - wanted - {".gitignore", ""}
+    return [f"{name}: the sdist lacks {member}" for member in sorted(wanted - packed)] + [
+        f"{name}: the sdist holds {member}, which is not its own" for member in sorted(extra) if not member.startswith("src/")
+    ]
 
 
 def check_body(said: Message, version: str) -> list[str]:
@@ -97,6 +109,10 @@ def try_extra(dist: Path, folder: Path, extra: str) -> list[str]:
         tried = run(str(place / "bin/python"), "-W", "error", "-c", f"import {module}")
         if tried.returncode:
             faults.append(f"{wanted}: import {module} failed: {tried.stderr.strip().splitlines()[-1]}")
+    if extra in RUNS:
+        tried = run("env", f"DEALQUEST_HOME={folder / 'home'}", str(place / "bin/dealquest"), *RUNS[extra])
+        if tried.returncode:
+            faults.append(f"{wanted}: dealquest {' '.join(RUNS[extra])} failed: {(tried.stderr.strip().splitlines() or ['no word'])[-1]}")
     shutil.rmtree(place)
     return faults
 

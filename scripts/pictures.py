@@ -5,6 +5,7 @@
 A model on loopback gives the score; everything else is what a user runs.
 """
 
+import html
 import re
 import tempfile
 import time
@@ -94,6 +95,24 @@ async def trace_an_answer(kit: Kit) -> Trace:
         await anyio.sleep(0.2)
 
 
+def frame(trace: Trace) -> str:
+    """The timeline as a picture of its own, on a ground that reads on light and dark pages, under a line that says what it is."""
+    drawn = re.search(r'<svg ([^>]*)viewBox="0 0 (\d+) (\d+)"([^>]*)>(.*)</svg>', trace._repr_html_(), re.DOTALL)
+    assert drawn is not None, "a timeline is an SVG"
+    _, width, height, _, rows = drawn.groups()
+    name_and_totals = str(trace).splitlines()[0].partition(" ")[2]
+    title = f'<tspan font-weight="700">dealquest traces show</tspan>  {html.escape(name_and_totals)}'
+    edge, head = 16, 40
+    font = "ui-monospace, Menlo, Consolas, monospace"
+    whole = (int(width) + 2 * edge, int(height) + head)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {whole[0]} {whole[1]}" width="{whole[0]}" height="{whole[1]}" role="img" '
+        f'aria-label="Timeline of {html.escape(trace.name)}" font-family="{font}" font-size="12" fill="#222">'
+        f'<rect x="0.5" y="0.5" width="{whole[0] - 1}" height="{whole[1] - 1}" rx="8" fill="#fff" stroke="#d0d7de"/>'
+        f'<text x="{edge + 4}" y="26" xml:space="preserve">{title}</text><g transform="translate({edge} {head})">{rows}</g></svg>\n'
+    )
+
+
 @contextmanager
 def folder() -> Iterator[Path]:
     """A data folder that PostgreSQL's account may enter."""
@@ -107,9 +126,4 @@ if __name__ == "__main__":
         terminal, trace = anyio.run(play, home)
     ASSETS.mkdir(exist_ok=True)
     (ASSETS / "terminal.svg").write_text(terminal, "utf-8")
-    drawn = re.search(r"<svg.*</svg>", trace._repr_html_(), re.DOTALL)
-    assert drawn is not None, "a timeline is an SVG"
-    picture = drawn.group().replace(
-        "<svg ", '<svg xmlns="http://www.w3.org/2000/svg" style="background:#fff;color:#222;font-family:monospace" ', 1
-    )
-    (ASSETS / "trace.svg").write_text(picture, "utf-8")
+    (ASSETS / "trace.svg").write_text(frame(trace), "utf-8")

@@ -167,12 +167,18 @@ def _default_home() -> Path:
     return Path("~/.local/share/dealquest").expanduser().absolute()
 
 
-def _variable(name: str, parse: Callable[[str], Any], *, default: Any, purpose: str, without: str = "", secret: bool = False) -> Any:
-    return attrs.field(
-        default=default,
-        repr=not secret,
-        metadata={"variable": name, "parse": parse, "purpose": purpose, "without": without, "secret": secret},
-    )
+def _variable(
+    name: str,
+    parse: Callable[[str], Any],
+    *,
+    default: Any,
+    purpose: str,
+    without: str = "",
+    secret: bool = False,
+    brings_model: bool = False,
+) -> Any:
+    told = {"variable": name, "parse": parse, "purpose": purpose, "without": without, "secret": secret, "brings_model": brings_model}
+    return attrs.field(default=default, repr=not secret, metadata=told)
 
 
 @attrs.frozen(kw_only=True)
@@ -214,6 +220,7 @@ class Settings:
         secret=True,
         purpose="the team's shared model key",
         without="answers are scored offline by signals",
+        brings_model=True,
     )
     openrouter_base_url: str = _variable("OPENROUTER_BASE_URL", _url, default=OPENROUTER_BASE_URL, purpose="where OpenRouter is reached")
     default_openrouter_model: str = _variable(
@@ -226,10 +233,16 @@ class Settings:
         secret=True,
         purpose="the operator's Anthropic key",
         without="Anthropic only by users' keys",
+        brings_model=True,
     )
     anthropic_base_url: str = _variable("ANTHROPIC_BASE_URL", _url, default=ANTHROPIC_BASE_URL, purpose="where Anthropic is reached")
     openai_base_url: str | None = _variable(
-        "OPENAI_BASE_URL", _url, default=None, purpose="any OpenAI-compatible server (Ollama, vLLM, llama.cpp)", without="no local model"
+        "OPENAI_BASE_URL",
+        _url,
+        default=None,
+        purpose="any OpenAI-compatible server (Ollama, vLLM, llama.cpp)",
+        without="no local model",
+        brings_model=True,
     )
     openai_api_key: Secret | None = _variable("OPENAI_API_KEY", _secret, default=None, secret=True, purpose="its key, if it wants one")
     assemblyai_api_key: Secret | None = _variable(
@@ -368,7 +381,7 @@ class Settings:
     @property
     def has_model(self) -> bool:
         """Whether any model can be asked with the operator's own settings."""
-        return any((self.openrouter_api_key, self.anthropic_api_key, self.openai_base_url))
+        return any(getattr(self, field.name) for field in attrs.fields(Settings) if field.metadata.get("brings_model"))
 
 
 @attrs.frozen(kw_only=True)

@@ -115,6 +115,8 @@ def _valid() -> Iterator[Case]:
         "value-with-percent": {"start_param": "100%25 %41"},
         "value-with-plus-and-space": {"start_param": "a+b c"},
         "unknown-nested": {"user": '{"id":7,"first_name":"A","badge":{"level":[1,2.5,null]}}'},
+        "deepest": {"user": '{"id":7,"x":' + "[" * 63 + "]" * 63 + "}"},
+        "brackets-in-a-name": {"user": '{"id":7,"first_name":"\\"' + "[{" * 40 + '"}'},
         "null-option": {"user": '{"id":7,"first_name":"A","username":null}'},
         "spaces-in-json": {"user": '{ "id" : 7 , "first_name" : "A" }'},
         "escaped-pair": {"user": '{"id":7,"first_name":"\\ud83d\\ude00"}'},
@@ -391,6 +393,7 @@ def _users() -> Iterator[Case]:
         "username-false": '{"id":7,"username":false}',
         "premium-string": '{"id":7,"is_premium":"yes"}',
         "deep": '{"id":7,"x":' + "[" * 2500 + "]" * 2500 + "}",
+        "a-level-too-deep": '{"id":7,"x":' + "[" * 64 + "]" * 64 + "}",
         "invalid-escape": '{"id":7,"first_name":"\\x41"}',
     }
     for name, text in texts.items():

@@ -184,8 +184,16 @@ def _object(text: str, code: str) -> dict[str, object]:
         value = json.loads(text, object_pairs_hook=gather)
         # Writing it again strictly finds what reading let through: NaN, infinity, halves of surrogate pairs.
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode("utf-8")
+        if _depth(value) > 64:
+            raise Refused(code)
     except (ValueError, RecursionError):
         raise Refused(code) from None
     if not isinstance(value, dict):
         raise Refused(code)
     return value
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0

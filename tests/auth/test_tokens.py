@@ -583,7 +583,14 @@ def test_j8_what_is_no_text_is_no_token(token: Any) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"telegram_id": True}, {"telegram_id": "7"}, {"ttl_s": 1.5}, {"claims": {"a": object()}}, {"claims": {"a": "\ud800"}}],
+    [
+        {"telegram_id": True},
+        {"telegram_id": "7"},
+        {"ttl_s": 1.5},
+        {"claims": {"a": object()}},
+        {"claims": {"a": "\ud800"}},
+        {"claims": {"a": json.loads("[" * 64 + "]" * 64)}},
+    ],
 )
 def test_what_would_not_verify_is_not_minted(changes: dict[str, Any]) -> None:
     """Types that `verify_session` refuses, and claims that are not JSON, are refused at once and by our error."""

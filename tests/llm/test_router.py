@@ -643,6 +643,21 @@ async def test_the_environment_makes_the_routes() -> None:
     with pytest.raises(SettingsError) as caught:
         Router.from_settings(Settings())
     assert caught.value.code == "llm.settings.no_provider"
+    assert all(name in caught.value.message for name in ("OPENROUTER_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_BASE_URL"))
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY alone is not enough: OPENAI_BASE_URL says where its server is"):
+        Router.from_env({"OPENAI_API_KEY": "sk-a"})
+
+
+async def test_a_failure_says_which_server_was_asked(dialect: Dialect) -> None:
+    """A traceback names model, provider and host of what failed, and no password that stood in the address."""
+    made = bench(dialect, answer_json(dialect.error(401, "authentication_error"), status=401))
+    with pytest.raises(PeerRefusedError) as caught:
+        await made.router.complete("Hi")
+    route = made.router.routes[0]
+    assert caught.value.__notes__ == [f"asked: {route}"]
+    assert str(attrs.evolve(route, provider=attrs.evolve(route.provider, base_url="https://ann:pw@peer.example:8443/v1"))) == (
+        f"{route.model} at {route.provider.name} (peer.example:8443)"
+    )
 
 
 async def test_looking_opens_nothing() -> None:

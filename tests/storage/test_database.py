@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dealquest.errors import SettingsError
+from dealquest.errors import PeerUnavailableError, SettingsError
 from dealquest.storage.database import Database, open_database
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.values import Secret
@@ -71,3 +71,17 @@ def test_each_database_has_a_login_role_of_its_own(postgres: EmbeddedPostgres, o
             assert names[0] != names[1]
     finally:
         owner.execute("drop database shop2 with (force)")
+
+
+def test_a_full_server_is_no_server_that_is_down(postgres: EmbeddedPostgres, owner: psycopg.Connection, tmp_path: Path) -> None:
+    """Where no connection is left, the message says that, and what to do."""
+    owner.execute("alter role boss connection limit 0")
+    with pytest.raises(PeerUnavailableError, match="no connection left") as caught:
+        open_as(postgres, "boss", tmp_path)
+    assert caught.value.code == "storage.connect"
+
+
+def test_a_password_that_breaks_the_address_is_told_how_to_write_it(tmp_path: Path) -> None:
+    """An unescaped slash in the password makes another host of the rest; the message says how it is written."""
+    with pytest.raises(SettingsError, match="%2F"), open_database(tmp_path, Secret("postgresql://boss:pw@no-such-host.invalid/none")):
+        pass

@@ -9,6 +9,7 @@ import anyio
 import psycopg
 import pytest
 
+from dealquest.errors import PeerUnavailableError
 from dealquest.storage.engine.driver import Connection
 
 
@@ -34,3 +35,12 @@ async def test_a_dead_connection_leaves_the_next_owner_of_its_socket_number_alon
             assert await reader.readline() == b"still here\n"
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_failed_connection_says_why_and_not_where() -> None:
+    """What callers over HTTP may read holds the reason as a sentence, not the database's address."""
+    with pytest.raises(PeerUnavailableError) as caught:
+        await Connection.open("host=127.0.0.1 port=9 dbname=none")
+    assert caught.value.message.startswith("PostgreSQL cannot be reached: ")
+    assert caught.value.message.endswith(".")
+    assert "127.0.0.1" not in caught.value.message

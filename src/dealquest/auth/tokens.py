@@ -26,7 +26,7 @@ from dealquest.errors import DeniedError, InputError, SettingsError
 from dealquest.values import ROLES, Json, Principal, Role, Secret
 
 from .signing_secret import check_signing_secret
-from .strict_json import parse_object
+from .strict_json import is_too_deep, parse_object
 
 Purpose: TypeAlias = Literal["access", "refresh", "oauth_state", "presign", "reset"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -226,6 +226,8 @@ class Tokens:
             encoded = msgspec.json.encode(payload)
         except (TypeError, ValueError, RecursionError) as exc:
             raise _unmintable("the claims are not JSON") from exc
+        if is_too_deep(encoded.decode()):
+            raise _unmintable("the claims are nested too deeply")
         token = self._keys[purpose][0].sign(encoded)
         if len(token) > MAX_TOKEN_BYTES:
             raise _unmintable(f"the claims do not fit into {MAX_TOKEN_BYTES} bytes")

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         app(arguments, exit_on_error=True)
     except DealQuestError as exc:
-        print(f"dealquest: {exc.message}", file=sys.stderr)
+        print("\n  ".join((f"dealquest: {exc.message}", *getattr(exc, "__notes__", ()))), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

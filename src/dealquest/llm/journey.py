@@ -132,6 +132,7 @@ class Journey:
     def failed(self, failure: Failure, now: float) -> None:
         """The attempt failed."""
         leg = self._end(now, failure.error.code)
+        failure.error.add_note(f"asked: {leg.route}")
         self._errors[leg.route.provider, leg.route.model] = failure.error
         breaker = self._health.breaker(leg.route)
         breaker.settle(ill=True if failure.ill else None, now=now)
@@ -195,10 +196,13 @@ class Journey:
         if len(errors) == 1:
             return errors[0]
         hints = [error.retry_after_s for error in errors if error.retry_after_s is not None]
-        return RoutesExhaustedError(
+        exhausted = RoutesExhaustedError(
             f"None of {len(errors)} routes answered: " + ", ".join(f"{model}: {error.code}" for (_, model), error in self._errors.items()),
             code="llm.routes.exhausted",
             failures=errors,
             retryable=any(error.retryable for error in errors),
             retry_after_s=min(hints, default=None),
         )
+        for (provider, model), error in self._errors.items():
+            exhausted.add_note(f"{Route(model=model, provider=provider)}: {error.message}")
+        return exhausted

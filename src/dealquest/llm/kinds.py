@@ -1,19 +1,21 @@
 """The kinds of servers a model is asked at, a row each: all that one does differently from another beside its dialect.
 
-A new provider that speaks a known dialect is one row here and its variables in `settings`; a new dialect is one codec file too.
+A new provider that speaks a known dialect is one row here and its variables in `settings`; a new dialect is one codec file too,
+`<dialect>_wire.py`, with the three functions of `sending.Codec`.
 Source: openrouter.ai/docs, platform.claude.com/docs, platform.openai.com/docs, read 2026-11-22.
 """
 
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
 from .models import CLAUDE_MODEL
 
-Dialect: TypeAlias = Literal["chat", "claude"]
+Dialect: TypeAlias = str
+"""How a server wants to be spoken to: the codec file's name without `_wire`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -25,6 +27,7 @@ class Kind:
         dialect: How it wants to be spoken to.
         address: The setting that holds its address.
         key: The setting that holds the operator's key.
+        key_header: The header that carries the key; `authorization` carries it as a bearer.
         needs_key: Whether it answers nobody without one; else its address alone switches it on.
         model: What is asked for when nobody names a model; empty takes the operator's default.
         serves: The names of models that belong to it when several kinds are configured.
@@ -41,6 +44,7 @@ class Kind:
     dialect: Dialect = "chat"
     address: str
     key: str
+    key_header: str = "authorization"
     needs_key: bool = True
     model: str = ""
     serves: re.Pattern[str]
@@ -77,6 +81,7 @@ _ROWS = (
         dialect="claude",
         address="anthropic_base_url",
         key="anthropic_api_key",
+        key_header="x-api-key",
         model=CLAUDE_MODEL,
         serves=re.compile(r"claude-.+"),
         key_path="/v1/models?limit=1",

@@ -23,7 +23,7 @@ from .health import Health, RouteState
 from .messages import Ask, Completion, Effort, Message, Prompt, Tool, WebSearch, assistant, read_prompt, user
 from .models import FACTS, RESEARCH_MODEL, resolve_model
 from .observing import Observer, SpanObserver
-from .routes import Provider, Route, own_provider, providers_of, routes_named
+from .routes import Provider, Route, explain_no_provider, own_provider, providers_of, routes_named
 from .sending import Limits, Sender
 from .spend import SpendBudget, SpendState
 from .structured import read_object, repair_request, schema_of
@@ -113,9 +113,7 @@ class Router:
         """
         providers = providers_of(settings)
         if not providers:
-            raise SettingsError(
-                "No model can be asked: set OPENROUTER_API_KEY, ANTHROPIC_API_KEY or OPENAI_BASE_URL.", code="llm.settings.no_provider"
-            )
+            raise SettingsError(explain_no_provider(settings), code="llm.settings.no_provider")
         routes = [Route(model=provider.kind.model or settings.default_openrouter_model, provider=provider) for provider in providers]
         return cls(routes, providers=providers, **options)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -66,10 +67,11 @@ class Provider:
     @property
     def credentials(self) -> Headers:
         """The headers that say who asks."""
-        key = self.key.reveal() if self.key else None
-        if self.dialect == "claude":
-            return (("anthropic-version", self.api_version), *((("x-api-key", key),) if key else ()))
-        return (("authorization", f"Bearer {key}"),) if key else ()
+        version = (("anthropic-version", self.api_version),) if self.dialect == "claude" else ()
+        if not self.key:
+            return version
+        name, key = self.kind.key_header, self.key.reveal()
+        return (*version, (name, f"Bearer {key}" if name == "authorization" else key))
 
     @property
     def default_model(self) -> str:
@@ -101,6 +103,10 @@ class Route:
         if self.attempt_s is not None and self.attempt_s <= 0:
             raise InputError("attempt_s must be above zero.", code="llm.input.deadline")
 
+    def __str__(self) -> str:
+        """Which model, at whom and where, for whoever looks for a fault; an address may hold a password, so its host alone."""
+        return f"{self.model} at {self.provider.name} ({urlsplit(self.provider.base_url).netloc.rpartition('@')[2]})"
+
 
 def providers_of(settings: "Settings") -> tuple[Provider, ...]:
     """The providers that the operator's settings can reach, the preferred one first."""
@@ -110,6 +116,17 @@ def providers_of(settings: "Settings") -> tuple[Provider, ...]:
         if address and (key or not kind.needs_key):
             found.append(Provider(name=kind.name, base_url=address, key=key))
     return tuple(found)
+
+
+def explain_no_provider(settings: "Settings") -> str:
+    """Why nobody can be asked, and which variables would change that."""
+    keys = [(kind.key if kind.needs_key else kind.address).upper() for kind in KINDS.values()]
+    halves = "".join(
+        f" {kind.key.upper()} alone is not enough: {kind.address.upper()} says where its server is."
+        for kind in KINDS.values()
+        if getattr(settings, kind.key) and not getattr(settings, kind.address)
+    )
+    return f"No model can be asked: set {', '.join(keys[:-1])} or {keys[-1]}.{halves}"
 
 
 def own_provider(name: str, key: Secret, settings: "Settings | None") -> Provider:

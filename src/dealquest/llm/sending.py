@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from importlib import import_module
 from typing import Protocol
 
 import anyio
@@ -54,7 +55,7 @@ class Limits:
 
 
 class StreamReader(Protocol):
-    """What both dialects' stream readers offer."""
+    """What every dialect's stream reader offers."""
 
     failure: Failure | None
     finished: bool
@@ -88,13 +89,9 @@ class Codec(Protocol):
 
 
 def _codec(route: Route) -> Codec:
-    if route.provider.dialect == "chat":
-        from . import chat_wire  # noqa: PLC0415  # a program speaks one dialect as a rule, and loads that one
-
-        return chat_wire
-    from . import claude_wire  # noqa: PLC0415  # see above
-
-    return claude_wire
+    # A program speaks one dialect as a rule, and loads that one.
+    codec: Codec = import_module(f".{route.provider.dialect}_wire", __package__)  # type: ignore[assignment]  # a module is typed by its name
+    return codec
 
 
 class Sender:

@@ -62,7 +62,15 @@ def connection_error(exc: psycopg.OperationalError) -> DealQuestError:
     if "database" in text and "does not exist" in text:
         return SettingsError("The server has no database of that name. Check the end of DATABASE_URL, or create it.", code="storage.denied")
     if "could not translate host name" in text or "name or service not known" in text or "failed to resolve" in text:
-        return SettingsError("The host in DATABASE_URL is not known. Check its spelling.", code="storage.denied")
+        return SettingsError(
+            "The host in DATABASE_URL is not known. Check its spelling; a / # @ : or % in the password is written %2F %23 %40 %3A %25.",
+            code="storage.denied",
+        )
+    if "too many clients" in text or "too many connections" in text or "connection slots are reserved" in text:
+        return PeerUnavailableError(
+            "The server has no connection left. Close some, or raise its max_connections or the role's limit; then start again.",
+            code="storage.connect",
+        )
     return PeerUnavailableError(
         "The database cannot be reached. Check that it runs and that host and port in DATABASE_URL are right.", code="storage.connect"
     )

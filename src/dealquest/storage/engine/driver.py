@@ -332,8 +332,9 @@ async def _poll(step: Callable[[], int], socket: Callable[[], int]) -> None:
 
 
 def _explain(reason: str) -> str:
-    """Libpq's reason in one line, without its advice for administrators of other programs."""
-    return f"PostgreSQL cannot be reached: {' '.join(reason.splitlines()[:1]).strip()}"
+    """Libpq's reason in one line, without the server's address, which callers over HTTP need not know, and without its advice."""
+    first = " ".join(reason.splitlines()[:1]).strip()
+    return f"PostgreSQL cannot be reached: {first.removeprefix('connection to server ').partition(' failed: ')[2] or first}."
 
 
 def _text(raw: bytes | None) -> str:
