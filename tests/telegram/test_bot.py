@@ -290,6 +290,29 @@ async def test_a_turn_that_fails_ends_nothing(bot_api: BotApiServer, running: Ru
         await bob.waits_for_reply("hello")
 
 
+class SlowDisk(EchoConversation):
+    """Stores at once, and is safe from a crash when it is told so."""
+
+    safe: anyio.Event
+
+    async def settle(self) -> None:
+        await self.safe.wait()
+
+
+async def test_nothing_is_confirmed_before_it_is_settled(bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
+    """An answer does not wait for the disk, but Telegram keeps the update until the disk has it."""
+    turns = SlowDisk(tmp_path / "slow.db")
+    turns.safe = anyio.Event()
+    ann = bot_api.user("Ann")
+    async with running(turns=turns):
+        await ann.says("hello")
+        await ann.waits_for_reply("hello")
+        assert (len(bot_api.account.queue), bot_api.polls) == (1, 1)
+        turns.safe.set()
+        await ann.waits_until(lambda: not bot_api.account.queue)
+    turns.close()
+
+
 async def test_nothing_is_confirmed_before_it_is_stored(bot_api: BotApiServer, running: Running, echo: EchoConversation) -> None:
     """While the store is away updates stay with Telegram; what the store refuses is set aside alone."""
     ann = bot_api.user("Ann")
