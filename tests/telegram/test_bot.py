@@ -152,13 +152,16 @@ async def test_without_a_token_it_says_what_to_do(settings: Settings, echo: Echo
     assert caught.value.code == "telegram.no_token"
 
 
-async def test_t1_a_refused_token_ends_the_bot_with_one_message(settings: Settings, echo: EchoConversation) -> None:
-    """401 is not repeated: the bot stops and says which variable to mend, and never the token."""
+async def test_t1_a_refused_token_ends_the_bot_with_one_message(
+    settings: Settings, echo: EchoConversation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """401 is not repeated: the bot stops and says once which variable to mend, and never the token."""
     wrong = attrs.evolve(settings, telegram_bot_token=Secret("987654321:wrong-wrong-wrong"))
     with anyio.fail_after(10), pytest.raises(SettingsError, match="TELEGRAM_BOT_TOKEN") as caught:
         await serve_telegram(wrong, lambda _: echo)
     assert caught.value.code == "telegram.token_refused"
     assert "wrong-wrong" not in str(caught.value)
+    assert not any("TELEGRAM_BOT_TOKEN" in line for line in caplog.messages)
 
 
 async def test_t1_polling_survives_every_fault(bot_api: BotApiServer, running: Running) -> None:
