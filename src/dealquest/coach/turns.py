@@ -146,7 +146,7 @@ class Turns:
             InputError: `coach.event.job`: a job comes from a turn, never from outside.
         """
         _refuse_jobs(events)
-        stored: int = await self._call("receive_updates", updates=msgspec.to_builtins(tuple(events)))
+        stored: int = await self._call("receive_updates", updates=_packed(events))
         return stored
 
     async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
@@ -161,9 +161,7 @@ class Turns:
             InputError: `coach.event.job`, as in `receive`.
         """
         _refuse_jobs(events)
-        stored = await self._call(
-            "receive_and_take", updates=msgspec.to_builtins(tuple(events)), for_worker=self._worker, lease_s=self._lease_s
-        )
+        stored = await self._call("receive_and_take", updates=_packed(events), for_worker=self._worker, lease_s=self._lease_s)
         return stored["new"], None if stored["claim"] is None else _claimed(stored["claim"])
 
     async def settle(self) -> None:
@@ -338,7 +336,7 @@ class Turns:
                 scope.cancel()
 
     async def _commit(self, claim: Begun, turn: Turn) -> Done | None:
-        stored = await self._call("finish_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
+        stored = await self._call("finish_turn", turn=_packed(_turn_row(claim, turn, self._worker, self._hold_s)))
         if stored is None:
             return None
         event, target = claim.event, stored["target"]
@@ -381,6 +379,15 @@ class _Attempt:
                     max_failures=MAX_FAILURES,
                     apology=msgspec.to_builtins(apology),
                 ).repeatable()
+
+
+def _packed(value: Any) -> Any:
+    """The value written as JSON in one pass; what holds a character that no database takes is left for the ordinary way to refuse."""
+    try:
+        content = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value) if b"\\u0000" in content else msgspec.Raw(content)
 
 
 def _refuse_jobs(events: Sequence[Event]) -> None:
