@@ -2,7 +2,8 @@
 
 Several people write at once to the offline Bot API server; a bot process is killed (SIGKILL) or stopped (SIGTERM) at
 random moments and started anew, until all were sent and every round is over. Then: lost = messages without an answer,
-effects = turns counted more than once, doubled = answers that a person sees twice, stray = placeholders left behind.
+effects = turns counted more than once, doubled = answers that a person sees twice, stray = placeholders left behind, with
+the longest time between the sending of one and the kill -9 that came before it was noted.
 
 Exit code 1 when anything is lost or an effect is doubled, or with --careful when an answer is seen twice.
 """
@@ -11,6 +12,7 @@ import argparse
 import asyncio
 import itertools
 import logging
+import math
 import os
 import random
 import signal
@@ -86,12 +88,24 @@ def _disorder(person: SimulatedUser) -> int:
     return sum(a > b for a, b in itertools.pairwise(first))
 
 
+def oldest_stray_ms(api: BotApiServer, people: list[SimulatedUser], kills: list[float]) -> float:
+    """The longest time between the sending of a placeholder that was left behind and the next kill; inf where no kill explains it."""
+    ages = [0.0]
+    for person in people:
+        sent = [call.at for call in api.calls_of("sendMessage") if call.values["chat_id"] == person.id]
+        for at, seen in zip(sent, person.messages(), strict=True):
+            if not seen.text.startswith("echo"):
+                ages.append(min((kill - at for kill in kills if kill >= at), default=math.inf) * 1e3)
+    return max(ages)
+
+
 async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
     """Run the whole thing."""
     rng = random.Random(arguments.seed)
     endings = [signal.SIGKILL] * arguments.kills + [signal.SIGTERM] * arguments.terms
     rng.shuffle(endings)
     slowest_exit = 0.0
+    kills: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with BotApiServer() as api:
@@ -108,7 +122,9 @@ async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
                 with suppress(ProcessLookupError):
                     process.send_signal(ending)
                 await process.wait()
-                if ending is signal.SIGTERM:
+                if ending is signal.SIGKILL:
+                    kills.append(time.monotonic())
+                else:
                     slowest_exit = max(slowest_exit, time.monotonic() - asked)
             await writing
             process = await start(arguments, api.base_url, api.token, folder)
@@ -136,6 +152,8 @@ async def rounds(arguments: argparse.Namespace) -> dict[str, float]:
                         store.execute("select status, count(*) from inbox group by 1").fetchall(),
                     )
                     print("outbox:", store.execute("select status, count(*) from outbox group by 1").fetchall(), api.account.webhook)
+            if found["stray"]:
+                found["oldest stray, ms"] = round(oldest_stray_ms(api, people, kills))
             if arguments.verbose:
                 print((folder / "log").read_text()[-4000:])
     return {**found, "slowest SIGTERM exit, s": round(slowest_exit, 2)}

@@ -146,11 +146,13 @@ class Turns:
             InputError: `coach.event.job`: a job comes from a turn, never from outside.
         """
         _refuse_jobs(events)
-        stored: int = await self._call("receive_updates", updates=msgspec.to_builtins(tuple(events)))
+        stored: int = await self._call("receive_updates", updates=_packed(events))
         return stored
 
     async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
         """Store events, and claim the first of them in the same call: for a worker that has nothing else to do.
+
+        They may not be on the disk yet, so that their answer need not wait for it: nothing may be confirmed before `settle`.
 
         Returns:
             How many were new, and the claim; None when that event is not free.
@@ -159,10 +161,12 @@ class Turns:
             InputError: `coach.event.job`, as in `receive`.
         """
         _refuse_jobs(events)
-        stored = await self._call(
-            "receive_and_take", updates=msgspec.to_builtins(tuple(events)), for_worker=self._worker, lease_s=self._lease_s
-        )
+        stored = await self._call("receive_and_take", updates=_packed(events), for_worker=self._worker, lease_s=self._lease_s)
         return stored["new"], None if stored["claim"] is None else _claimed(stored["claim"])
+
+    async def settle(self) -> None:
+        """Return when all that was stored is on the disk, and can be confirmed to whoever sent it."""
+        await self._call("reach_disk")
 
     async def hand_back(self, begun: Begun) -> None:
         """Give a claim up untouched."""
@@ -332,7 +336,7 @@ class Turns:
                 scope.cancel()
 
     async def _commit(self, claim: Begun, turn: Turn) -> Done | None:
-        stored = await self._call("finish_turn", turn=_turn_row(claim, turn, self._worker, self._hold_s))
+        stored = await self._call("finish_turn", turn=_packed(_turn_row(claim, turn, self._worker, self._hold_s)))
         if stored is None:
             return None
         event, target = claim.event, stored["target"]
@@ -375,6 +379,15 @@ class _Attempt:
                     max_failures=MAX_FAILURES,
                     apology=msgspec.to_builtins(apology),
                 ).repeatable()
+
+
+def _packed(value: Any) -> Any:
+    """The value written as JSON in one pass; what holds a character that no database takes is left for the ordinary way to refuse."""
+    try:
+        content = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.to_builtins(value)
+    return msgspec.to_builtins(value) if b"\\u0000" in content else msgspec.Raw(content)
 
 
 def _refuse_jobs(events: Sequence[Event]) -> None:

@@ -1,7 +1,7 @@
 """Receiving: the batch is stored in one transaction, and only then confirmed. Polling and webhooks share it.
 
-Rules. The offset moves after the store has the batch, so a crash repeats updates and never loses one; the store knows
-repeated ones. One process polls at a time, by lease. What no event can be made of is set aside with its raw text and
+Rules. The offset moves after the store has the batch on its disk, so a crash repeats updates and never loses one; the
+store knows repeated ones. One process polls at a time, by lease. What no event can be made of is set aside with its raw text and
 confirmed, so that the rest goes on. A refused token ends the bot; every other failure is waited out, at most 30 s long.
 Source: https://core.telegram.org/bots/api#getupdates, read 2026-11-22.
 """
@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import anyio.abc
 import anyio.lowlevel
+import attrs
 import msgspec
 
 from dealquest.coach import Begun
@@ -42,6 +43,15 @@ REFUSE_EVERY_S = 60.0
 MOST_CHATS = 10_000
 
 Admit = Callable[[Person], Awaitable[bool]]
+
+
+@attrs.frozen(kw_only=True)
+class _Stored:
+    """A batch in the store: whether all of it was new, the event that is claimed already, and whether a crash of the store leaves it."""
+
+    all_new: bool
+    begun: Begun | None = None
+    settled: bool = True
 
 
 class Intake:
@@ -190,10 +200,13 @@ class Intake:
                         welcome.append(decoded)
         events = [incoming.event for incoming in welcome]
         if events:
-            new, begun = await self._store(events)
-            self._stored(events, new == len(events), begun)
+            stored = await self._store(events)
+            self._stored(events, stored.all_new, stored.begun)
             # The worker goes first: its user waits, while the next poll only asks for more.
             await anyio.lowlevel.checkpoint()
+            # What is stored again may be what a failure kept from being settled.
+            if not (stored.settled and stored.all_new):
+                await self._turns.settle()
         for incoming in welcome:
             if incoming.callback_id is not None:
                 self._group.start_soon(self._answer_press, incoming.callback_id, "")
@@ -214,20 +227,21 @@ class Intake:
             await self._set_aside(self._source, update_id, text, "its JSON cannot be read")
             return [{"update_id": update_id, "set_aside": True}]
 
-    async def _store(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
+    async def _store(self, events: Sequence[Event]) -> "_Stored":
         try:
             if self._may_begin(self._beginning):
                 self._beginning += 1
                 try:
-                    return await self._turns.receive_and_begin(events)
+                    new, begun = await self._turns.receive_and_begin(events)
                 finally:
                     self._beginning -= 1
-            return await self._turns.receive(events), None
+                return _Stored(all_new=new == len(events), begun=begun, settled=False)
+            return _Stored(all_new=await self._turns.receive(events) == len(events))
         except (InputError, PeerRefusedError) as exc:
             if len(events) > 1:
-                return sum([await self._store_one(event) for event in events]), None
+                return _Stored(all_new=sum([await self._store_one(event) for event in events]) == len(events))
             await self._refused(events[0], exc)
-            return 0, None
+            return _Stored(all_new=False)
 
     async def _store_one(self, event: Event) -> int:
         try:

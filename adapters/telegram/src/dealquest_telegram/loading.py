@@ -33,6 +33,7 @@ def _import_unbuilt() -> None:
     from aiogram import types  # noqa: PLC0415
     from aiogram.client.context_controller import BotContextController  # noqa: PLC0415
     from aiogram.client.default import Default  # noqa: PLC0415
+    from aiogram.methods.base import Response  # noqa: PLC0415
 
     namespace: dict[str, Any] = {name: getattr(types, name) for name in types.__all__}
     namespace |= {"List": list, "Optional": Optional, "Union": Union, "Literal": Literal, "Default": Default}
@@ -42,10 +43,9 @@ def _import_unbuilt() -> None:
         built = rebuild.__func__(cls, force=force, raise_errors=raise_errors, _types_namespace=namespace)
         return cast("bool | None", built)
 
-    BotContextController.model_rebuild = classmethod(model_rebuild)  # type: ignore[method-assign, assignment]
-    # The answers of the calls are generic models: they are complete only when their parts are.
-    for model in (types.Message, types.Update):
-        model.model_rebuild()
+    # The answers of the calls are generic models around aiogram's types, so they need the names too.
+    for base in (BotContextController, Response):
+        base.model_rebuild = classmethod(model_rebuild)  # type: ignore[method-assign, assignment]
 
 
 def _leave_unbuilt(_cls: type, /, **_: Any) -> None:

@@ -72,11 +72,7 @@ async def serve_telegram(
     async with AsyncExitStack() as stack:
         if simulate:
             settings = await _start_simulation(stack, settings, port, clock)
-        token = settings.telegram_bot_token
-        if token is None:
-            raise SettingsError(
-                "TELEGRAM_BOT_TOKEN is not set. Get a token from BotFather, or try the bot with --simulate.", code="telegram.no_token"
-            )
+        token = _token(settings)
         _prepare_folder(settings.home)
         load_aiogram()
         from .bot import TelegramBot  # noqa: PLC0415  # needs aiogram
@@ -99,6 +95,14 @@ async def serve_telegram(
             await bot.run_once()
             return
         await _serve_until(bot, calls, settings, stop)
+
+
+def _token(settings: Settings) -> Secret:
+    if settings.telegram_bot_token is None:
+        raise SettingsError(
+            "TELEGRAM_BOT_TOKEN is not set. Get a token from BotFather, or try the bot with --simulate.", code="telegram.no_token"
+        )
+    return settings.telegram_bot_token
 
 
 async def _start_simulation(stack: AsyncExitStack, settings: Settings, port: int, clock: Clock) -> Settings:
@@ -168,7 +172,10 @@ async def _stop_on_signal(stop: anyio.Event, *, task_status: anyio.abc.TaskStatu
 
 
 async def _introduce(calls: "BotCalls", settings: Settings, polling: bool) -> None:  # one call, above
-    """Say who speaks, set the menus and the Mini App's button; the bot works without them."""
+    """Say who speaks, set the menus and the Mini App's button; the bot works without them.
+
+    A refused token is not spoken of here: whoever receives ends the bot with it.
+    """
     from .menus import set_menus  # noqa: PLC0415  # needs aiogram
 
     try:
@@ -177,6 +184,8 @@ async def _introduce(calls: "BotCalls", settings: Settings, polling: bool) -> No
             await calls.drop_webhook()
         if settings.mini_app_url is not None:
             await calls.set_app_button(catalogue("en").label("telegram.app_button"), settings.mini_app_url)
+    except SettingsError:
+        return
     except DealQuestError as exc:
         logger.warning("The bot could not introduce itself: %s", exc.message)
     await set_menus(calls, settings.admin_usernames)

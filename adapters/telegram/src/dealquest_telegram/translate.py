@@ -1,7 +1,8 @@
 """An update of the Bot API as an `Event`, and a reply's buttons as an inline keyboard. No I/O, no decision.
 
 Updates are decoded one by one, so that a poisonous one spoils none of its neighbours; what cannot be stored in a
-database (lone surrogates, NUL, numbers beyond 52 bits) is replaced or refused here.
+database (lone surrogates, NUL, numbers beyond 52 bits) is replaced or refused here. Only what the bot looks at is read:
+whatever else Telegram adds or changes costs nothing and breaks nothing.
 Source: https://core.telegram.org/bots/api#update, read 2026-11-22.
 """
 
@@ -9,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import attrs
-from aiogram.types import CallbackQuery, Message, PhotoSize, Update, User
-from pydantic import ValidationError
+import msgspec
 
 from dealquest.coach.dialogue import Button, Event, EventKind, Person
 
@@ -48,6 +48,60 @@ class Undecodable:
 Decoded: TypeAlias = Incoming | Ignored | Undecodable
 
 
+class _User(msgspec.Struct, frozen=True):
+    id: int
+    is_bot: bool
+    first_name: str
+    username: str | None = None
+    language_code: str | None = None
+
+
+class _Chat(msgspec.Struct, frozen=True):
+    id: int
+    type: str
+
+
+class _File(msgspec.Struct, frozen=True):
+    """A voice message, a sound file or a document."""
+
+    file_id: str
+    file_size: int | None = None
+    file_name: str | None = None
+    mime_type: str | None = None
+    duration: int | float | None = None
+
+
+class _PhotoSize(msgspec.Struct, frozen=True):
+    file_id: str
+    width: int
+    height: int
+    file_size: int | None = None
+
+
+class _Message(msgspec.Struct, frozen=True, rename={"sender": "from"}):
+    message_id: int
+    chat: _Chat
+    sender: _User | None = None
+    text: str | None = None
+    caption: str | None = None
+    voice: _File | None = None
+    audio: _File | None = None
+    photo: list[_PhotoSize] = []
+    document: _File | None = None
+
+
+class _Press(msgspec.Struct, frozen=True, rename={"sender": "from"}):
+    id: str
+    sender: _User
+    message: _Message | None = None
+    data: str | None = None
+
+
+class _Update(msgspec.Struct, frozen=True):
+    message: _Message | None = None
+    callback_query: _Press | None = None
+
+
 def decode_update(raw: Any, *, source: str) -> Decoded:
     """Read one update as it stands in the answer of `getUpdates` or in the body of a webhook.
 
@@ -59,12 +113,9 @@ def decode_update(raw: Any, *, source: str) -> Decoded:
     if not isinstance(update_id, int) or isinstance(update_id, bool) or not 0 < update_id < LARGEST_ID:
         return Undecodable(update_id=None, reason="it has no update_id")
     try:
-        update = Update.model_validate(raw)
-    except (ValidationError, ValueError, RecursionError) as exc:
-        places = (
-            [".".join(map(str, error["loc"])) for error in exc.errors()[:3]] if isinstance(exc, ValidationError) else [type(exc).__name__]
-        )
-        return Undecodable(update_id=update_id, reason=f"it does not have the shape of an update ({', '.join(places)})")
+        update = msgspec.convert(raw, _Update)
+    except (msgspec.ValidationError, RecursionError) as exc:
+        return Undecodable(update_id=update_id, reason=f"it does not have the shape of an update: {exc}")
     if update.message is not None:
         found = _from_message(update_id, update.message, source)
     elif update.callback_query is not None:
@@ -91,15 +142,15 @@ def storable(text: str) -> str:
     return "".join("\ufffd" if mark == "\0" or "\ud800" <= mark <= "\udfff" else mark for mark in text)
 
 
-def _from_message(update_id: int, message: Message, source: str) -> Decoded:
-    if message.from_user is None or message.from_user.is_bot:
+def _from_message(update_id: int, message: _Message, source: str) -> Decoded:
+    if message.sender is None or message.sender.is_bot:
         return Ignored(update_id=update_id)
     kind, media = _media(message)
     event = Event(
         source=source,
         chat=str(message.chat.id),
         update_id=update_id,
-        user=_person(message.from_user),
+        user=_person(message.sender),
         kind=kind,
         text=storable((message.text or message.caption or "")[:MAX_TEXT]),
         message_id=message.message_id,
@@ -108,7 +159,7 @@ def _from_message(update_id: int, message: Message, source: str) -> Decoded:
     return Incoming(event=event, private=message.chat.type == "private")
 
 
-def _from_press(update_id: int, press: CallbackQuery, source: str) -> Decoded:
+def _from_press(update_id: int, press: _Press, source: str) -> Decoded:
     # A press on a message that is too old still says in which chat it was.
     if press.message is None:
         return Ignored(update_id=update_id)
@@ -116,7 +167,7 @@ def _from_press(update_id: int, press: CallbackQuery, source: str) -> Decoded:
         source=source,
         chat=str(press.message.chat.id),
         update_id=update_id,
-        user=_person(press.from_user),
+        user=_person(press.sender),
         kind="button",
         text=storable((press.data or "")[:MAX_TEXT]),
         message_id=press.message.message_id,
@@ -124,7 +175,7 @@ def _from_press(update_id: int, press: CallbackQuery, source: str) -> Decoded:
     return Incoming(event=event, private=press.message.chat.type == "private", callback_id=press.id)
 
 
-def _person(user: User) -> Person:
+def _person(user: _User) -> Person:
     return Person(
         telegram_id=user.id,
         username=storable(user.username) if user.username else None,
@@ -133,12 +184,10 @@ def _person(user: User) -> Person:
     )
 
 
-def _media(message: Message) -> tuple[EventKind, dict[str, Any] | None]:
+def _media(message: _Message) -> tuple[EventKind, dict[str, Any] | None]:
     if message.text is not None:
         return "text", None
-    if message.voice is not None or message.audio is not None:
-        sound = message.voice or message.audio
-        assert sound is not None
+    if (sound := message.voice or message.audio) is not None:
         return "voice", _file(sound.file_id, sound.file_size, mime_type=sound.mime_type, duration_s=sound.duration)
     if message.photo:
         largest = _largest(message.photo)
@@ -146,10 +195,10 @@ def _media(message: Message) -> tuple[EventKind, dict[str, Any] | None]:
     document = message.document
     if document is not None and (document.mime_type or "").startswith("image/"):
         return "photo", _file(document.file_id, document.file_size, mime_type=document.mime_type, name=document.file_name)
-    return "other", {"content": storable(str(message.content_type))}
+    return "other", None
 
 
-def _largest(sizes: list[PhotoSize]) -> PhotoSize:
+def _largest(sizes: list[_PhotoSize]) -> _PhotoSize:
     return max(sizes, key=lambda size: (size.file_size or 0, size.width * size.height))
 
 

@@ -65,6 +65,9 @@ class EchoConversation:
         """Store events; here claims are made by `work` alone."""
         return await self.receive(events), None
 
+    async def settle(self) -> None:
+        """SQLite keeps what it stored, whatever becomes of this process."""
+
     async def finish(self, begun: Begun, *, on_partial: Callable[[Event, str], Awaitable[None]] | None = None) -> Done | None:
         """Never called, since nothing is begun."""
         raise AssertionError(f"nothing was begun, so {begun.event.update_id} cannot be finished ({on_partial})")
@@ -83,6 +86,12 @@ class EchoConversation:
         on_partial: Callable[[Event, str], Awaitable[None]] | None = None,
     ) -> Done | None:
         """Finish one turn."""
+        event = self._claim(source)
+        if event is None:
+            return None
+        return self._commit(event, await self._decide(event, on_partial))
+
+    def _claim(self, source: str) -> Event | None:
         now = self._now()
         with self._transaction():
             row = self._database.execute(
@@ -96,8 +105,10 @@ class EchoConversation:
             self._database.execute(
                 "update inbox set worker = ?, lease_until = ? where source = ? and update_id = ?", (self._worker, now + 3, source, row[0])
             )
-        event = msgspec.json.decode(row[1], type=Event)
-        replies = await self._decide(event, on_partial)
+        return msgspec.json.decode(row[1], type=Event)
+
+    def _commit(self, event: Event, replies: Sequence[Reply]) -> Done | None:
+        source = event.source
         with self._transaction():
             done = self._database.execute(
                 "update inbox set status = 'done' where source = ? and update_id = ? and status = 'open' and worker = ?",
@@ -123,22 +134,12 @@ class EchoConversation:
                 ).fetchone()[0]
                 for seq, reply in enumerate(replies)
             ]
-        rows = zip(ids, replies, strict=True)
-        return Done(
-            event=event,
-            deliveries=tuple(
-                Delivery(
-                    id=row_id,
-                    update_id=event.update_id,
-                    seq=seq,
-                    chat=event.chat,
-                    reply=reply,
-                    placeholder=None if target is None else msgspec.json.decode(target),
-                )
-                for seq, (row_id, reply) in enumerate(rows)
-            ),
-            held_s=HELD_S if is_next else 0.0,
+        placeholder = None if target is None else msgspec.json.decode(target)
+        deliveries = tuple(
+            Delivery(id=row_id, update_id=event.update_id, seq=seq, chat=event.chat, reply=reply, placeholder=placeholder)
+            for seq, (row_id, reply) in enumerate(zip(ids, replies, strict=True))
         )
+        return Done(event=event, deliveries=deliveries, held_s=HELD_S if is_next else 0.0)
 
     async def _decide(self, event: Event, on_partial: Callable[[Event, str], Awaitable[None]] | None) -> list[Reply]:
         if event.text.startswith("stream"):
