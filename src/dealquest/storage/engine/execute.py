@@ -29,6 +29,8 @@ from .pool import Pool
 _ROLLBACK = Query(sql=b"ROLLBACK", key="rollback")
 _COMMIT = Query(sql=b"COMMIT", key="commit")
 _CHECK_CONSTRAINTS = Query(sql=b"SET CONSTRAINTS ALL IMMEDIATE", key="constraints")
+_COMMITTING = (_COMMIT,)
+_UNDOING = (_CHECK_CONSTRAINTS, _ROLLBACK)
 _ISOLATION = {"repeatable read": " ISOLATION LEVEL REPEATABLE READ", "serializable": " ISOLATION LEVEL SERIALIZABLE"}
 _ISOLATION_SETTING = "default_transaction_isolation"
 _BYTEA = 17
@@ -130,21 +132,23 @@ async def run_compiled(
         DealQuestError: The check's error, or the pool's.
     """
     batch = write_opening(compiled, around)
-    key = (around.identity.role, compiled.sql) if around.prepared else None
     position = len(batch)
-    batch.append(Query(sql=compiled.sql, values=values, key=key))
+    batch.append(Query(compiled.sql, values, (around.identity.role, compiled.sql) if around.prepared else None))
     if compiled.planned:
         batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
-    ending = [_COMMIT] if around.commit else [_CHECK_CONSTRAINTS, _ROLLBACK]
-    started = pool.clock.monotonic()
+    ending = _COMMITTING if around.commit else _UNDOING
+    later = check is not None and not compiled.read_only
+    if not later:
+        batch += ending
+    monotonic = pool.clock.monotonic
+    deadline = None if around.timeout_s is None else monotonic() + around.timeout_s
 
     def left_s() -> float | None:
-        return None if around.timeout_s is None else around.timeout_s - (pool.clock.monotonic() - started)
+        return None if deadline is None else deadline - monotonic()
 
     connection = await pool.take(around.timeout_s)
     try:
-        later = check is not None and not compiled.read_only
-        outcome = await connection.run(batch if later else batch + ending, timeout_s=left_s())
+        outcome = await connection.run(batch, timeout_s=left_s())
         if outcome.error is not None:
             await connection.run((_ROLLBACK,), timeout_s=left_s())
             raise Refused(outcome.error)
@@ -170,23 +174,20 @@ async def _finish(
 
 def write_opening(compiled: Compiled, around: Surroundings) -> list[Query]:
     """BEGIN, the settings and the pre-request call."""
-    prepared = around.prepared
-    identity = around.identity
-    incoming = around.incoming
-    headers = incoming.headers
-    pairs, isolation = _encode_settings(around.settings)
-    sql = _settings_sql(len(_FIXED) + len(pairs) + 1)
+    identity, incoming = around.identity, around.incoming
+    begin, sql, pairs = _open(around.settings, compiled.read_only)
+    shown, cookie = incoming.shown_headers, incoming.headers.get("cookie")
     values: list[bytes | None] = [
         around.search_path,
         identity.claims,
         incoming.method.encode(),
         incoming.path.encode("utf-8", "replace"),
-        _write_headers(headers) if headers else b"{}",
-        _write_cookies(headers["cookie"]) if "cookie" in headers else b"{}",
+        write_headers(incoming.headers) if shown is None else shown,
+        b"{}" if cookie is None else _write_cookies(cookie),
         *pairs,
         identity.role.encode(),
     ]
-    begin = _begin(isolation, read_only=compiled.read_only)
+    prepared = around.prepared
     batch = [Query(begin, (), begin if prepared else None), Query(sql, values, sql if prepared else None)]
     if around.pre_request:
         call = f"SELECT {around.pre_request}()".encode()
@@ -194,33 +195,26 @@ def write_opening(compiled: Compiled, around: Surroundings) -> list[Query]:
     return batch
 
 
-@lru_cache(maxsize=256)
-def _encode_settings(settings: tuple[tuple[str, str], ...]) -> tuple[list[bytes], str]:
-    """Names and values in turn, and the isolation level, which is no setting but part of BEGIN."""
-    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "")
-    return [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair], isolation.lower()
-
-
-@lru_cache(maxsize=8)
-def _begin(isolation: str, *, read_only: bool) -> bytes:
-    return f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if read_only else ' READ WRITE'}".encode()
-
-
 _FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path", "request.headers", "request.cookies")
 
 
-@lru_cache(maxsize=64)
-def _settings_sql(count: int) -> bytes:
-    """One SELECT for this many values: the fixed ones, pairs of name and value, then the role."""
+@lru_cache(maxsize=256)
+def _open(settings: tuple[tuple[str, str], ...], read_only: bool) -> tuple[bytes, bytes, list[bytes]]:
+    """BEGIN, one SELECT for all the settings, and the names and values of those that are not fixed, in turn."""
+    # The isolation level is no setting but part of BEGIN.
+    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "").lower()
+    begin = f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if read_only else ' READ WRITE'}"
+    pairs = [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair]
+    count = len(_FIXED) + len(pairs) + 1
     parts = [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
     parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
     parts.append(f"set_config('role', ${count}, true)")
-    return f"SELECT {', '.join(parts)}".encode()
+    return begin.encode(), f"SELECT {', '.join(parts)}".encode(), pairs
 
 
-def _write_headers(headers: Mapping[str, str]) -> bytes:
+def write_headers(headers: Mapping[str, str]) -> bytes:
     """`request.headers` as JSON; cookies have a setting of their own."""
-    return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"})
+    return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"}) if headers else b"{}"
 
 
 def _write_cookies(header: str) -> bytes:
@@ -238,23 +232,23 @@ def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
         return Answer(total=None, page=len(lines), body=b"\n".join(lines))
     # A change shows its location first.
     at = 2 if compiled.kind in {"read", "call"} else 3
-    total, location, inserted = get(0, 0), get(0, 5 if at == 2 else 2), get(0, 6)
-    body = get(0, at) or b""
-    if result.ftype(at) == _BYTEA and body.startswith(b"\\x"):
+    total, page, body = get(0, 0), get(0, 1), get(0, at) or b""
+    if body.startswith(b"\\x") and result.ftype(at) == _BYTEA:
         body = bytes.fromhex(body[2:].decode())
     estimate = None
     if compiled.planned:
         plan = msgspec.json.decode(outcome.results[position + 1].get_value(0, 0) or b"[]")
         estimate = int(plan[0]["Plan"]["Plan Rows"])
+    inserted = get(0, 6)
     return Answer(
-        total=None if total is None else int(total),
-        page=int(get(0, 1) or b"0"),
-        body=body,
-        headers=get(0, at + 1),
-        status=get(0, at + 2),
-        location=location,
-        inserted=None if inserted is None else int(inserted),
-        estimate=estimate,
+        None if total is None else int(total),
+        int(page or b"0"),
+        body,
+        get(0, at + 1),
+        get(0, at + 2),
+        get(0, 5 if at == 2 else 2),
+        None if inserted is None else int(inserted),
+        estimate,
     )
 
 
