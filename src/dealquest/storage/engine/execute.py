@@ -29,35 +29,33 @@ from .pool import Pool
 _ROLLBACK = Query(sql=b"ROLLBACK", key="rollback")
 _COMMIT = Query(sql=b"COMMIT", key="commit")
 _CHECK_CONSTRAINTS = Query(sql=b"SET CONSTRAINTS ALL IMMEDIATE", key="constraints")
-_COMMITTING = (_COMMIT,)
-_UNDOING = (_CHECK_CONSTRAINTS, _ROLLBACK)
 _ISOLATION = {"repeatable read": " ISOLATION LEVEL REPEATABLE READ", "serializable": " ISOLATION LEVEL SERIALIZABLE"}
 _ISOLATION_SETTING = "default_transaction_isolation"
 _BYTEA = 17
 
 
-class Surroundings(NamedTuple):
-    """What a transaction sees of its request, and how it ends.
+class Script(NamedTuple):
+    """What all transactions of one statement under one role have in common.
 
     Attributes:
-        identity: Role and claims.
-        incoming: The request.
-        search_path: SQL text of it.
-        settings: Further settings, such as the role's own.
-        pre_request: Quoted name of the function to call first; empty for none.
-        commit: Whether a good end is a COMMIT.
-        prepared: Whether statements stay prepared.
-        timeout_s: Seconds for the whole transaction, waiting for its connection included.
+        compiled: The statement.
+        key: What it is prepared under; None sends it unprepared.
+        begin: BEGIN.
+        setting: One SELECT for all the settings.
+        search_path: The first of its values.
+        further: Its last values: names and values of settings that are not the request's, then the role.
+        calls: The function to call first, if any.
+        ending: COMMIT, or what ends a good transaction instead.
     """
 
-    identity: Identity
-    incoming: Incoming
+    compiled: Compiled
+    key: object
+    begin: Query
+    setting: Query
     search_path: bytes
-    settings: tuple[tuple[str, str], ...] = ()
-    pre_request: str = ""
-    commit: bool = True
-    prepared: bool = True
-    timeout_s: float | None = None
+    further: Sequence[bytes]
+    calls: Sequence[Query]
+    ending: Sequence[Query]
 
 
 class Answer(NamedTuple):
@@ -111,51 +109,90 @@ def encode_values(values: Sequence[Value]) -> list[bytes | None]:
     return out
 
 
-async def run_compiled(
-    pool: Pool,
+def write_script(
     compiled: Compiled,
+    *,
+    role: str,
+    search_path: bytes,
+    settings: Sequence[tuple[str, str]] = (),
+    pre_request: str = "",
+    commit: bool = True,
+    prepared: bool = True,
+) -> Script:
+    """Write down what does not change from transaction to transaction.
+
+    Args:
+        compiled: The statement.
+        role: The database role.
+        search_path: SQL text of it.
+        settings: Further settings, such as the role's own.
+        pre_request: Quoted name of the function to call first; empty for none.
+        commit: Whether a good end is a COMMIT.
+        prepared: Whether statements stay prepared.
+    """
+    # The isolation level is no setting but part of BEGIN.
+    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "").lower()
+    begin = f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if compiled.read_only else ' READ WRITE'}".encode()
+    pairs = [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair]
+    setting = _settings_sql(len(_FIXED) + len(pairs) + 1)
+    call = f"SELECT {pre_request}()".encode()
+    return Script(
+        compiled=compiled,
+        key=(role, compiled.sql) if prepared else None,
+        begin=Query(begin, (), begin if prepared else None),
+        setting=Query(setting, (), setting if prepared else None),
+        search_path=search_path,
+        further=(*pairs, role.encode()),
+        calls=(Query(call, (), (role, call) if prepared else None),) if pre_request else (),
+        ending=(_COMMIT,) if commit else (_CHECK_CONSTRAINTS, _ROLLBACK),
+    )
+
+
+async def run_script(
+    pool: Pool,
+    script: Script,
     values: Sequence[bytes | None],
-    around: Surroundings,
-    check: Callable[[Answer], DealQuestError | None] | None,
+    identity: Identity,
+    incoming: Incoming,
+    *,
+    check: Callable[[Answer], DealQuestError | None] | None = None,
+    timeout_s: float | None = None,
 ) -> Answer:
     """Run one request's transaction.
 
     Args:
         pool: Where the connection comes from.
-        compiled: The statement.
-        values: Its values.
-        around: Role, claims, settings.
+        script: The statement and what stands around it, for the identity's role.
+        values: The statement's values.
+        identity: Role and claims.
+        incoming: The request.
         check: What makes a good answer count; its error rolls back. None commits in the same round trip.
+        timeout_s: Seconds for the whole transaction, waiting for its connection included.
 
     Raises:
         Refused: PostgreSQL said no.
         DealQuestError: The check's error, or the pool's.
     """
-    batch = write_opening(compiled, around)
-    position = len(batch)
-    batch.append(Query(compiled.sql, values, (around.identity.role, compiled.sql) if around.prepared else None))
-    if compiled.planned:
-        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
-    ending = _COMMITTING if around.commit else _UNDOING
-    later = check is not None and not compiled.read_only
+    batch = _write_batch(script, values, identity, incoming)
+    later = check is not None and not script.compiled.read_only
     if not later:
-        batch += ending
+        batch += script.ending
     monotonic = pool.clock.monotonic
-    deadline = None if around.timeout_s is None else monotonic() + around.timeout_s
+    deadline = None if timeout_s is None else monotonic() + timeout_s
 
     def left_s() -> float | None:
         return None if deadline is None else deadline - monotonic()
 
-    connection = await pool.take(around.timeout_s)
+    connection = await pool.take(timeout_s)
     try:
         outcome = await connection.run(batch, timeout_s=left_s())
         if outcome.error is not None:
             await connection.run((_ROLLBACK,), timeout_s=left_s())
             raise Refused(outcome.error)
-        answer = _read_answer(outcome, position, compiled)
+        answer = _read_answer(outcome, 2 + len(script.calls), script.compiled)
         problem = None if check is None else check(answer)
         if later:
-            await _finish(connection, ending, problem, left_s)
+            await _finish(connection, script.ending, problem, left_s)
         if problem is not None:
             raise problem
         return answer
@@ -172,44 +209,35 @@ async def _finish(
         raise Refused(outcome.error)
 
 
-def write_opening(compiled: Compiled, around: Surroundings) -> list[Query]:
-    """BEGIN, the settings and the pre-request call."""
-    identity, incoming = around.identity, around.incoming
-    begin, sql, pairs = _open(around.settings, compiled.read_only)
+def _write_batch(script: Script, values: Sequence[bytes | None], identity: Identity, incoming: Incoming) -> list[Query]:
+    """BEGIN, the settings, the pre-request call and the statement."""
+    compiled, setting = script.compiled, script.setting
     shown, cookie = incoming.shown_headers, incoming.headers.get("cookie")
-    values: list[bytes | None] = [
-        around.search_path,
+    about = (
+        script.search_path,
         identity.claims,
         incoming.method.encode(),
         incoming.path.encode("utf-8", "replace"),
         write_headers(incoming.headers) if shown is None else shown,
         b"{}" if cookie is None else _write_cookies(cookie),
-        *pairs,
-        identity.role.encode(),
-    ]
-    prepared = around.prepared
-    batch = [Query(begin, (), begin if prepared else None), Query(sql, values, sql if prepared else None)]
-    if around.pre_request:
-        call = f"SELECT {around.pre_request}()".encode()
-        batch.append(Query(call, (), (identity.role, call) if prepared else None))
+        *script.further,
+    )
+    batch = [script.begin, Query(setting.sql, about, setting.key), *script.calls, Query(compiled.sql, values, script.key)]
+    if compiled.planned:
+        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
     return batch
 
 
 _FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path", "request.headers", "request.cookies")
 
 
-@lru_cache(maxsize=256)
-def _open(settings: tuple[tuple[str, str], ...], read_only: bool) -> tuple[bytes, bytes, list[bytes]]:
-    """BEGIN, one SELECT for all the settings, and the names and values of those that are not fixed, in turn."""
-    # The isolation level is no setting but part of BEGIN.
-    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "").lower()
-    begin = f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if read_only else ' READ WRITE'}"
-    pairs = [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair]
-    count = len(_FIXED) + len(pairs) + 1
+@lru_cache(maxsize=64)
+def _settings_sql(count: int) -> bytes:
+    """One SELECT for this many values: the fixed ones, pairs of name and value, then the role."""
     parts = [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
     parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
     parts.append(f"set_config('role', ${count}, true)")
-    return begin.encode(), f"SELECT {', '.join(parts)}".encode(), pairs
+    return f"SELECT {', '.join(parts)}".encode()
 
 
 def write_headers(headers: Mapping[str, str]) -> bytes:
