@@ -3,21 +3,21 @@
 Source: ASGI 3.0, "HTTP & WebSocket"; Fetch standard, "CORS protocol", read 2026-11-22.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
-import attrs
-
-from dealquest.errors import DealQuestError, PeerUnavailableError
+from dealquest.errors import DealQuestError
+from dealquest.values import Clock
 from dealquest.wire import HttpResponse
 
+from .config import EngineConfig
 from .errors import refuse
+from .execute import write_headers
+from .identity import Identity
 from .incoming import Incoming
 from .jwt import TokenReader
 from .timing import timed, write_timings
-
-if TYPE_CHECKING:
-    from .engine import Engine
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -29,6 +29,28 @@ _DAY_S = "86400"
 _NO_BODY = frozenset({204, 304})
 
 
+class Answering(Protocol):
+    """What the application needs of an engine."""
+
+    @property
+    def config(self) -> EngineConfig:
+        """The options."""
+
+    @property
+    def clock(self) -> Clock:
+        """Where time comes from."""
+
+    @property
+    def allowed_roles(self) -> frozenset[str]:
+        """Roles that a token may name."""
+
+    async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        """Answer one request as an identity."""
+
+    def show(self, error: DealQuestError, *, head: bool) -> HttpResponse:
+        """An error as an answer."""
+
+
 class EngineApp:
     """Serves an engine over HTTP.
 
@@ -36,54 +58,46 @@ class EngineApp:
         engine: The opened engine.
     """
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Answering) -> None:
         self._engine = engine
         self._tokens = TokenReader(engine.config)
+        self._traced = (engine.config.server_trace_header or "").lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
-        if scope["type"] == "lifespan":
+        if scope["type"] == "http":
+            response = await self._respond(scope, receive)
+            listed = [(name.encode(), value.encode()) for name, value in response.headers]
+            await send({"type": "http.response.start", "status": response.status, "headers": listed})
+            await send({"type": "http.response.body", "body": response.body if response.status not in _NO_BODY else b""})
+        elif scope["type"] == "lifespan":
             await _answer_lifespan(receive, send)
-            return
-        if scope["type"] != "http":
-            return
-        response = await self._respond(scope, receive)
-        listed = [(name.encode(), value.encode()) for name, value in response.headers]
-        await send({"type": "http.response.start", "status": response.status, "headers": listed})
-        await send({"type": "http.response.body", "body": response.body if response.status not in _NO_BODY else b""})
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
-        headers, prefer = _read_headers(scope["headers"])
+        engine = self._engine
+        headers, prefer, shown = _read_head(tuple(scope["headers"]))
         method: str = scope["method"]
-        extra = self._cors(method, headers)
-        timings: dict[str, float] | None = {} if self._engine.config.server_timing_enabled else None
-        trace = self._engine.config.server_trace_header
-        if trace is not None and trace.lower() in headers:
-            extra.append((trace.lower(), headers[trace.lower()]))
+        extra = self._cors(method, headers) if "origin" in headers or method == "OPTIONS" else []
+        if self._traced in headers:
+            extra.append((self._traced, headers[self._traced]))
         if method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers:
             return HttpResponse(status=200, headers=(*extra, *_preflight(headers)))
+        timings: dict[str, float] | None = {} if engine.config.server_timing_enabled else None
         try:
-            body = await _read_body(receive, self._engine.config.max_body_bytes)
-            with timed(timings, "jwt", self._engine.clock):
-                identity = self._tokens.read(headers.get("authorization"), now=self._engine.clock.now(), allowed=self._engine.allowed_roles)
+            body = await _read_body(receive, engine.config.max_body_bytes) if _may_have_body(scope, headers) else b""
+            with timed(timings, "jwt", engine.clock):
+                identity = self._tokens.read(headers.get("authorization"), now=engine.clock.now(), allowed=engine.allowed_roles)
+            query = scope["query_string"].decode("latin-1")
+            incoming = Incoming(method, _read_path(scope), query, headers, prefer, body, timings=timings, shown_headers=shown)
+            response = await engine.answer(incoming, identity)
         except DealQuestError as exc:
-            shown = self._engine.show(exc, head=method == "HEAD")
-            return attrs.evolve(shown, headers=(*shown.headers, *extra, *write_timings(timings)))
-        raw_path = scope.get("raw_path") or scope["path"].encode()
-        path = raw_path.partition(b"?")[0].decode("latin-1")
-        root: str = scope.get("root_path", "")
-        if root and path.startswith(root):
-            path = path[len(root) :] or "/"
-        incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), headers, prefer, body, timings=timings)
-        try:
-            response = await self._engine.answer(incoming, identity)
-        except (PeerUnavailableError, TimeoutError) as exc:
-            gone = refuse("PGRST001", "Database client error. Retrying the connection.") if isinstance(exc, TimeoutError) else exc
-            response = self._engine.show(gone, head=method == "HEAD")
+            response = engine.show(exc, head=method == "HEAD")
+        except TimeoutError:
+            response = engine.show(refuse("PGRST001", "Database client error. Retrying the connection."), head=method == "HEAD")
         extra += write_timings(timings)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 
-    def _cors(self, method: str, headers: dict[str, str]) -> list[tuple[str, str]]:
+    def _cors(self, method: str, headers: Mapping[str, str]) -> list[tuple[str, str]]:
         origin = headers.get("origin")
         allowed = self._engine.config.server_cors_allowed_origins
         if origin is None:
@@ -100,7 +114,7 @@ class EngineApp:
         ]
 
 
-def _preflight(headers: dict[str, str]) -> list[tuple[str, str]]:
+def _preflight(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     wanted = headers.get("access-control-request-headers", "")
     asked = (name.strip() for name in wanted.split(","))
     names = ", ".join(dict.fromkeys(["Authorization", *(name for name in asked if name), "Accept", "Accept-Language", "Content-Language"]))
@@ -112,8 +126,17 @@ def _preflight(headers: dict[str, str]) -> list[tuple[str, str]]:
     ]
 
 
-def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], list[str]]:
-    """Headers by lower-case name, and every Prefer; of a repeated header the first counts, cookies are joined."""
+class _Head(NamedTuple):
+    """Headers by lower-case name, every `Prefer`, and `request.headers` for the transaction."""
+
+    headers: Mapping[str, str]
+    prefer: tuple[str, ...]
+    shown: bytes
+
+
+@lru_cache(maxsize=128)
+def _read_head(raw: tuple[tuple[bytes, bytes], ...]) -> _Head:
+    """Read the headers; of a repeated one the first counts, cookies are joined. A kept connection repeats its own."""
     headers: dict[str, str] = {}
     prefer: list[str] = []
     for raw_name, raw_value in raw:
@@ -124,7 +147,7 @@ def _read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], l
             headers[name] = f"{headers[name]}; {value}"
         else:
             headers.setdefault(name, value)
-    return headers, prefer
+    return _Head(headers, tuple(prefer), write_headers(headers))
 
 
 def _read_value(raw: bytes) -> str:
@@ -133,6 +156,19 @@ def _read_value(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return raw.decode("latin-1")
+
+
+def _read_path(scope: Scope) -> str:
+    """The encoded path, without the part that the application is mounted under."""
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+    path = raw_path.partition(b"?")[0].decode("latin-1")
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] or "/" if root and path.startswith(root) else path
+
+
+def _may_have_body(scope: Scope, headers: Mapping[str, str]) -> bool:
+    """In HTTP/1 one of two headers announces a body (RFC 9112, section 6.3); later versions need neither."""
+    return "content-length" in headers or "transfer-encoding" in headers or not scope.get("http_version", "").startswith("1.")
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes:

@@ -28,8 +28,9 @@ Values: TypeAlias = Sequence[bytes | None]
 
 _CANCEL_S = 0.3  # part of what a caller waits beyond its deadline
 _FIELD = pq.DiagnosticField
+# Names of an enum are looked up anew each time.
+_OK, _SYNCED = pq.ConnStatus.OK, pq.ExecStatus.PIPELINE_SYNC
 _FINE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
-_PLAIN = [True]
 
 
 class Query(NamedTuple):
@@ -145,15 +146,28 @@ class Connection:
             PeerUnavailableError: `engine.broken` when the connection is lost: what was sent may or may not have happened.
         """
         self._answers = []
+        pg, prepared = self._pg, self._prepared
         fresh: list[object] = []
+        # One entry per answer the server will give; True where it answers a statement of the batch.
+        layout: list[bool] = []
         try:
-            # One entry per answer the server will give; True where it answers a statement of the batch.
-            layout = [wanted for query in batch for wanted in self._send(query, fresh)]
-            self._pg.pipeline_sync()
+            for sql, values, key in batch:
+                name = prepared.get(key)
+                if name is None:
+                    self._send_new(sql, values, key, layout)
+                    fresh.append(key)
+                else:
+                    prepared.move_to_end(key)
+                    pg.send_query_prepared(name, values)
+                    layout.append(True)
+            pg.pipeline_sync()
             self._pending = True
-            if self._pg.flush():
+            if pg.flush():
                 await self._push(timeout_s)
-            await self._wait(timeout_s)
+            if self._loop is None:
+                await self._read_on(timeout_s)
+            elif self._pending or self.broken:  # or the whole answer was heard while a large batch was being sent
+                await self._expect(self._loop, timeout_s)
         except OperationalError as exc:
             self.close()
             raise PeerUnavailableError("The connection to PostgreSQL broke; its answer is lost.", code="engine.broken") from exc
@@ -167,9 +181,9 @@ class Connection:
         for answer in answers:
             if answer.status not in _FINE:
                 for key in fresh:
-                    self._prepared.pop(key, None)
+                    prepared.pop(key, None)
                 return Outcome(results=(), error=_read_error(answer))
-        return Outcome(results=[answer for answer, wanted in zip(answers, layout, strict=True) if wanted])
+        return Outcome([answer for answer, wanted in zip(answers, layout, strict=True) if wanted] if fresh else answers)
 
     def is_alive(self) -> bool:
         """Whether an idle connection is fit for use: an idle one that has something to read has its end to read."""
@@ -209,28 +223,22 @@ class Connection:
             self._loop.remove_reader(self._socket)
         self._listens = False
 
-    def _send(self, query: Query, fresh: list[object]) -> list[bool]:
-        pg = self._pg
-        if query.key is None:
-            pg.send_query_params(query.sql, query.values)
-            return _PLAIN
-        name = self._prepared.get(query.key)
-        if name is not None:
-            self._prepared.move_to_end(query.key)
-            pg.send_query_prepared(name, query.values)
-            return _PLAIN
-        layout = [False, True]
+    def _send_new(self, sql: bytes, values: Values, key: object, layout: list[bool]) -> None:
+        """Send a statement that is not prepared, and prepare it where it has a key."""
+        if key is None:
+            self._pg.send_query_params(sql, values)
+            layout.append(True)
+            return
         if len(self._prepared) >= self._max_prepared:
             _, oldest = self._prepared.popitem(last=False)
-            pg.send_query_params(b"DEALLOCATE " + oldest, ())
-            layout = [False, False, True]
+            self._pg.send_query_params(b"DEALLOCATE " + oldest, ())
+            layout.append(False)
         name = b"q%d" % self._next_name
         self._next_name += 1
-        self._prepared[query.key] = name
-        fresh.append(query.key)
-        pg.send_prepare(name, query.sql)
-        pg.send_query_prepared(name, query.values)
-        return layout
+        self._prepared[key] = name
+        self._pg.send_prepare(name, sql)
+        self._pg.send_query_prepared(name, values)
+        layout += (False, True)
 
     async def _push(self, timeout_s: float | None) -> None:
         """Send what the socket did not take at once; a server that reads nothing is given up too."""
@@ -238,25 +246,20 @@ class Connection:
             while self._pg.flush():
                 await anyio.wait_writable(self._socket)
 
-    async def _wait(self, timeout_s: float | None) -> None:
-        if self._loop is None:
-            with anyio.fail_after(timeout_s):
-                while not self._advance():
-                    await anyio.wait_readable(self._socket)
-            return
-        # While a large batch was being sent, the whole answer, or the end of the connection, may have been heard already.
+    async def _read_on(self, timeout_s: float | None) -> None:
+        """Wait for the whole answer on a loop that is not asyncio's."""
+        with anyio.fail_after(timeout_s):
+            while not self._advance():
+                await anyio.wait_readable(self._socket)
+
+    def _expect(self, loop: asyncio.AbstractEventLoop, timeout_s: float | None) -> "asyncio.Future[None]":
+        """What is done when the whole answer was heard, or fails when that takes too long (asyncio only)."""
         if self.broken:
             raise OperationalError("the server closed the connection")
-        if not self._pending:
-            return
-        self._done = self._loop.create_future()
+        done = self._done = loop.create_future()
         if timeout_s is not None:
-            self._watch(self._loop, timeout_s)
-        try:
-            await self._done
-        finally:
-            self._done = None
-            self._deadline = None
+            self._watch(loop, timeout_s)
+        return done
 
     def _watch(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         """Set the deadline; a timer that waits from an earlier request serves this one too."""
@@ -286,21 +289,24 @@ class Connection:
             if self._done is not None and not self._done.done():
                 self._done.set_exception(exc)
             return
-        if finished and self._done is not None and not self._done.done():
-            self._done.set_result(None)
+        if finished:
+            done, self._done, self._deadline = self._done, None, None
+            if done is not None and not done.done():
+                done.set_result(None)
 
     def _advance(self) -> bool:
         """Whether the batch has been answered to its end."""
         pg = self._pg
+        is_busy, get_result = pg.is_busy, pg.get_result
         pg.consume_input()
         while self._pending:
-            if pg.is_busy():
+            if is_busy():
                 return False
-            result = pg.get_result()
+            result = get_result()
             if result is None:
-                if pg.status != pq.ConnStatus.OK:
+                if pg.status != _OK:
                     raise OperationalError("the server closed the connection")
-            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+            elif result.status == _SYNCED:
                 self._pending = False
             else:
                 self._answers.append(result)

@@ -26,7 +26,7 @@ from .compile import Compiled, DataRequest, compile_request
 from .config import EngineConfig
 from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
-from .execute import Answer, Refused, Surroundings, encode_values, run_compiled, write_search_path
+from .execute import Answer, Refused, Script, encode_values, run_script, write_script, write_search_path
 from .fragments import Value, quote
 from .identity import Identity, from_principal
 from .incoming import Incoming
@@ -63,6 +63,7 @@ class _Plan:
     check: Callable[[Answer], DealQuestError | None] | None
     commit: bool
     responder: Responder
+    scripts: dict[str, Script] = attrs.field(factory=dict, init=False)
 
 
 class Engine:
@@ -109,7 +110,6 @@ class Engine:
         # PostgreSQL ends a statement itself; only a server that has gone silent is given up later.
         self._patience_s = config.statement_timeout_s + _GRACE_S if config.statement_timeout_s > 0 else None
         self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
-        self._settings: dict[str, tuple[tuple[str, str], ...]] = {}
         self._listener: Connection | None = None
         self._app: EngineApp | None = None
         self._listened_at = 0.0
@@ -175,7 +175,6 @@ class Engine:
                 self._pool.give_back(connection)
             self._catalog = catalog
             self._changed = False
-            self._settings = {}
             self._shapes.clear()
             self._reloaded_at = self.clock.monotonic()
 
@@ -314,9 +313,9 @@ class Engine:
         visible: dict[str, list[str] | None] = {"tables": None, "functions": None}
         if self.config.openapi_mode == "follow-privileges":
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
-            around = self._surroundings(compiled, incoming, identity)
+            script = self._write_script(compiled, identity.role)
             with timed(incoming.timings, "transaction", self.clock):
-                answer = await run_compiled(self._pool, compiled, [schema.encode()], around, None)
+                answer = await run_script(self._pool, script, [schema.encode()], identity, incoming, timeout_s=self._time_for(incoming))
             visible = msgspec.json.decode(answer.body)
         with timed(incoming.timings, "response", self.clock):
             document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
@@ -329,36 +328,36 @@ class Engine:
         return HttpResponse(status=200, headers=tuple(headers), body=body)
 
     async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
-        request, compiled = plan.request, plan.compiled
-        around = self._surroundings(compiled, incoming, identity, timezone=request.prefer.timezone, commit=plan.commit)
-        if incoming.timings is None:
-            answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
+        script = plan.scripts.get(identity.role)
+        if script is None:
+            script = self._write_script(plan.compiled, identity.role, timezone=plan.request.prefer.timezone, commit=plan.commit)
+            plan.scripts[identity.role] = script
+        given, timings, timeout_s = encode_values(values), incoming.timings, self._time_for(incoming)
+        if timings is None:
+            answer = await run_script(self._pool, script, given, identity, incoming, check=plan.check, timeout_s=timeout_s)
             return plan.responder.write(answer, incoming)
-        with timed(incoming.timings, "transaction", self.clock):
-            answer = await run_compiled(self._pool, compiled, encode_values(values), around, plan.check)
-        with timed(incoming.timings, "response", self.clock):
+        with timed(timings, "transaction", self.clock):
+            answer = await run_script(self._pool, script, given, identity, incoming, check=plan.check, timeout_s=timeout_s)
+        with timed(timings, "response", self.clock):
             return plan.responder.write(answer, incoming)
 
-    def _surroundings(
-        self, compiled: Compiled, incoming: Incoming, identity: Identity, *, timezone: str | None = None, commit: bool = True
-    ) -> Surroundings:
-        return Surroundings(
-            identity=identity,
-            incoming=incoming,
+    def _time_for(self, incoming: Incoming) -> float | None:
+        return incoming.timeout_s if incoming.timeout_s is not None else self._patience_s
+
+    def _write_script(self, compiled: Compiled, role: str, *, timezone: str | None = None, commit: bool = True) -> Script:
+        return write_script(
+            compiled,
+            role=role,
             search_path=self._search_paths[compiled.schema],
-            settings=self._settings_of(identity.role, compiled, timezone),
+            settings=self._settings_of(role, compiled, timezone),
             pre_request=self._pre_request,
             commit=commit,
             prepared=self.config.db_prepared_statements,
-            timeout_s=incoming.timeout_s if incoming.timeout_s is not None else self._patience_s,
         )
 
     def _settings_of(self, role: str, compiled: Compiled, timezone: str | None) -> tuple[tuple[str, str], ...]:
-        settings = self._settings.get(role)
-        if settings is None:
-            timeout = (("statement_timeout", f"{round(self.config.statement_timeout_s * 1000)}"),)
-            settings = (*self.config.app_settings.items(), *timeout, *self.catalog.role_settings.get(role, ()))
-            self._settings[role] = settings
+        timeout = ("statement_timeout", f"{round(self.config.statement_timeout_s * 1000)}")
+        settings = (*self.config.app_settings.items(), timeout, *self.catalog.role_settings.get(role, ()))
         if compiled.routine is not None and compiled.routine.settings:
             settings += compiled.routine.settings
         return settings if timezone is None else (*settings, ("timezone", timezone))

@@ -34,28 +34,28 @@ _ISOLATION_SETTING = "default_transaction_isolation"
 _BYTEA = 17
 
 
-class Surroundings(NamedTuple):
-    """What a transaction sees of its request, and how it ends.
+class Script(NamedTuple):
+    """What all transactions of one statement under one role have in common.
 
     Attributes:
-        identity: Role and claims.
-        incoming: The request.
-        search_path: SQL text of it.
-        settings: Further settings, such as the role's own.
-        pre_request: Quoted name of the function to call first; empty for none.
-        commit: Whether a good end is a COMMIT.
-        prepared: Whether statements stay prepared.
-        timeout_s: Seconds for the whole transaction, waiting for its connection included.
+        compiled: The statement.
+        key: What it is prepared under; None sends it unprepared.
+        begin: BEGIN.
+        setting: One SELECT for all the settings.
+        search_path: The first of its values.
+        further: Its last values: names and values of settings that are not the request's, then the role.
+        calls: The function to call first, if any.
+        ending: COMMIT, or what ends a good transaction instead.
     """
 
-    identity: Identity
-    incoming: Incoming
+    compiled: Compiled
+    key: object
+    begin: Query
+    setting: Query
     search_path: bytes
-    settings: tuple[tuple[str, str], ...] = ()
-    pre_request: str = ""
-    commit: bool = True
-    prepared: bool = True
-    timeout_s: float | None = None
+    further: Sequence[bytes]
+    calls: Sequence[Query]
+    ending: Sequence[Query]
 
 
 class Answer(NamedTuple):
@@ -109,49 +109,90 @@ def encode_values(values: Sequence[Value]) -> list[bytes | None]:
     return out
 
 
-async def run_compiled(
-    pool: Pool,
+def write_script(
     compiled: Compiled,
+    *,
+    role: str,
+    search_path: bytes,
+    settings: Sequence[tuple[str, str]] = (),
+    pre_request: str = "",
+    commit: bool = True,
+    prepared: bool = True,
+) -> Script:
+    """Write down what does not change from transaction to transaction.
+
+    Args:
+        compiled: The statement.
+        role: The database role.
+        search_path: SQL text of it.
+        settings: Further settings, such as the role's own.
+        pre_request: Quoted name of the function to call first; empty for none.
+        commit: Whether a good end is a COMMIT.
+        prepared: Whether statements stay prepared.
+    """
+    # The isolation level is no setting but part of BEGIN.
+    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "").lower()
+    begin = f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if compiled.read_only else ' READ WRITE'}".encode()
+    pairs = [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair]
+    setting = _settings_sql(len(_FIXED) + len(pairs) + 1)
+    call = f"SELECT {pre_request}()".encode()
+    return Script(
+        compiled=compiled,
+        key=(role, compiled.sql) if prepared else None,
+        begin=Query(begin, (), begin if prepared else None),
+        setting=Query(setting, (), setting if prepared else None),
+        search_path=search_path,
+        further=(*pairs, role.encode()),
+        calls=(Query(call, (), (role, call) if prepared else None),) if pre_request else (),
+        ending=(_COMMIT,) if commit else (_CHECK_CONSTRAINTS, _ROLLBACK),
+    )
+
+
+async def run_script(
+    pool: Pool,
+    script: Script,
     values: Sequence[bytes | None],
-    around: Surroundings,
-    check: Callable[[Answer], DealQuestError | None] | None,
+    identity: Identity,
+    incoming: Incoming,
+    *,
+    check: Callable[[Answer], DealQuestError | None] | None = None,
+    timeout_s: float | None = None,
 ) -> Answer:
     """Run one request's transaction.
 
     Args:
         pool: Where the connection comes from.
-        compiled: The statement.
-        values: Its values.
-        around: Role, claims, settings.
+        script: The statement and what stands around it, for the identity's role.
+        values: The statement's values.
+        identity: Role and claims.
+        incoming: The request.
         check: What makes a good answer count; its error rolls back. None commits in the same round trip.
+        timeout_s: Seconds for the whole transaction, waiting for its connection included.
 
     Raises:
         Refused: PostgreSQL said no.
         DealQuestError: The check's error, or the pool's.
     """
-    batch = write_opening(compiled, around)
-    key = (around.identity.role, compiled.sql) if around.prepared else None
-    position = len(batch)
-    batch.append(Query(sql=compiled.sql, values=values, key=key))
-    if compiled.planned:
-        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
-    ending = [_COMMIT] if around.commit else [_CHECK_CONSTRAINTS, _ROLLBACK]
-    started = pool.clock.monotonic()
+    batch = _write_batch(script, values, identity, incoming)
+    later = check is not None and not script.compiled.read_only
+    if not later:
+        batch += script.ending
+    monotonic = pool.clock.monotonic
+    deadline = None if timeout_s is None else monotonic() + timeout_s
 
     def left_s() -> float | None:
-        return None if around.timeout_s is None else around.timeout_s - (pool.clock.monotonic() - started)
+        return None if deadline is None else deadline - monotonic()
 
-    connection = await pool.take(around.timeout_s)
+    connection = await pool.take(timeout_s)
     try:
-        later = check is not None and not compiled.read_only
-        outcome = await connection.run(batch if later else batch + ending, timeout_s=left_s())
+        outcome = await connection.run(batch, timeout_s=left_s())
         if outcome.error is not None:
             await connection.run((_ROLLBACK,), timeout_s=left_s())
             raise Refused(outcome.error)
-        answer = _read_answer(outcome, position, compiled)
+        answer = _read_answer(outcome, 2 + len(script.calls), script.compiled)
         problem = None if check is None else check(answer)
         if later:
-            await _finish(connection, ending, problem, left_s)
+            await _finish(connection, script.ending, problem, left_s)
         if problem is not None:
             raise problem
         return answer
@@ -168,42 +209,23 @@ async def _finish(
         raise Refused(outcome.error)
 
 
-def write_opening(compiled: Compiled, around: Surroundings) -> list[Query]:
-    """BEGIN, the settings and the pre-request call."""
-    prepared = around.prepared
-    identity = around.identity
-    incoming = around.incoming
-    headers = incoming.headers
-    pairs, isolation = _encode_settings(around.settings)
-    sql = _settings_sql(len(_FIXED) + len(pairs) + 1)
-    values: list[bytes | None] = [
-        around.search_path,
+def _write_batch(script: Script, values: Sequence[bytes | None], identity: Identity, incoming: Incoming) -> list[Query]:
+    """BEGIN, the settings, the pre-request call and the statement."""
+    compiled, setting = script.compiled, script.setting
+    shown, cookie = incoming.shown_headers, incoming.headers.get("cookie")
+    about = (
+        script.search_path,
         identity.claims,
         incoming.method.encode(),
         incoming.path.encode("utf-8", "replace"),
-        _write_headers(headers) if headers else b"{}",
-        _write_cookies(headers["cookie"]) if "cookie" in headers else b"{}",
-        *pairs,
-        identity.role.encode(),
-    ]
-    begin = _begin(isolation, read_only=compiled.read_only)
-    batch = [Query(begin, (), begin if prepared else None), Query(sql, values, sql if prepared else None)]
-    if around.pre_request:
-        call = f"SELECT {around.pre_request}()".encode()
-        batch.append(Query(call, (), (identity.role, call) if prepared else None))
+        write_headers(incoming.headers) if shown is None else shown,
+        b"{}" if cookie is None else _write_cookies(cookie),
+        *script.further,
+    )
+    batch = [script.begin, Query(setting.sql, about, setting.key), *script.calls, Query(compiled.sql, values, script.key)]
+    if compiled.planned:
+        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
     return batch
-
-
-@lru_cache(maxsize=256)
-def _encode_settings(settings: tuple[tuple[str, str], ...]) -> tuple[list[bytes], str]:
-    """Names and values in turn, and the isolation level, which is no setting but part of BEGIN."""
-    isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "")
-    return [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair], isolation.lower()
-
-
-@lru_cache(maxsize=8)
-def _begin(isolation: str, *, read_only: bool) -> bytes:
-    return f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if read_only else ' READ WRITE'}".encode()
 
 
 _FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path", "request.headers", "request.cookies")
@@ -218,9 +240,9 @@ def _settings_sql(count: int) -> bytes:
     return f"SELECT {', '.join(parts)}".encode()
 
 
-def _write_headers(headers: Mapping[str, str]) -> bytes:
+def write_headers(headers: Mapping[str, str]) -> bytes:
     """`request.headers` as JSON; cookies have a setting of their own."""
-    return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"})
+    return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"}) if headers else b"{}"
 
 
 def _write_cookies(header: str) -> bytes:
@@ -238,23 +260,23 @@ def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
         return Answer(total=None, page=len(lines), body=b"\n".join(lines))
     # A change shows its location first.
     at = 2 if compiled.kind in {"read", "call"} else 3
-    total, location, inserted = get(0, 0), get(0, 5 if at == 2 else 2), get(0, 6)
-    body = get(0, at) or b""
-    if result.ftype(at) == _BYTEA and body.startswith(b"\\x"):
+    total, page, body = get(0, 0), get(0, 1), get(0, at) or b""
+    if body.startswith(b"\\x") and result.ftype(at) == _BYTEA:
         body = bytes.fromhex(body[2:].decode())
     estimate = None
     if compiled.planned:
         plan = msgspec.json.decode(outcome.results[position + 1].get_value(0, 0) or b"[]")
         estimate = int(plan[0]["Plan"]["Plan Rows"])
+    inserted = get(0, 6)
     return Answer(
-        total=None if total is None else int(total),
-        page=int(get(0, 1) or b"0"),
-        body=body,
-        headers=get(0, at + 1),
-        status=get(0, at + 2),
-        location=location,
-        inserted=None if inserted is None else int(inserted),
-        estimate=estimate,
+        None if total is None else int(total),
+        int(page or b"0"),
+        body,
+        get(0, at + 1),
+        get(0, at + 2),
+        get(0, 5 if at == 2 else 2),
+        None if inserted is None else int(inserted),
+        estimate,
     )
 
 

@@ -16,6 +16,7 @@ class Incoming(NamedTuple):
         body: The body.
         timeout_s: Seconds that PostgreSQL has for it; None leaves it to the engine's statement timeout.
         timings: Takes the milliseconds of each step, for `Server-Timing`; None measures nothing.
+        shown_headers: `request.headers` for the transaction, where it was written before; None has it written.
     """
 
     method: str
@@ -26,3 +27,4 @@ class Incoming(NamedTuple):
     body: bytes = b""
     timeout_s: float | None = None
     timings: dict[str, float] | None = None
+    shown_headers: bytes | None = None

@@ -78,15 +78,16 @@ class Pool:
         """
         if not self._waiting and (connection := self._pick()) is not None:
             return connection
-        with anyio.fail_after(timeout_s):
-            if not self._waiting and self._open < self._size:
-                self._open += 1
-                return await self._make()
-            turn = await self._queue()
+        started = self._clock.monotonic()
+        if self._waiting or self._open >= self._size:
+            turn = await self._queue(timeout_s)
             if turn.connection is not None:
                 if turn.connection.is_alive():
                     return turn.connection
                 turn.connection.close()  # it ended on its way to us; its place is ours
+        else:
+            self._open += 1
+        with anyio.fail_after(None if timeout_s is None else timeout_s - (self._clock.monotonic() - started)):
             return await self._make()
 
     def give_back(self, connection: Connection) -> None:
@@ -137,39 +138,49 @@ class Pool:
         else:
             self._open -= 1
 
-    async def _queue(self) -> "_Turn":
+    async def _queue(self, timeout_s: float | None) -> "_Turn":
         if len(self._waiting) >= self._max_waiting:
             raise LimitError("Too many requests wait for a database connection.", code="engine.pool_full", retryable=True, retry_after_s=1)
+        own = timeout_s is not None and timeout_s < self._wait_s
+        wait_s = timeout_s if timeout_s is not None and own else self._wait_s
         loop = _find_loop()
         turn = _Turn(loop)
         self._waiting.append(turn)
         try:
             if turn.future is None or loop is None:
-                with anyio.fail_after(self._wait_s):
+                with anyio.fail_after(wait_s):
                     await turn.event.wait()
             else:
-                turn.deadline = loop.time() + self._wait_s
-                if self._timer is None:
-                    self._timer = loop.call_at(turn.deadline, self._ring, loop)
+                turn.deadline = loop.time() + wait_s
+                self._watch(loop, turn.deadline)
                 await turn.future
         except BaseException as exc:
             if turn.served:
                 self._hand_on(turn.connection)
             elif turn in self._waiting:
                 self._waiting.remove(turn)
-            if isinstance(exc, TimeoutError):
+            if isinstance(exc, TimeoutError) and not own:
                 message = "Timed out acquiring connection from connection pool."
                 raise LimitError(message, code="engine.pool_timeout", retryable=True) from exc
             raise
         return turn
 
+    def _watch(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
+        """See to it that a timer rings by then; one serves all who wait (asyncio only)."""
+        if self._timer is None or self._timer.when() > deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(deadline, self._ring, loop)
+
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Turn away who has waited too long; one timer serves all, as they all wait equally long (asyncio only)."""
+        """Turn away who has waited too long; callers may have less time than the pool's, so the queue is not in order."""
         self._timer = None
-        while self._waiting and self._waiting[0].deadline <= loop.time():
-            self._waiting.popleft().refuse()
+        now = loop.time()
+        for turn in [turn for turn in self._waiting if turn.deadline <= now]:
+            self._waiting.remove(turn)
+            turn.refuse()
         if self._waiting:
-            self._timer = loop.call_at(self._waiting[0].deadline, self._ring, loop)
+            self._timer = loop.call_at(min(turn.deadline for turn in self._waiting), self._ring, loop)
 
 
 class _Turn:
