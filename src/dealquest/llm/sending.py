@@ -90,7 +90,7 @@ class Codec(Protocol):
 
 def _codec(route: Route) -> Codec:
     # A program speaks one dialect as a rule, and loads that one.
-    codec: Codec = import_module(f".{route.provider.dialect}_wire", __package__)  # type: ignore[assignment]  # a module is typed by its name
+    codec: Codec = import_module(f".{route.provider.dialect}_wire", __package__)
     return codec
 
 
