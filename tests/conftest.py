@@ -41,23 +41,41 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 OURS = ("dealquest", "dealquest_http", "dealquest_telegram")
+DOUBLES = ("dealquest.testing", "dealquest_telegram.testing")
+WATCHED = frozenset({"auth", "coach", "contracts", "http", "laws", "llm", "storage", "tracing", "transcription", "vault", "wire"})
 MAY_BLOCK = (
     ("logging/__init__.py", {"emit"}),  # a line of the log, at whatever speed its reader has
     ("dealquest_http/mini_app/routes.py", {"__init__"}),  # the page's few files, once, before anybody is served
+    # What ships with the package or the machine, once each: packs, texts, time zones.
+    ("dealquest/coach/scenarios.py", {"builtin_packs", "load_pack"}),
+    ("dealquest/coach/dialogue/catalogue.py", {"catalogue", "_tags"}),
+    ("dealquest/coach/dialogue/settings_menu.py", {"_zones", "_chose_time_zone"}),
+    ("dealquest/coach/progress.py", {"_zone"}),
 )
-DOUBLES = ("dealquest.testing", "dealquest_telegram.testing")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_blocking_calls() -> Iterator[None]:
-    """Whatever of ours reads a file, sleeps or waits for a lock in asyncio's loop fails the test that met it (A3)."""
+@pytest.fixture(scope="session")
+def blocking_calls() -> BlockBuster:
+    """What finds a blocking call of ours in asyncio's loop, while it is on."""
     watch = BlockBuster(scanned_modules=list(OURS), excluded_modules=list(DOUBLES))
     for function in watch.functions.values():
         for place, names in MAY_BLOCK:
             function.can_block_in(place, names)
-    watch.activate()
+    return watch
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest, blocking_calls: BlockBuster) -> Iterator[None]:
+    """Whatever of ours reads a file, sleeps or waits for a lock in asyncio's loop fails the test that met it (A3).
+
+    Not watched: the command line and evaluations, which serve one caller, and the bot, whose double keeps its store in the loop.
+    """
+    if request.path.relative_to(Path(__file__).parent).parts[0] not in WATCHED:
+        yield
+        return
+    blocking_calls.activate()
     yield
-    watch.deactivate()
+    blocking_calls.deactivate()
 
 
 @attrs.frozen(kw_only=True)

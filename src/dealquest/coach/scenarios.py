@@ -6,7 +6,7 @@ This file touches the disk; `pack_reader` holds the knowledge.
 
 import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ COMMON = "common.toml"
 _SHOWN_FAULTS = 12
 
 
+@cache  # what ships does not change while it runs, and every turn asks
 def builtin_packs() -> tuple[str, ...]:
     """The languages that have a built-in pack, sorted."""
     return tuple(sorted(folder.name for folder in PACKS.iterdir() if (folder / COMMON).is_file()))

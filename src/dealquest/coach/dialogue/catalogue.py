@@ -1,7 +1,7 @@
 """The sentences of one language, from a folder of TOML files; a key that a translation lacks falls back to English."""
 
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -33,7 +33,7 @@ class Catalogue:
         return self.say(key, **values).plain
 
 
-@cache
+@lru_cache(maxsize=64)  # a tag comes from the channel, so there may be any number
 def catalogue(language: str) -> Catalogue:
     """The catalogue for a language tag such as `de` or `de-AT`; English where there is none."""
     name = language.split("-", maxsplit=1)[0].casefold()
@@ -44,8 +44,13 @@ def catalogue(language: str) -> Catalogue:
 
 def languages() -> dict[str, str]:
     """Every language there is a catalogue for, by its tag: what its speakers call it."""
-    tags = sorted(folder.name for folder in (resources.files("dealquest.coach") / "texts").iterdir() if folder.is_dir())
-    return {tag: catalogue(tag).templates["language.name"] for tag in tags if tag.isalpha()}
+    return {tag: catalogue(tag).templates["language.name"] for tag in _tags()}
+
+
+@cache
+def _tags() -> tuple[str, ...]:
+    folders = (resources.files("dealquest.coach") / "texts").iterdir()
+    return tuple(sorted(folder.name for folder in folders if folder.is_dir() and folder.name.isalpha()))
 
 
 def _folder(language: str) -> Traversable:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 import attrs
@@ -70,7 +71,7 @@ def read_model(scene: Scene, name: str) -> Turn:
 def read_time_zone(scene: Scene, text: str) -> Turn:
     """A time zone that was typed: its name, or a city in it."""
     wanted = text.strip().replace(" ", "_").casefold()
-    zones = sorted(available_timezones())
+    zones = _zones()
     found = [zone for zone in zones if zone.casefold() == wanted] or [zone for zone in zones if zone.casefold().endswith("/" + wanted)]
     if len(found) == 1:
         return _chose_time_zone(scene, found[0])
@@ -167,8 +168,13 @@ def _choose_language(scene: Scene, words: Sequence[str]) -> Turn | None:
     return _changed(spoken, join(notes), Change(kind="set_language", values={"language": words[0]}))
 
 
+@cache  # hundreds of files are looked at
+def _zones() -> tuple[str, ...]:
+    return tuple(sorted(available_timezones()))
+
+
 def _choose_time_zone(scene: Scene, words: Sequence[str]) -> Turn | None:
-    return _chose_time_zone(scene, words[0]) if len(words) == 1 and words[0] in available_timezones() else None
+    return _chose_time_zone(scene, words[0]) if len(words) == 1 and words[0] in _zones() else None
 
 
 def _chose_time_zone(scene: Scene, zone: str) -> Turn:
