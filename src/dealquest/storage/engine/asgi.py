@@ -5,7 +5,7 @@ Source: ASGI 3.0, "HTTP & WebSocket"; Fetch standard, "CORS protocol", read 2026
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from dealquest.errors import DealQuestError
 from dealquest.values import Clock
@@ -15,8 +15,9 @@ from .config import EngineConfig
 from .errors import refuse
 from .execute import write_headers
 from .identity import Identity
-from .incoming import Incoming
+from .incoming import Head, Incoming
 from .jwt import TokenReader
+from .shape import find_shaping
 from .timing import timed, write_timings
 
 Scope = MutableMapping[str, Any]
@@ -35,20 +36,25 @@ class Answering(Protocol):
     @property
     def config(self) -> EngineConfig:
         """The options."""
+        ...
 
     @property
     def clock(self) -> Clock:
         """Where time comes from."""
+        ...
 
     @property
     def allowed_roles(self) -> frozenset[str]:
         """Roles that a token may name."""
+        ...
 
     async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         """Answer one request as an identity."""
+        ...
 
     def show(self, error: DealQuestError, *, head: bool) -> HttpResponse:
         """An error as an answer."""
+        ...
 
 
 class EngineApp:
@@ -75,7 +81,8 @@ class EngineApp:
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
         engine = self._engine
-        headers, prefer, shown = _read_head(tuple(scope["headers"]))
+        head = _read_head(tuple(scope["headers"]))
+        headers = head.headers
         method: str = scope["method"]
         extra = self._cors(method, headers) if "origin" in headers or method == "OPTIONS" else []
         if self._traced in headers:
@@ -86,9 +93,13 @@ class EngineApp:
         try:
             body = await _read_body(receive, engine.config.max_body_bytes) if _may_have_body(scope, headers) else b""
             with timed(timings, "jwt", engine.clock):
-                identity = self._tokens.read(headers.get("authorization"), now=engine.clock.now(), allowed=engine.allowed_roles)
+                token = headers.get("authorization")
+                if token is None:
+                    identity = self._tokens.anonymous
+                else:
+                    identity = self._tokens.read(token, now=engine.clock.now(), allowed=engine.allowed_roles)
             query = scope["query_string"].decode("latin-1")
-            incoming = Incoming(method, _read_path(scope), query, headers, prefer, body, timings=timings, shown_headers=shown)
+            incoming = Incoming(method, _read_path(scope), query, headers, head.prefer, body, None, timings, head)
             response = await engine.answer(incoming, identity)
         except DealQuestError as exc:
             response = engine.show(exc, head=method == "HEAD")
@@ -126,16 +137,8 @@ def _preflight(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
-class _Head(NamedTuple):
-    """Headers by lower-case name, every `Prefer`, and `request.headers` for the transaction."""
-
-    headers: Mapping[str, str]
-    prefer: tuple[str, ...]
-    shown: bytes
-
-
 @lru_cache(maxsize=128)
-def _read_head(raw: tuple[tuple[bytes, bytes], ...]) -> _Head:
+def _read_head(raw: tuple[tuple[bytes, bytes], ...]) -> Head:
     """Read the headers; of a repeated one the first counts, cookies are joined. A kept connection repeats its own."""
     headers: dict[str, str] = {}
     prefer: list[str] = []
@@ -147,7 +150,7 @@ def _read_head(raw: tuple[tuple[bytes, bytes], ...]) -> _Head:
             headers[name] = f"{headers[name]}; {value}"
         else:
             headers.setdefault(name, value)
-    return _Head(headers, tuple(prefer), write_headers(headers))
+    return Head(headers, tuple(prefer), find_shaping(headers), write_headers(headers))
 
 
 def _read_value(raw: bytes) -> str:

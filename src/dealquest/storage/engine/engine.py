@@ -6,7 +6,7 @@ when a request comes, so it lives on any event loop and needs no owner but its `
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import anyio
 import attrs
@@ -19,6 +19,7 @@ from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
 
 from . import catalog_sql
+from .asgi import EngineApp
 from .body import find_keys
 from .catalog import Catalog
 from .catalog_load import load_catalog, read_rows
@@ -37,13 +38,10 @@ from .parse import Limits, read_request, split_query
 from .paths import OPENAPI_TYPE, answer_options, check_root_media
 from .pool import Pool
 from .response import VARY, Context, Responder, find_check
-from .shape import Shapes, SlotBody, fill, take_apart
+from .shape import Shapes, Slot, SlotBody, SlotList, fill, take_apart
 from .timing import timed
+from .transport import EngineTransport
 from .versions import VERSIONS
-
-if TYPE_CHECKING:
-    from .asgi import EngineApp
-    from .transport import EngineTransport
 
 # Errors that a changed schema explains; the catalog is read again, at most once in this many seconds.
 _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
@@ -204,9 +202,11 @@ class Engine:
 
     async def _answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
         self._check_size(incoming)
-        started = self.clock.monotonic()
-        if self._listener is not None and started - self._listened_at >= _LISTEN_EVERY_S:
-            with anyio.fail_after(incoming.timeout_s if incoming.timeout_s is not None else self._patience_s):
+        now = self.clock.monotonic()
+        time_s = incoming.timeout_s if incoming.timeout_s is not None else self._patience_s
+        deadline = None if time_s is None else now + time_s
+        if self._listener is not None and now - self._listened_at >= _LISTEN_EVERY_S:
+            with anyio.fail_after(time_s):
                 await self._look_for_changes(self._listener)
         if incoming.method == "OPTIONS":
             return self._answer_options(incoming)
@@ -214,17 +214,15 @@ class Engine:
             plan, values = self._plan(incoming)
             if isinstance(plan, Describe):
                 try:
-                    return await self._describe(plan, incoming, identity)
+                    return await self._describe(plan, incoming, identity, deadline)
                 except Refused as exc:
                     raise refuse_sql(exc.error, authenticated=identity.authenticated) from exc
             try:
-                return await self._run(plan, values, incoming, identity)
+                return await self._run(plan, values, incoming, identity, deadline)
             except PeerUnavailableError as exc:
                 # A lost connection may be an old one; what only reads is asked once more on a new one.
                 if attempt == 0 and exc.code == "engine.broken" and plan.compiled.read_only:
-                    if incoming.timeout_s is not None:  # one deadline for both attempts
-                        incoming = incoming._replace(timeout_s=incoming.timeout_s - (self.clock.monotonic() - started))
-                    continue
+                    continue  # within the same deadline
                 raise
             except Refused as exc:
                 if attempt == 0 and exc.error.sqlstate in _STALE and await self._reload_if_due():
@@ -276,8 +274,9 @@ class Engine:
         with timed(incoming.timings, "plan", self.clock):
             compiled = compile_request(request, self.catalog, self.config)
         given = compiled.values
-        # A plan outlives its request, so it keeps no body.
-        values = [SlotBody() if value is body else value for value in given]
+        # A plan outlives its request, so it keeps no body; what is no slot is the same each time.
+        slots = [SlotBody() if value is body else value for value in given]
+        values = [value if isinstance(value, (Slot, SlotBody, SlotList)) else encode_values((value,))[0] for value in slots]
         compiled = attrs.evolve(compiled, values=())
         if not isinstance(request, (Read, Delete)):
             request = attrs.evolve(request, payload=NO_PAYLOAD)
@@ -305,7 +304,7 @@ class Engine:
         shape = {field.name: getattr(request, field.name) for field in attrs.fields(Shape)}
         return Call(function=function, method="HEAD" if request.head else "GET", **shape)
 
-    async def _describe(self, request: Describe, incoming: Incoming, identity: Identity) -> HttpResponse:
+    async def _describe(self, request: Describe, incoming: Incoming, identity: Identity, deadline: float | None) -> HttpResponse:
         """The root document, of what the role may use."""
         with timed(incoming.timings, "plan", self.clock):
             schema = pick_schema(self.config.db_schemas, request.profile)
@@ -315,7 +314,7 @@ class Engine:
             compiled = Compiled(sql=VISIBLE.encode(), values=(schema,), kind="read", schema=schema, read_only=True, format=JSON_FORMAT)
             script = self._write_script(compiled, identity.role)
             with timed(incoming.timings, "transaction", self.clock):
-                answer = await run_script(self._pool, script, [schema.encode()], identity, incoming, timeout_s=self._time_for(incoming))
+                answer = await run_script(self._pool, script, [schema.encode()], identity, incoming, deadline=deadline)
             visible = msgspec.json.decode(answer.body)
         with timed(incoming.timings, "response", self.clock):
             document = write_document(self.catalog, self.config, schema, tables=visible["tables"], functions=visible["functions"])
@@ -327,22 +326,21 @@ class Engine:
             headers.append(("content-length", str(len(body))))
         return HttpResponse(status=200, headers=tuple(headers), body=body)
 
-    async def _run(self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity) -> HttpResponse:
+    async def _run(
+        self, plan: "_Plan", values: Sequence[Value], incoming: Incoming, identity: Identity, deadline: float | None
+    ) -> HttpResponse:
         script = plan.scripts.get(identity.role)
         if script is None:
             script = self._write_script(plan.compiled, identity.role, timezone=plan.request.prefer.timezone, commit=plan.commit)
             plan.scripts[identity.role] = script
-        given, timings, timeout_s = encode_values(values), incoming.timings, self._time_for(incoming)
-        if timings is None:
-            answer = await run_script(self._pool, script, given, identity, incoming, check=plan.check, timeout_s=timeout_s)
+        given = encode_values(values)
+        if incoming.timings is None:
+            answer = await run_script(self._pool, script, given, identity, incoming, check=plan.check, deadline=deadline)
             return plan.responder.write(answer, incoming)
-        with timed(timings, "transaction", self.clock):
-            answer = await run_script(self._pool, script, given, identity, incoming, check=plan.check, timeout_s=timeout_s)
-        with timed(timings, "response", self.clock):
+        with timed(incoming.timings, "transaction", self.clock):
+            answer = await run_script(self._pool, script, given, identity, incoming, check=plan.check, deadline=deadline)
+        with timed(incoming.timings, "response", self.clock):
             return plan.responder.write(answer, incoming)
-
-    def _time_for(self, incoming: Incoming) -> float | None:
-        return incoming.timeout_s if incoming.timeout_s is not None else self._patience_s
 
     def _write_script(self, compiled: Compiled, role: str, *, timezone: str | None = None, commit: bool = True) -> Script:
         return write_script(
@@ -417,16 +415,12 @@ class Engine:
         return self.config.db_allowed_roles if self.config.db_allowed_roles is not None else self.catalog.roles
 
     @property
-    def asgi(self) -> "EngineApp":
+    def asgi(self) -> EngineApp:
         """The engine as an ASGI application; one and the same object each time."""
         if self._app is None:
-            from .asgi import EngineApp  # noqa: PLC0415  # the two know each other
-
             self._app = EngineApp(self)
         return self._app
 
-    def bind(self, principal: Principal) -> "EngineTransport":
+    def bind(self, principal: Principal) -> EngineTransport:
         """The engine as a transport for one principal, whom the program itself vouches for."""
-        from .transport import EngineTransport  # noqa: PLC0415  # the two know each other
-
         return EngineTransport(self, from_principal(principal, anonymous=self.config.db_anon_role or "anon"))

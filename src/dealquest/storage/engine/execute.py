@@ -156,7 +156,7 @@ async def run_script(
     incoming: Incoming,
     *,
     check: Callable[[Answer], DealQuestError | None] | None = None,
-    timeout_s: float | None = None,
+    deadline: float | None = None,
 ) -> Answer:
     """Run one request's transaction.
 
@@ -167,7 +167,7 @@ async def run_script(
         identity: Role and claims.
         incoming: The request.
         check: What makes a good answer count; its error rolls back. None commits in the same round trip.
-        timeout_s: Seconds for the whole transaction, waiting for its connection included.
+        deadline: When the whole transaction is given up, by the pool's clock; None waits for ever.
 
     Raises:
         Refused: PostgreSQL said no.
@@ -177,13 +177,13 @@ async def run_script(
     later = check is not None and not script.compiled.read_only
     if not later:
         batch += script.ending
-    monotonic = pool.clock.monotonic
-    deadline = None if timeout_s is None else monotonic() + timeout_s
 
     def left_s() -> float | None:
-        return None if deadline is None else deadline - monotonic()
+        return None if deadline is None else deadline - pool.clock.monotonic()
 
-    connection = await pool.take(timeout_s)
+    connection = pool.take_idle()
+    if connection is None:
+        connection = await pool.take(left_s())
     try:
         outcome = await connection.run(batch, timeout_s=left_s())
         if outcome.error is not None:
@@ -212,13 +212,13 @@ async def _finish(
 def _write_batch(script: Script, values: Sequence[bytes | None], identity: Identity, incoming: Incoming) -> list[Query]:
     """BEGIN, the settings, the pre-request call and the statement."""
     compiled, setting = script.compiled, script.setting
-    shown, cookie = incoming.shown_headers, incoming.headers.get("cookie")
+    head, cookie = incoming.head, incoming.headers.get("cookie")
     about = (
         script.search_path,
         identity.claims,
         incoming.method.encode(),
         incoming.path.encode("utf-8", "replace"),
-        write_headers(incoming.headers) if shown is None else shown,
+        write_headers(incoming.headers) if head is None else head.shown,
         b"{}" if cookie is None else _write_cookies(cookie),
         *script.further,
     )

@@ -4,6 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
+class Head(NamedTuple):
+    """What is read from a request's headers, whichever request it is.
+
+    Attributes:
+        headers: Lower-case names to values.
+        prefer: Every `Prefer` header.
+        shaping: The headers that a plan depends on.
+        shown: `request.headers` for the transaction.
+    """
+
+    headers: Mapping[str, str]
+    prefer: tuple[str, ...]
+    shaping: tuple[str | None, ...]
+    shown: bytes
+
+
 class Incoming(NamedTuple):
     """A request.
 
@@ -16,7 +32,7 @@ class Incoming(NamedTuple):
         body: The body.
         timeout_s: Seconds that PostgreSQL has for it; None leaves it to the engine's statement timeout.
         timings: Takes the milliseconds of each step, for `Server-Timing`; None measures nothing.
-        shown_headers: `request.headers` for the transaction, where it was written before; None has it written.
+        head: What the same headers gave before; None has them read.
     """
 
     method: str
@@ -27,4 +43,4 @@ class Incoming(NamedTuple):
     body: bytes = b""
     timeout_s: float | None = None
     timings: dict[str, float] | None = None
-    shown_headers: bytes | None = None
+    head: Head | None = None

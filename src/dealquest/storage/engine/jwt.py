@@ -108,6 +108,15 @@ class TokenReader:
             raise refuse("PGRST302", "Anonymous access is disabled", headers={"www-authenticate": "Bearer"})
         return self._anonymous
 
+    @property
+    def anonymous(self) -> Identity:
+        """Who a request without a token is from.
+
+        Raises:
+            DeniedError: PGRST302 when nobody may come without one.
+        """
+        return self._be_anonymous()
+
     def _verify(self, token: str) -> dict[str, Json]:
         known = self._cache.get(token)
         if known is not None:

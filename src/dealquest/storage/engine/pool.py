@@ -65,6 +65,10 @@ class Pool:
         """Connections that nobody uses now."""
         return len(self._idle)
 
+    def take_idle(self) -> Connection | None:
+        """Lend a connection that lies idle, if there is one; who comes later does not overtake who waits."""
+        return None if self._waiting else self._pick()
+
     async def take(self, timeout_s: float | None = None) -> Connection:
         """Lend a connection; give it back with `give_back`, whatever happened.
 
@@ -76,7 +80,8 @@ class Pool:
             PeerUnavailableError: `engine.connect` when a new connection cannot be made.
             TimeoutError: After `timeout_s`.
         """
-        if not self._waiting and (connection := self._pick()) is not None:
+        connection = self.take_idle()
+        if connection is not None:
             return connection
         started = self._clock.monotonic()
         if self._waiting or self._open >= self._size:

@@ -12,7 +12,7 @@ Rules:
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, unquote_plus
@@ -84,9 +84,14 @@ def take_apart(incoming: Incoming, body: Body | None) -> Shaped:
     """Find a request's shape."""
     method, path, query, headers = incoming.method, incoming.path, incoming.query, incoming.headers
     parts, items = _remembering(_split, query)(query, path.startswith("/rpc/") and method != "POST")
-    shaping = tuple([headers.get(name) for name in _SHAPING]) if headers else ()
+    shaping = find_shaping(headers) if incoming.head is None else incoming.head.shaping
     keys = None if body is None else (body.keys, body.is_list, min(body.size, 1) if body.keys else body.size)
     return Shaped((method, path, parts, shaping, tuple(incoming.prefer), keys), items, body)
+
+
+def find_shaping(headers: Mapping[str, str]) -> tuple[str | None, ...]:
+    """The headers that a plan depends on, `Prefer` aside."""
+    return tuple([headers.get(name) for name in _SHAPING]) if headers else ()
 
 
 def _remembering(read: Any, query: str) -> Any:

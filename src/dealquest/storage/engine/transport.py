@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import attrs
 
@@ -12,14 +12,19 @@ from dealquest.wire import Headers, HttpRequest, HttpResponse
 from .identity import Identity
 from .incoming import Incoming
 
-if TYPE_CHECKING:
-    from .engine import Engine
+
+class Answering(Protocol):
+    """What the transport needs of an engine."""
+
+    async def answer(self, incoming: Incoming, identity: Identity) -> HttpResponse:
+        """Answer one request as an identity."""
+        ...
 
 
 class EngineTransport:
     """Answers requests as one identity. URLs are a path with query, such as `/users?id=eq.1`."""
 
-    def __init__(self, engine: "Engine", identity: Identity) -> None:
+    def __init__(self, engine: Answering, identity: Identity) -> None:
         self._engine = engine
         self._identity = identity
 
