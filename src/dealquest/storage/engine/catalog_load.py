@@ -4,7 +4,7 @@ The batch runs in one read-only transaction, so the snapshot shows one moment.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -32,6 +32,7 @@ _VOLATILITY: dict[str, Volatility] = {"v": "volatile", "s": "stable", "i": "immu
 _CAN_UPDATE, _CAN_INSERT, _CAN_DELETE = 4, 8, 16
 
 Row = Sequence[str | None]
+T = TypeVar("T")
 
 
 async def load_catalog(
@@ -49,6 +50,34 @@ async def load_catalog(
         PeerRefusedError: `engine.catalog` when PostgreSQL refuses a question.
         PeerUnavailableError: `engine.broken` when the connection is lost.
     """
+    tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes, geojson = await _ask(
+        connection, schemas=schemas, search_path=search_path
+    )
+    relations = {int(_some(oid)): (Name(_some(schema), _some(name)), _numbers(columns)) for oid, schema, name, _, columns in attributes}
+    rules = {int(_some(oid)): (Name(_some(schema), _some(name)), _some(rule)) for oid, schema, name, rule, _ in views}
+    traced = trace_origins(rules, relations)
+    base_keys = {Name(_some(schema), _some(name)): tuple(_json(columns)) for schema, name, columns in keys}
+    all_keys = {**base_keys, **find_view_keys(traced, base_keys)}
+    forward = _read_links(links)
+    forward += extend_through_views(forward, traced)
+    relationships = _expose(forward, all_keys, frozenset(schemas)) + [_read_computed(row) for row in computed]
+    hoist = frozenset(hoisted)
+    return Catalog(
+        server_version=connection.server_version,
+        tables={table.id: table for table in (_read_table(row, all_keys) for row in tables)},
+        relationships=_group(relationships, lambda link: link.origin),
+        functions=_group([_read_routine(row, hoist) for row in functions], lambda routine: routine.id),
+        representations={(_some(source), _some(target)): _some(function) for source, target, function in casts},
+        handlers={(handler.table, handler.media): handler for handler in map(_read_handler, handlers)},
+        role_settings={_some(role): tuple((name, value) for name, value in _json(settings)) for role, settings in roles if settings},
+        roles=frozenset(_some(role) for role, _ in roles),
+        schema_descriptions={_some(schema): text for schema, text in described},
+        geojson=Name(_some(geojson[0][0]), _some(geojson[0][1])) if geojson else None,
+    )
+
+
+async def _ask(connection: Connection, *, schemas: Sequence[str], search_path: Sequence[str]) -> list[list[list[str | None]]]:
+    """Every question of the catalog in one transaction; the rows of each answer."""
     exposed: list[bytes | None] = [_array(schemas)]
     wider: list[bytes | None] = [_array([*schemas, *search_path])]
     questions: list[tuple[str, list[bytes | None]]] = [
@@ -72,45 +101,15 @@ async def load_catalog(
     if outcome.error is not None:
         await connection.run([Query(sql=b"ROLLBACK")])
         raise PeerRefusedError(f"PostgreSQL did not show its catalog: {outcome.error.message}", code="engine.catalog")
-    tables, links, keys, functions, computed, casts, handlers, roles, described, views, attributes, geojson = (
-        read_rows(result) for result in outcome.results[3:-1]
-    )
-    relations = {int(_some(oid)): (Name(_some(schema), _some(name)), _numbers(columns)) for oid, schema, name, _, columns in attributes}
-    rules = {int(_some(oid)): (Name(_some(schema), _some(name)), _some(rule)) for oid, schema, name, rule, _ in views}
-    traced = trace_origins(rules, relations)
-    base_keys = {Name(_some(schema), _some(name)): tuple(_json(columns)) for schema, name, columns in keys}
-    all_keys = {**base_keys, **find_view_keys(traced, base_keys)}
-    forward = _read_links(links)
-    forward += extend_through_views(forward, traced)
-    relationships = _expose(forward, all_keys, frozenset(schemas)) + [_read_computed(row) for row in computed]
-    by_origin: dict[Name, list[Relationship]] = {}
-    for link in relationships:
-        by_origin.setdefault(link.origin, []).append(link)
-    routines: dict[Name, list[Routine]] = {}
-    hoist = frozenset(hoisted)
-    for row in functions:
-        routine = _read_routine(row, hoist)
-        routines.setdefault(routine.id, []).append(routine)
-    return Catalog(
-        server_version=connection.server_version,
-        tables={table.id: table for table in (_read_table(row, all_keys) for row in tables)},
-        relationships={origin: tuple(held) for origin, held in by_origin.items()},
-        functions={name: tuple(held) for name, held in routines.items()},
-        representations={(_some(source), _some(target)): _some(function) for source, target, function in casts},
-        handlers={
-            (handler.table, handler.media): handler
-            for handler in (
-                Handler(
-                    media=_some(row[0]), function=Name(_some(row[1]), _some(row[2])), table=Name(row[3] or "", row[4]) if row[4] else None
-                )
-                for row in handlers
-            )
-        },
-        role_settings={_some(role): tuple((name, value) for name, value in _json(settings)) for role, settings in roles if settings},
-        roles=frozenset(_some(role) for role, _ in roles),
-        schema_descriptions={_some(schema): text for schema, text in described},
-        geojson=Name(_some(geojson[0][0]), _some(geojson[0][1])) if geojson else None,
-    )
+    return [read_rows(result) for result in outcome.results[3:-1]]
+
+
+def _group(items: Iterable[T], name_of: Callable[[T], Name]) -> dict[Name, tuple[T, ...]]:
+    """Items by name, in order."""
+    groups: dict[Name, list[T]] = {}
+    for item in items:
+        groups.setdefault(name_of(item), []).append(item)
+    return {name: tuple(held) for name, held in groups.items()}
 
 
 def read_rows(result: Any) -> list[list[str | None]]:
@@ -211,6 +210,15 @@ def _read_routine(row: Row, hoisted: frozenset[str]) -> Routine:
         description=description,
         media=domain if domain is not None and "/" in domain else None,
         settings=tuple((key, value) for key, _, value in pairs if key.lower() in hoisted),
+    )
+
+
+def _read_handler(row: Row) -> Handler:
+    media, schema, name, table_schema, table = row
+    return Handler(
+        media=_some(media),
+        function=Name(_some(schema), _some(name)),
+        table=Name(table_schema or "", table) if table else None,
     )
 
 

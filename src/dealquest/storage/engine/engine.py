@@ -12,25 +12,25 @@ import anyio
 import attrs
 import msgspec
 
-from dealquest.errors import DealQuestError, PeerUnavailableError, SettingsError
+from dealquest.errors import DealQuestError, PeerUnavailableError
 from dealquest.storage.postgrest.ast import NO_PAYLOAD, Call, Delete, Describe, Payload, Read, Request, Shape
 from dealquest.storage.postgrest.errors import find_body
 from dealquest.values import Clock, Principal, SystemClock
 from dealquest.wire import HttpResponse
 
-from . import catalog_sql
 from .asgi import EngineApp
 from .body import find_keys
 from .catalog import Catalog
-from .catalog_load import load_catalog, read_rows
+from .catalog_load import load_catalog
 from .compile import Compiled, DataRequest, compile_request
 from .config import EngineConfig
-from .driver import Connection, Query
 from .errors import refuse, refuse_sql, show_error
 from .execute import Answer, Refused, Script, encode_values, run_script, write_script, write_search_path
 from .fragments import Value, quote
 from .identity import Identity, from_principal
 from .incoming import Incoming
+from .listen import Listener
+from .login import check_login
 from .media import JSON_FORMAT
 from .negotiate import parse_media, pick_schema
 from .openapi import VISIBLE, write_document
@@ -48,7 +48,6 @@ _STALE = frozenset({"42P01", "42703", "42883", "0A000", "42704"})
 _RELOAD_EVERY_S = 1.0
 _GRACE_S = 5.0
 _CATALOG_S = 30.0
-_LISTEN_EVERY_S = 0.05
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +75,6 @@ class Engine:
     def __init__(self, dsn: str, config: EngineConfig, *, clock: Clock | None = None) -> None:
         self.config = config
         self.version = VERSIONS[config.dialect]
-        self._dsn = dsn
         self.clock = clock or SystemClock()
         self._pool = Pool(
             dsn,
@@ -108,11 +106,9 @@ class Engine:
         # PostgreSQL ends a statement itself; only a server that has gone silent is given up later.
         self._patience_s = config.statement_timeout_s + _GRACE_S if config.statement_timeout_s > 0 else None
         self._shapes: Shapes[_Plan] = Shapes(config.max_shapes)
-        self._listener: Connection | None = None
+        self._listener = Listener(dsn, config.db_channel, self.clock)
         self._app: EngineApp | None = None
-        self._listened_at = 0.0
         self._reloaded_at = 0.0
-        self._changed = False
         self._reloading = anyio.Lock()
 
     @classmethod
@@ -130,9 +126,10 @@ class Engine:
         """
         engine = cls(dsn, config or EngineConfig(), clock=clock)
         try:
-            await engine._check_login()
+            if not engine.config.db_allow_superuser:
+                await check_login(engine._pool)
             await engine.reload()
-            await engine._listen()
+            await engine._listener.open()
         except BaseException:
             await engine.aclose()
             raise
@@ -147,9 +144,7 @@ class Engine:
     async def aclose(self) -> None:
         """Close every connection; calling it twice is fine."""
         self._pool.close()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._listener.close()
 
     @property
     def catalog(self) -> Catalog:
@@ -172,7 +167,7 @@ class Engine:
             finally:
                 self._pool.give_back(connection)
             self._catalog = catalog
-            self._changed = False
+            self._listener.settle()
             self._shapes.clear()
             self._reloaded_at = self.clock.monotonic()
 
@@ -205,9 +200,10 @@ class Engine:
         now = self.clock.monotonic()
         time_s = incoming.timeout_s if incoming.timeout_s is not None else self._patience_s
         deadline = None if time_s is None else now + time_s
-        if self._listener is not None and now - self._listened_at >= _LISTEN_EVERY_S:
+        if self._listener.is_due(now):
             with anyio.fail_after(time_s):
-                await self._look_for_changes(self._listener)
+                if await self._listener.look():
+                    await self.reload()
         if incoming.method == "OPTIONS":
             return self._answer_options(incoming)
         for attempt in range(2):
@@ -365,43 +361,6 @@ class Engine:
             raise refuse("PGRST100", f"The URL is longer than {self._limits.max_url_bytes} bytes.", status=414)
         if len(incoming.body) > self._limits.max_body_bytes:
             raise refuse("PGRST102", f"The body is larger than {self._limits.max_body_bytes} bytes.", status=413)
-
-    async def _ask(self, sql: str) -> list[list[str | None]]:
-        connection = await self._pool.take()
-        try:
-            outcome = await connection.run((Query(sql=sql.encode()),))
-        finally:
-            self._pool.give_back(connection)
-        return [] if outcome.error is not None else read_rows(outcome.results[0])
-
-    async def _check_login(self) -> None:
-        rows = await self._ask(catalog_sql.LOGIN)
-        name, is_super, _, bypasses, _ = rows[0]
-        if (is_super == "true" or bypasses == "true") and not self.config.db_allow_superuser:
-            raise SettingsError(
-                f"The login role {name!r} is above row-level security. Log in as a role with NOSUPERUSER NOBYPASSRLS NOINHERIT "
-                "that was granted the roles of the API, or set db_allow_superuser.",
-                code="engine.login.superuser",
-            )
-
-    async def _listen(self) -> None:
-        if not self.config.db_channel:
-            return
-        listener = await Connection.open(self._dsn)
-        await listener.run((Query(sql=f"LISTEN {quote(self.config.db_channel)}".encode()),))
-        self._listener = listener
-
-    async def _look_for_changes(self, listener: Connection) -> None:
-        """Reload when the channel was notified; a lost listener is opened again, and counts as a notice."""
-        self._listened_at = self.clock.monotonic()
-        try:
-            if listener.take_notifications():
-                self._changed = True
-        except PeerUnavailableError:
-            self._changed = True
-            await self._listen()
-        if self._changed:  # also one that an earlier request had no time for
-            await self.reload()
 
     async def _reload_if_due(self) -> bool:
         if self.clock.monotonic() - self._reloaded_at < _RELOAD_EVERY_S:
