@@ -6,6 +6,7 @@ resource_representation.html, pagination_count.html and schemas.html, read 2026-
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -78,8 +79,9 @@ def parse_accept(value: str | None) -> tuple[Media, ...]:
     return tuple(media for _, _, media in sorted(weighted, key=lambda entry: entry[:2])) or (ANY_MEDIA,)
 
 
+@lru_cache(maxsize=128)
 def parse_media(value: str) -> Media:
-    """One media type, such as a `Content-Type`."""
+    """One media type, such as a `Content-Type`; a program says the same one again and again."""
     return _parse_media(value)[0]
 
 
