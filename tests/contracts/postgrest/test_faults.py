@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -155,59 +155,65 @@ grant select, insert on api.done to web
 """
 
 
+@pytest.fixture
+def own_server(home: Path) -> Iterator[EmbeddedPostgres]:
+    """A server to kill; started and stopped outside the loop, as both wait for its programs."""
+    with EmbeddedPostgres(home) as server:
+        yield server
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_d1_k2_the_server_is_killed_under_writers(home: Path, anyio_backend: str) -> None:
+async def test_d1_k2_the_server_is_killed_under_writers(home: Path, own_server: EmbeddedPostgres, anyio_backend: str) -> None:
     """PostgreSQL dies again and again: no acknowledged row is lost, none is there twice, each is its writer's own."""
     acknowledged: dict[str, str] = {}
     kills = 0
-    with EmbeddedPostgres(home) as server:
-        with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            connection.execute(SCHEMA)
-        config = EngineConfig(db_schemas=("api",), db_anon_role="web", db_pool=4, db_channel="", db_max_rows=None)
-        async with await Engine.open(server.dsn("door"), config) as engine:
-            going = True
+    with psycopg.connect(own_server.dsn(), autocommit=True) as connection:
+        connection.execute(SCHEMA)
+    config = EngineConfig(db_schemas=("api",), db_anon_role="web", db_pool=4, db_channel="", db_max_rows=None)
+    async with await Engine.open(own_server.dsn("door"), config) as engine:
+        going = True
 
-            async def write(name: str) -> None:
-                user = engine.bind(Principal(role="web", subject=name))  # type: ignore[arg-type]  # a role of this database
-                number = 0
-                while going:
-                    number += 1
-                    key = f"{name}-{number}"
-                    for _ in range(200):  # the same key until it is known to be there
-                        with suppress(DealQuestError):
-                            response = await user.send(HttpRequest(method="POST", url="/done", body=b'{"key": "%s"}' % key.encode()))
-                            if response.status in {201, 409}:
-                                acknowledged[key] = name
-                                break
-                        await anyio.sleep(0.05)
+        async def write(name: str) -> None:
+            user = engine.bind(Principal(role="web", subject=name))  # type: ignore[arg-type]  # a role of this database
+            number = 0
+            while going:
+                number += 1
+                key = f"{name}-{number}"
+                for _ in range(200):  # the same key until it is known to be there
+                    with suppress(DealQuestError):
+                        response = await user.send(HttpRequest(method="POST", url="/done", body=b'{"key": "%s"}' % key.encode()))
+                        if response.status in {201, 409}:
+                            acknowledged[key] = name
+                            break
+                    await anyio.sleep(0.05)
 
-            async with anyio.create_task_group() as group:
-                for place in range(6):
-                    group.start_soon(write, f"w{place}")
-                for _ in range(3):
-                    await anyio.sleep(0.3)
-                    with suppress(psycopg.Error), psycopg.connect(server.dsn(), autocommit=True) as connection:
-                        # One killed session makes the server drop all of them and recover, as a stop -m immediate does.
-                        pid = connection.execute("select pid from pg_stat_activity where usename = 'door' limit 1").fetchone()
-                        if pid is not None:
-                            os.kill(int(pid[0]), signal.SIGKILL)
-                            kills += 1
-                    await anyio.sleep(0.5)
-                for stop in (signal.SIGQUIT, signal.SIGINT):  # stop -m immediate, stop -m fast
-                    mark = next(home.glob("postgres/data-*")) / "postmaster.pid"  # noqa: ASYNC240  # one look into a small folder
-                    os.kill(int(mark.read_text().split()[0]), stop)
-                    while mark.exists():  # noqa: ASYNC110  # a file of another process
-                        await anyio.sleep(0.02)
-                    assert await anyio.to_thread.run_sync(server.revive)
-                    await anyio.sleep(0.5)
-                going = False
-            reader = engine.bind(Principal(role="web", subject="reader"))  # type: ignore[arg-type]  # as above
-            everything: list[dict[str, str]] = []
-            while not everything:  # the server may still be recovering
-                with suppress(DealQuestError):
-                    response = await reader.send(HttpRequest(method="GET", url="/done"))
-                    everything = response.json() if response.status == 200 else []
-                await anyio.sleep(0.05)
+        async with anyio.create_task_group() as group:
+            for place in range(6):
+                group.start_soon(write, f"w{place}")
+            for _ in range(3):
+                await anyio.sleep(0.3)
+                with suppress(psycopg.Error), psycopg.connect(own_server.dsn(), autocommit=True) as connection:
+                    # One killed session makes the server drop all of them and recover, as a stop -m immediate does.
+                    pid = connection.execute("select pid from pg_stat_activity where usename = 'door' limit 1").fetchone()
+                    if pid is not None:
+                        os.kill(int(pid[0]), signal.SIGKILL)
+                        kills += 1
+                await anyio.sleep(0.5)
+            for stop in (signal.SIGQUIT, signal.SIGINT):  # stop -m immediate, stop -m fast
+                mark = next(home.glob("postgres/data-*")) / "postmaster.pid"  # noqa: ASYNC240  # one look into a small folder
+                os.kill(int(mark.read_text().split()[0]), stop)
+                while mark.exists():  # noqa: ASYNC110  # a file of another process
+                    await anyio.sleep(0.02)
+                assert await anyio.to_thread.run_sync(own_server.revive)
+                await anyio.sleep(0.5)
+            going = False
+        reader = engine.bind(Principal(role="web", subject="reader"))  # type: ignore[arg-type]  # as above
+        everything: list[dict[str, str]] = []
+        while not everything:  # the server may still be recovering
+            with suppress(DealQuestError):
+                response = await reader.send(HttpRequest(method="GET", url="/done"))
+                everything = response.json() if response.status == 200 else []
+            await anyio.sleep(0.05)
     rows = {row["key"]: row["owner"] for row in everything}
     assert len(rows) == len(everything)
     assert kills

@@ -177,6 +177,8 @@ async def test_upsert_and_put(cinema: str) -> None:
                 405,
                 {"id": 2},
             ),
+            # No row, or none with the key that the URL names.
+            *(Case("PUT /actors?id=eq.1", status=400, body=body) for body in ([], {}, [{}], [{}, {}])),
             Case("PUT /pairs?k1=eq.1", status=405, body={"k1": 1, "k2": "x"}),
             Case("PUT /keyless?a=eq.1", status=405, body={"a": "1"}),
             Case(

@@ -60,7 +60,10 @@ class ChangeWriter:
             only: Conditions that a row of the body must meet (PUT).
         """
         infos = self._infos(columns)
-        if not infos and body.size == 1 and not only:
+        if not infos and (body.size == 0 or only):
+            # No row, or only rows that cannot hold the key that PUT names.
+            return f"SELECT {returning} FROM {self._target} WHERE false"
+        if not infos and body.size == 1:
             return f"INSERT INTO {self._target} DEFAULT VALUES RETURNING {returning}"
         names = ", ".join(quote(info.name) for info in infos)
         conditions = [write_condition(item, Scope("pgrst_body", self._table, self._catalog), self._params) for item in only]
@@ -68,8 +71,6 @@ class ChangeWriter:
             conditions.append(_COUNT_UP)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         if not infos:
-            if body.size == 0:
-                return f"SELECT {returning} FROM {self._target} WHERE false"
             # Rows without a key: every column takes its default, once for each row.
             rest = [info for info in self._table.columns.values() if not info.generated]
             values = ", ".join(info.default or "NULL" for info in rest)
