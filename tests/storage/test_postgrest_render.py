@@ -110,6 +110,20 @@ def test_old_servers_get_old_words() -> None:
     """`is.not_null` is PostgREST 13's; before it is `not.is.null`."""
     assert where(col("a").is_("not_null"), dialect="postgrest12") == [("a", "not.is.null")]
     assert where(negate(col("a").is_("not_null")), dialect="insforge") == [("a", "is.null")]
+    assert where(col("a").is_("not_null"), dialect="postgrest13") == [("a", "is.not_null")]
+
+
+def test_old_servers_get_old_words_at_any_depth() -> None:
+    """Inside trees and embeds the same holds."""
+    old, gone = col("a").is_("not_null"), negate(col("b").is_("not_null"))
+    assert where(any_of(old, all_of(gone)), dialect="postgrest12") == [("or", "(a.not.is.null,and(b.is.null))")]
+    assert where(any_of(old, all_of(gone)), dialect="postgrest13") == [("or", "(a.is.not_null,and(b.not.is.not_null))")]
+    inner = embed("tags", "name", where=[old])
+    assert query("postgrest12", select=(embed("users", inner, where=[any_of(old)]),)) == [
+        ("select", "users(tags(name))"),
+        ("users.or", "(a.not.is.null)"),
+        ("users.tags.a", "not.is.null"),
+    ]
 
 
 def test_paths_of_the_dialects() -> None:
