@@ -9,7 +9,7 @@ from dealquest.storage import all_of, any_of, col, embed, negate
 from dealquest.storage.postgrest import ast
 from dealquest.storage.postgrest.dialects import DIALECTS
 from dealquest.storage.postgrest.query import read_items, read_terms
-from dealquest.storage.postgrest.render import render
+from dealquest.storage.postgrest.render import render, render_prefer
 
 
 def query(dialect: str = "postgrest16", **shape: Any) -> list[tuple[str, str]]:
@@ -152,6 +152,31 @@ def test_headers_say_what_is_preferred() -> None:
     }
     read = dict(render(ast.Read(relation="t", profile="api", range=ast.Range(5, 9), accept=(ast.CSV_MEDIA,))).headers)
     assert read == {"accept": "text/csv", "accept-profile": "api", "range-unit": "items", "range": "5-9"}
+    assert dict(render(ast.Read(relation="t", head=True, range=ast.Range(5))).headers)["range"] == "5-"
+
+
+def test_a_media_type_quotes_what_its_parameters_need() -> None:
+    """A word is a word, everything else stands in quotes."""
+    media = ast.Media("application/vnd.pgrst.plan+json", (("for", "text/csv"), ("options", "analyze|Verbose"), ("x", 'a"b')))
+    headers = dict(render(ast.Read(relation="t", accept=(media, ast.JSON_MEDIA))).headers)
+    written = r'application/vnd.pgrst.plan+json;for="text/csv";options=analyze|Verbose;x="a\"b",application/json'
+    assert headers == {"accept": written}
+
+
+@pytest.mark.parametrize(
+    ("request_", "sends"),
+    [(ast.Update(relation="t"), True), (ast.Put(relation="t"), True), (ast.Insert(relation="t"), True), (ast.Delete(relation="t"), False)],
+)
+def test_what_writes_says_the_type_of_its_body(request_: ast.Request, sends: bool) -> None:
+    """Also an empty body has a type; what has none says none."""
+    assert ("content-type" in dict(render(request_).headers)) is sends
+
+
+def test_every_preference_has_its_word() -> None:
+    """Each is written as PostgREST spells it, and what nobody knows is passed on."""
+    prefer = ast.Prefer(params="single-object", count="planned", unknown=("x=y", "z"))
+    assert render_prefer(prefer) == "params=single-object, count=planned, x=y, z"
+    assert render_prefer(ast.Prefer()) == ""
 
 
 @pytest.mark.parametrize(
