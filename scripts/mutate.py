@@ -32,7 +32,7 @@ PARTS = {
         ("storage/postgrest/literals", "storage/postgrest/notation"),
         ("tests/storage/test_postgrest_literals.py", "tests/storage/test_postgrest_notation.py", "tests/storage/test_postgrest_values.py"),
     ),
-    "quoting": (("storage/postgrest/render",), ("tests/laws", "tests/storage/test_postgrest_render.py")),
+    "quoting": (("storage/postgrest/render",), ("tests/laws/test_postgrest_round_trip.py", "tests/storage/test_postgrest_render.py")),
 }
 # The profile is in tests/conftest.py: the same examples each time, and no search for the smallest one that fails.
 CONFIG = """\

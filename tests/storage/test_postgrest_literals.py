@@ -73,6 +73,7 @@ class Nowhere(tzinfo):
         (float("-inf"), "-Infinity", "-Infinity", '"-Infinity"'),
         (Decimal("2.50"), "2.50", "2.50", "2.50"),
         (Decimal("NaN"), "NaN", "NaN", '"NaN"'),
+        (Decimal("sNaN"), "NaN", "NaN", '"NaN"'),
         (Decimal("Infinity"), "Infinity", "Infinity", '"Infinity"'),
         (Decimal("-Infinity"), "-Infinity", "-Infinity", '"-Infinity"'),
         ("a\\b", "a\\b", '"a\\\\b"', '"a\\\\b"'),

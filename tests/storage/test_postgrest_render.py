@@ -9,7 +9,7 @@ from dealquest.storage import all_of, any_of, col, embed, negate
 from dealquest.storage.postgrest import ast
 from dealquest.storage.postgrest.dialects import DIALECTS
 from dealquest.storage.postgrest.query import read_items, read_terms
-from dealquest.storage.postgrest.render import render
+from dealquest.storage.postgrest.render import render, render_prefer
 
 
 def query(dialect: str = "postgrest16", **shape: Any) -> list[tuple[str, str]]:
@@ -110,6 +110,20 @@ def test_old_servers_get_old_words() -> None:
     """`is.not_null` is PostgREST 13's; before it is `not.is.null`."""
     assert where(col("a").is_("not_null"), dialect="postgrest12") == [("a", "not.is.null")]
     assert where(negate(col("a").is_("not_null")), dialect="insforge") == [("a", "is.null")]
+    assert where(col("a").is_("not_null"), dialect="postgrest13") == [("a", "is.not_null")]
+
+
+def test_old_servers_get_old_words_at_any_depth() -> None:
+    """Inside trees and embeds the same holds."""
+    old, gone = col("a").is_("not_null"), negate(col("b").is_("not_null"))
+    assert where(any_of(old, all_of(gone)), dialect="postgrest12") == [("or", "(a.not.is.null,and(b.is.null))")]
+    assert where(any_of(old, all_of(gone)), dialect="postgrest13") == [("or", "(a.is.not_null,and(b.not.is.not_null))")]
+    inner = embed("tags", "name", where=[old])
+    assert query("postgrest12", select=(embed("users", inner, where=[any_of(old)]),)) == [
+        ("select", "users(tags(name))"),
+        ("users.or", "(a.not.is.null)"),
+        ("users.tags.a", "not.is.null"),
+    ]
 
 
 def test_paths_of_the_dialects() -> None:
@@ -138,6 +152,31 @@ def test_headers_say_what_is_preferred() -> None:
     }
     read = dict(render(ast.Read(relation="t", profile="api", range=ast.Range(5, 9), accept=(ast.CSV_MEDIA,))).headers)
     assert read == {"accept": "text/csv", "accept-profile": "api", "range-unit": "items", "range": "5-9"}
+    assert dict(render(ast.Read(relation="t", head=True, range=ast.Range(5))).headers)["range"] == "5-"
+
+
+def test_a_media_type_quotes_what_its_parameters_need() -> None:
+    """A word is a word, everything else stands in quotes."""
+    media = ast.Media("application/vnd.pgrst.plan+json", (("for", "text/csv"), ("options", "analyze|Verbose"), ("x", 'a"b')))
+    headers = dict(render(ast.Read(relation="t", accept=(media, ast.JSON_MEDIA))).headers)
+    written = r'application/vnd.pgrst.plan+json;for="text/csv";options=analyze|Verbose;x="a\"b",application/json'
+    assert headers == {"accept": written}
+
+
+@pytest.mark.parametrize(
+    ("request_", "sends"),
+    [(ast.Update(relation="t"), True), (ast.Put(relation="t"), True), (ast.Insert(relation="t"), True), (ast.Delete(relation="t"), False)],
+)
+def test_what_writes_says_the_type_of_its_body(request_: ast.Request, sends: bool) -> None:
+    """Also an empty body has a type; what has none says none."""
+    assert ("content-type" in dict(render(request_).headers)) is sends
+
+
+def test_every_preference_has_its_word() -> None:
+    """Each is written as PostgREST spells it, and what nobody knows is passed on."""
+    prefer = ast.Prefer(params="single-object", count="planned", unknown=("x=y", "z"))
+    assert render_prefer(prefer) == "params=single-object, count=planned, x=y, z"
+    assert render_prefer(ast.Prefer()) == ""
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def _prepare(value: object) -> object:
     if kind in _PLAIN:
         return value
     if kind is dict:
-        return {_key(key): _prepare(item) for key, item in value.items() if item is not msgspec.UNSET}  # type: ignore[attr-defined]  # a dict
+        return {encode_text(key): _prepare(item) for key, item in value.items() if item is not msgspec.UNSET}  # type: ignore[attr-defined]  # a dict
     match value:
         case list() | tuple() | set() | frozenset():
             return [_prepare(item) for item in value]
@@ -233,11 +233,7 @@ def _prepare(value: object) -> object:
         case int() | msgspec.Raw():
             return value
         case _:
-            return {_key(key): _prepare(item) for key, item in as_mapping(value).items()}
-
-
-def _key(key: object) -> str:
-    return check_text(key) if isinstance(key, str) else encode_text(key)
+            return {encode_text(key): _prepare(item) for key, item in as_mapping(value).items()}
 
 
 def _narrow(value: object, *, depth: int) -> object:

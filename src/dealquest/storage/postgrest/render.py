@@ -369,7 +369,7 @@ def _render_query(request: Request, dialect: Dialect) -> tuple[tuple[str, str], 
     if request.where:
         pairs += _render_where(request.where, "", dialect)
     pairs += _render_window(request)
-    if len(request.select) > 1 or request.select != ALL_COLUMNS:
+    if request.select != ALL_COLUMNS:
         pairs += _render_embed_conditions(request.select, "", dialect)
     return tuple(pairs)
 
