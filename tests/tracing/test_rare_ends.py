@@ -26,12 +26,13 @@ from dealquest.tracing import (
     trace,
 )
 from dealquest.tracing.accounts import DEAD_FILE_BYTES, DeadLetters
-from dealquest.tracing.log import Log, find_orphans
+from dealquest.tracing.log import Log
 from dealquest.tracing.records import MAX_SPAN_BYTES, encode_line
 from dealquest.tracing.segments import FileSegment, MemorySegment
 from dealquest.tracing.sender import Dead
 from dealquest.tracing.sinks.console import ConsoleSink
 from dealquest.tracing.sinks.otlp import OtlpSink
+from dealquest.tracing.spool import find_orphans
 
 FAST = Limits(export_interval_s=0.02, tick_s=0.005)
 
