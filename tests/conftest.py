@@ -44,6 +44,7 @@ OURS = ("dealquest", "dealquest_http", "dealquest_telegram")
 DOUBLES = ("dealquest.testing", "dealquest_telegram.testing")
 WATCHED = frozenset({"auth", "coach", "contracts", "http", "laws", "llm", "storage", "tracing", "transcription", "vault", "wire"})
 MAY_BLOCK = (
+    ("coverage/collector.py", {"lock_data"}),  # the measurement's own lock, not ours
     ("logging/__init__.py", {"emit"}),  # a line of the log, at whatever speed its reader has
     ("dealquest_http/mini_app/routes.py", {"__init__"}),  # the page's few files, once, before anybody is served
     # What ships with the package or the machine, once each: packs, texts, time zones.
