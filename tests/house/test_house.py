@@ -42,6 +42,33 @@ def test_a_core_loads_no_framework_and_no_extra(module: str) -> None:
     assert not {name.split(".")[0] for name in loaded_by(module)} & FOREIGN
 
 
+# What the first use of each core may load: modules of ours at most, and whose else.
+WEIGHTS = {
+    "llm.Router": (34, {"anyio", "attr", "attrs", "msgspec"}),
+    "auth.verify_init_data": (14, {"attr", "attrs", "msgspec"}),
+    "vault.Vault": (6, {"attr", "attrs", "msgspec", "cryptography", "_cffi_backend", "_openssl"}),
+    "transcription.Transcriber": (16, {"anyio", "attr", "attrs", "msgspec"}),
+    "tracing.Collector": (32, {"attr", "attrs", "msgspec"}),
+    "storage.Postgrest": (36, {"anyio", "attr", "attrs", "msgspec"}),
+    "coach.SignalScorer": (18, {"attr", "attrs", "msgspec"}),
+    "evals.run": (88, {"anyio", "attr", "attrs", "msgspec"}),
+    "testing.FrozenClock": (16, {"anyio", "attr", "attrs", "msgspec"}),
+}
+
+
+@pytest.mark.parametrize("use", WEIGHTS)
+def test_a_core_weighs_what_it_says(use: str) -> None:
+    """The first use of a core loads a bounded number of our modules and no library beyond the listed: no HTTP client, no framework."""
+    most, others = WEIGHTS[use]
+    module, name = use.split(".")
+    script = f"import sys; before = set(sys.modules); from dealquest.{module} import {name}; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = done.stdout.split()
+    assert len([found for found in loaded if found.split(".")[0] == "dealquest"]) <= most
+    roots = {found.split(".")[0] for found in loaded} - sys.stdlib_module_names - {"dealquest", "typing_extensions", "sniffio"}
+    assert {root for root in roots if not root.startswith("_sysconfigdata")} <= others
+
+
 def test_importing_the_package_loads_no_third_party() -> None:
     """`import dealquest` costs next to nothing: no client, no model library."""
     roots = {name.split(".")[0] for name in loaded_by("dealquest")}

@@ -47,6 +47,7 @@ _NO_BAR = Bar()
 _Bar = Annotated[Bar, Parameter(name="*")]
 
 
+@app.command
 @app.default
 def run(
     suite: str,

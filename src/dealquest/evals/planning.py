@@ -214,7 +214,10 @@ def plan(
         chosen += [ModelSubject(model=model)] if not prompts else _with_prompts(model, prompts)
     chosen += [as_subject(given) for given in subjects]
     if not chosen:
-        raise InputError("nothing is under test: give models=[...] or subjects=[...]", code="evals.input.subject")
+        raise InputError(
+            "nothing is under test: give models=[...] or subjects=[...], on the command line --model, --recorded or --coach",
+            code="evals.input.subject",
+        )
     scoring: tuple[Scorer, ...] = (signals(),) if scorers is None else tuple(as_scorer(given) for given in scorers)
     if not scoring:
         raise InputError("nobody gives points: give scorers=[...]", code="evals.input.scorer")
