@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+from anyio import to_thread
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,7 +115,7 @@ async def test_notes_that_cannot_be_read_stop_no_advice(records: Postgrest, tmp_
     assert "Principle 1" in await chat.says(DEAL)
     (tmp_path / "big.md").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
     with pytest.raises(InputError, match=r"big\.md"):
-        read_folder(tmp_path)
+        await to_thread.run_sync(read_folder, tmp_path)
 
 
 async def test_advice_names_only_notes_that_were_shown(records: Postgrest, tmp_path: Path) -> None:
