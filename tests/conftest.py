@@ -22,6 +22,9 @@ from dealquest.storage.migrations import LOGIN_ROLE, ensure_login, migrate
 os.environ["PYTHONWARNINGS"] = "error"  # warnings are errors in the processes that tests start, too
 pytest_plugins = ["dealquest.testing.pytest_plugin", "dealquest_telegram.testing.fixtures"]
 
+# No promise here is about speed, and a busy machine is no fault of a test.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 # For scripts/mutate.py, which asks only whether a test fails: the same few examples each time, and no search for the smallest.
 settings.register_profile(
     "mutation",
