@@ -210,11 +210,11 @@ async def make_starlette(dsn: str) -> object:
     return Starlette(routes=[Route("/items", read), Route("/events", write, methods=["POST"])])
 
 
-async def load(port: int, seconds: float, *, write: bool) -> tuple[float, int]:
+async def load(port: int, seconds: int, *, write: bool) -> tuple[float, int]:
     """Requests a second over 12 kept connections, and how many there were; wrk asks, as a client in Python eats a core."""
     script = Path(tempfile.gettempdir()) / "dealquest-bench.lua"
     script.write_text(WRITE_SCRIPT if write else READ_SCRIPT)
-    command = ["wrk", "-t1", "-c12", f"-d{seconds:g}s", "-s", str(script), f"http://127.0.0.1:{port}"]
+    command = ["wrk", "-t1", "-c12", f"-d{seconds}s", "-s", str(script), f"http://127.0.0.1:{port}"]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     shown, _ = await process.communicate()
     text = shown.decode()
@@ -252,7 +252,7 @@ async def read_row(port: int) -> list[dict[str, object]]:
     return json.loads(answer.partition(b"\r\n\r\n")[2])  # type: ignore[no-any-return]  # compared as a whole
 
 
-async def measure_http(dsn: str, rounds: int, seconds: float) -> None:
+async def measure_http(dsn: str, rounds: int, seconds: int) -> None:
     kinds = ["gateway", "engine"]
     try:
         import asyncpg  # noqa: F401  # only to know
@@ -270,7 +270,7 @@ async def measure_http(dsn: str, rounds: int, seconds: float) -> None:
             await wait_for(8700 + place)
             row = await read_row(8700 + place)
             assert row == [{"id": 7, "name": "item 7", "owner": "bench_user"}], (kind, row)
-            await load(8700 + place, 0.5, write=False)
+            await load(8700 + place, 1, write=False)
         rates: dict[tuple[str, bool], list[float]] = {(kind, write): [] for kind in kinds for write in (False, True)}
         costs: dict[tuple[str, bool], list[float]] = {key: [] for key in rates}
         for _ in range(rounds):
@@ -321,7 +321,7 @@ def main() -> None:
             dsn = server.dsn("bench_login")
             asyncio.run(measure_in_process(dsn, options.rounds, options.count))
             if options.http:
-                asyncio.run(measure_http(dsn, options.rounds, 1.5))
+                asyncio.run(measure_http(dsn, options.rounds, 2))
 
 
 if __name__ == "__main__":

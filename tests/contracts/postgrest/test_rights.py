@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import jwt
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fuzzing import fuzz
@@ -294,22 +295,19 @@ async def test_d2_a_deadline_ends_the_statement_and_its_connection(cinema: str, 
             await transport.send(HttpRequest(method="POST", url="/rpc/slow"))
         assert scope.cancelled_caught
         assert (await ask(engine, Case("GET /films?select=id&id=eq.1"))).json() == [{"id": 1}]
-        config_all = EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)
-        async with await Engine.open(cinema_owner, config_all) as watcher:
-            rows = await watcher._ask(
-                "select 1 from pg_stat_activity where state = 'active' and query like '%slow%' and pid <> pg_backend_pid()"
-            )
-        assert rows == []
+        slow = "select 1 from pg_stat_activity where state = 'active' and query like '%slow%' and pid <> pg_backend_pid()"
+        with psycopg.connect(cinema_owner, autocommit=True) as owner:
+            assert owner.execute(slow).fetchall() == []
 
 
 async def test_d1_killed_sessions_are_replaced(cinema: str, cinema_owner: str) -> None:
     """When PostgreSQL drops every session, the next requests open new ones, with the right role and claims."""
-    owner = EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)
     kill = "select pg_terminate_backend(pid) from pg_stat_activity where usename <> 'postgres' and datname = current_database()"
-    async with await Engine.open(cinema, CONFIG) as engine, await Engine.open(cinema_owner, owner) as killer:
+    async with await Engine.open(cinema, CONFIG) as engine:
         for _ in range(3):
             assert (await ask(engine, Case("GET /notes?select=id"), BOB)).json() == [{"id": 3}]
-            assert await killer._ask(kill)
+            with psycopg.connect(cinema_owner, autocommit=True) as owner:
+                assert owner.execute(kill).fetchall()
             await anyio.sleep(0.1)
             assert (await ask(engine, Case("GET /notes?select=id"), ANN)).json() == [{"id": 1}, {"id": 2}]
 
@@ -317,23 +315,24 @@ async def test_d1_killed_sessions_are_replaced(cinema: str, cinema_owner: str) -
 async def test_the_catalog_follows_the_schema(cinema: str, cinema_owner: str) -> None:
     """A notification makes a new table known, a dropped column is forgotten, and prepared plans are made anew."""
     config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_pool=1)
-    superuser = EngineConfig(db_schemas=("cinema",), db_allow_superuser=True)
-    async with await Engine.open(cinema_owner, superuser) as owner, await Engine.open(cinema, config) as engine:
+    async with await Engine.open(cinema, config) as engine:
+        owner = psycopg.connect(cinema_owner, autocommit=True)
         try:
-            await owner._ask("create table cinema.fresh (id int primary key, a int)")
-            await owner._ask("grant all on cinema.fresh to authenticated")
+            owner.execute("create table cinema.fresh (id int primary key, a int)")
+            owner.execute("grant all on cinema.fresh to authenticated")
             assert (await ask(engine, Case("GET /fresh"))).status == 404
-            await owner._ask("notify pgrst")
+            owner.execute("notify pgrst")
             await anyio.sleep(0.1)
             assert (await ask(engine, Case("GET /fresh"))).json() == []
-            await owner._ask("alter table cinema.fresh add column b int")
+            owner.execute("alter table cinema.fresh add column b int")
             assert (await ask(engine, Case("GET /fresh"))).json() == []
-            await owner._ask("notify pgrst")
+            owner.execute("notify pgrst")
             await anyio.sleep(0.1)
             assert (await ask(engine, Case("POST /fresh", body={"id": 1, "b": 2}))).status == 201
             assert (await ask(engine, Case("GET /fresh"))).json() == [{"id": 1, "a": None, "b": 2}]
         finally:
-            await owner._ask("drop table cinema.fresh")
+            owner.execute("drop table cinema.fresh")
+            owner.close()
 
 
 @pytest.mark.parametrize(
