@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import random
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,7 +16,7 @@ import anyio.abc
 import attrs
 import pytest
 
-from dealquest.coach.dialogue import Span, Style, Text
+from dealquest.coach.dialogue import Event, Person, Span, Style, Text
 from dealquest.coach.turns import Done
 from dealquest.errors import InputError, PeerUnavailableError, SettingsError
 from dealquest.settings import Settings
@@ -111,6 +112,19 @@ async def test_a_slow_answer_shows_signs_and_edits_its_placeholder(bot_api: BotA
         assert answer.edited
         assert "typing" in ann.chat.actions
     turns.close()
+
+
+async def test_no_placeholder_stands_above_an_older_answer(bot_api: BotApiServer, running: Running, echo: EchoConversation) -> None:
+    """While something older of the chat waits, which a dead process had in hand, a slow answer gets no message of its own."""
+    ann = bot_api.user("Ann")
+    source = f"telegram:{bot_api.token.partition(':')[0]}"
+    older = Event(source=source, chat=str(ann.id), update_id=1, user=Person(telegram_id=ann.id), kind="text", text="first")
+    await echo.receive([older])
+    echo.rows(f"update inbox set worker = 'dead', lease_until = {time.time() + 4}")
+    async with running():
+        await ann.says("second")
+        await ann.waits_for_reply("echo: second", timeout_s=10)
+    assert [seen.text for seen in ann.messages()] == ["echo: first [text]", "echo: second [text]"]
 
 
 async def test_media_become_events(bot_api: BotApiServer, running: Running, echo: EchoConversation) -> None:

@@ -107,3 +107,20 @@ async def test_what_is_settled_is_on_the_disk(records: Postgrest, database: Any)
             assert written is not None
             flushed = await (await watcher.execute("select pg_current_wal_flush_lsn() >= %s::pg_lsn", written)).fetchone()
             assert flushed == (True,)
+
+
+async def test_an_event_is_next_when_its_chat_waits_for_nothing_older(records: Postgrest) -> None:
+    """An open event before it, or a reply that is not delivered, comes first; other chats do not matter."""
+    turns = turns_of(records, "a")
+    first, second = (
+        Event(source="telegram:1", chat="7", update_id=number, user=ANN, text="/help", kind="text", message_id=number) for number in (1, 2)
+    )
+    await turns.receive([first, second])
+    assert await turns.is_next(first)
+    assert not await turns.is_next(second)
+    assert await turns.is_next(attrs.evolve(second, chat="8"))
+    done = await turns.work("telegram:1")
+    assert done is not None
+    assert not await turns.is_next(second)
+    assert await turns.mark_sent(done.deliveries[0])
+    assert await turns.is_next(second)

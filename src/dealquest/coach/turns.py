@@ -239,6 +239,11 @@ class Turns:
         )
         return marked
 
+    async def is_next(self, event: Event) -> bool:
+        """Whether nothing older of the event's chat waits for its turn, and no reply for its delivery."""
+        is_next: bool = await self._call("is_next_in_chat", for_source=event.source, for_chat=event.chat, for_update_id=event.update_id)
+        return is_next
+
     async def note_placeholder(self, event: Event, reference: Any) -> None:
         """Remember the channel's placeholder message of an event, so that a repeat edits it instead of sending anew."""
         await self._call("save_step", for_source=event.source, for_update_id=event.update_id, for_step="placeholder", step_result=reference)

@@ -34,8 +34,9 @@ IDLE_S = 1.0
 BEGUN_KEEPS_S = 3.0
 FAILURE_PAUSE_S = 1.0
 QUIET_S = 90.0
-GRACE_S = 7.0
-DELIVERY_GRACE_S = 2.0
+# All of them, and the last words in `running`, are less than the ten seconds that hosts leave between SIGTERM and SIGKILL.
+GRACE_S = 5.0
+DELIVERY_GRACE_S = 1.5
 
 Receive = Callable[[Intake], Awaitable[None]]
 """How updates come in: `Intake.poll`, or a webhook server that calls `Intake.take`; runs until cancelled."""

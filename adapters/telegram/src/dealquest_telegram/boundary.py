@@ -58,6 +58,10 @@ class Conversation(Protocol):
         """The reply did not arrive: later, or never."""
         ...
 
+    async def is_next(self, event: Event) -> bool:
+        """Whether nothing older of the event's chat waits for its turn, and no reply for its delivery."""
+        ...
+
     async def note_placeholder(self, event: Event, reference: Any) -> None:
         """Remember which message the answer to an event belongs into; the first one noted stays."""
         ...

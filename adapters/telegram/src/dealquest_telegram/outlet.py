@@ -35,6 +35,8 @@ SWEEP_S = 2.0
 LONGEST_RETRY_S = 60.0
 MAX_ATTEMPTS = 200
 PLACEHOLDER = Part(text="…")
+MOST_UNNOTED = 5
+"""So many placeholders may be sent and not noted yet: a process that is killed leaves no more of them behind."""
 
 
 class Outlet:
@@ -57,6 +59,7 @@ class Outlet:
         self._pace = pace
         self._clock = clock
         self._careful = careful
+        self._unnoted = anyio.Semaphore(MOST_UNNOTED)
         self._has_rich = True
         self._group: anyio.abc.TaskGroup | None = None
         self._serving: set[str] = set()
@@ -248,10 +251,11 @@ class Outlet:
 
     async def _place(self, row: Delivery) -> int:
         """Send a placeholder and note it, even while the bot ends: one that nobody knows of would stay behind."""
-        with anyio.CancelScope(shield=True):
-            target = await self._calls.send(row.chat, PLACEHOLDER)
-            await self._turns.note_placeholder(_event_of(row, self._source), target)
-        return target
+        async with self._unnoted:
+            with anyio.CancelScope(shield=True):
+                target = await self._calls.send(row.chat, PLACEHOLDER)
+                await self._turns.note_placeholder(_event_of(row, self._source), target)
+            return target
 
     async def _erase(self, chat: str, erase: Erase) -> bool:
         """Delete a message of the user's; False when Telegram keeps it."""

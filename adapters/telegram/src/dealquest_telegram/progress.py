@@ -197,6 +197,12 @@ class Progress:
                 await anyio.sleep(exc.retry_after_s)
 
     async def _place(self, watch: _Watch, event: Event) -> None:
+        try:
+            # What a dead process left behind is answered first, and must not stand below this.
+            if not await self._turns.is_next(event):
+                return
+        except DealQuestError:
+            return
         # Once it is sent it must be noted, or it would stay behind.
         with anyio.CancelScope(shield=True):
             try:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dealquest.telegram")
 
 SIMULATION_PORT = 8088
-LAST_WORDS_S = 2.0
+LAST_WORDS_S = 1.0
 
 OpenTurns: TypeAlias = Callable[[Media], Conversation]
 """Makes the durable conversation, given the channel's files."""

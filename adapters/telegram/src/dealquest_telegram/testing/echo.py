@@ -218,6 +218,15 @@ class EchoConversation:
             )
         return found.rowcount == 1
 
+    async def is_next(self, event: Event) -> bool:
+        """Whether its chat waits for nothing else before it."""
+        older = "select 1 from inbox where source = ? and chat = ? and status = 'open' and update_id < ?"
+        waiting = "select 1 from outbox where source = ? and chat = ? and status = 'pending'"
+        names = (event.source, event.chat)
+        return not (
+            self._database.execute(older, (*names, event.update_id)).fetchall() or self._database.execute(waiting, names).fetchall()
+        )
+
     async def note_placeholder(self, event: Event, reference: Any) -> None:
         """Keep the target of the answer."""
         with self._transaction():
