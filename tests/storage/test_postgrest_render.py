@@ -151,6 +151,21 @@ def test_paths_of_the_dialects() -> None:
     assert [(each.method, each.path) for each in described] == [("GET", "/rest/v1/"), ("HEAD", "/rest/v1/")]
 
 
+def test_every_request_has_its_method() -> None:
+    """The method says what is done; a head asks for the headers alone."""
+    requests = {
+        "GET": ast.Read(relation="t"),
+        "HEAD": ast.Read(relation="t", head=True),
+        "POST": ast.Insert(relation="t"),
+        "PATCH": ast.Update(relation="t"),
+        "PUT": ast.Put(relation="t"),
+        "DELETE": ast.Delete(relation="t"),
+    }
+    assert {method: (render(request).method, render(request).path) for method, request in requests.items()} == {
+        method: (method, "/t") for method in requests
+    }
+
+
 def test_headers_say_what_is_preferred() -> None:
     """Preferences, profile, media types and range travel in their headers."""
     prefer = ast.Prefer(returning="minimal", handling="strict", max_affected=3, timezone="Europe/Berlin", tx="rollback", missing="default")
