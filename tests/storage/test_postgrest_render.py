@@ -54,6 +54,7 @@ def where(*conditions: ast.Condition, dialect: str = "postgrest16") -> list[tupl
         (col("data->items->0->>name").eq("x"), ("data->items->0->>name", "eq.x")),
         (col('"order"').eq("x"), ('"order"', "eq.x")),
         (col('"a.b"').eq("x"), ('"a.b"', "eq.x")),
+        (col('data->"a b"->>-1').eq("x"), ('data->"a b"->>-1', "eq.x")),
         (any_of(col("a").eq("x,y"), col("b").gte(2)), ("or", '(a.eq."x,y",b.gte.2)')),
         (negate(all_of(col("a").eq(1), any_of(col("b").is_(None)))), ("not.and", "(a.eq.1,or(b.is.null))")),
     ],
@@ -67,6 +68,7 @@ def test_q1_reserved_characters_leave_through_the_url_and_nowhere_else() -> None
     """A plus, a hash, an ampersand or a quote in a value is percent-encoded."""
     url = render(ast.Read(relation="t", where=(col("a").eq('1+1 =#&"é'),))).url
     assert url == "/t?a=eq.1%2B1%20%3D%23%26%22%C3%A9"
+    assert render(ast.Read(relation="t", where=(col("a").eq("*(),.:!'~-_@/ "),))).url == "/t?a=eq.*(),.:!'~-_@/%20"
 
 
 def test_an_embed_brings_its_own_conditions() -> None:
@@ -79,6 +81,14 @@ def test_an_embed_brings_its_own_conditions() -> None:
         ("who.offset", "1"),
         ("who.tags.name", "neq.x"),
         ("who.tags.limit", "3"),
+    ]
+
+
+def test_a_select_says_stars_counts_and_hints_apart() -> None:
+    """A star is no name, a count of a column is none of rows, and a hint that begins like a join is quoted."""
+    items = ["*", "a.count()", "count()::int", "u!inner_fk(*)", "u!left_fk!left(*)", "u!fk!inner(*)"]
+    assert query(select=read_items(items)) == [
+        ("select", '*,a.count(),count()::int,u!"inner_fk"(*),u!"left_fk"!left(*),u!fk!inner(*)'),
     ]
 
 
@@ -137,6 +147,23 @@ def test_paths_of_the_dialects() -> None:
         "insforge": "/api/database/records/a%20b%2F..%2Fc",
     }
     assert render(ast.Call(function="f"), DIALECTS["insforge"]).path == "/api/database/rpc/f"
+    described = [render(ast.Describe(head=head), DIALECTS["supabase"]) for head in (False, True)]
+    assert [(each.method, each.path) for each in described] == [("GET", "/rest/v1/"), ("HEAD", "/rest/v1/")]
+
+
+def test_every_request_has_its_method() -> None:
+    """The method says what is done; a head asks for the headers alone."""
+    requests = {
+        "GET": ast.Read(relation="t"),
+        "HEAD": ast.Read(relation="t", head=True),
+        "POST": ast.Insert(relation="t"),
+        "PATCH": ast.Update(relation="t"),
+        "PUT": ast.Put(relation="t"),
+        "DELETE": ast.Delete(relation="t"),
+    }
+    assert {method: (render(request).method, render(request).path) for method, request in requests.items()} == {
+        method: (method, "/t") for method in requests
+    }
 
 
 def test_headers_say_what_is_preferred() -> None:
