@@ -50,6 +50,7 @@ MAY_BLOCK = (
     ("coverage/collector.py", {"lock_data"}),  # the measurement's own lock, not ours
     ("logging/__init__.py", {"emit"}),  # a line of the log, at whatever speed its reader has
     ("dealquest_http/mini_app/routes.py", {"__init__"}),  # the page's few files, once, before anybody is served
+    ("dealquest/storage/embedded.py", {"__enter__", "__exit__"}),  # a test holds a server of its own; compose does it in a thread
     ("dealquest/compose.py", {"_notes_folder"}),  # whether a folder is there, once, at the start
     # What ships with the package or the machine, once each: packs, texts, time zones.
     ("dealquest/coach/scenarios.py", {"builtin_packs", "load_pack"}),
