@@ -48,6 +48,7 @@ DOUBLES = ("dealquest.testing", "dealquest_telegram.testing")
 WATCHED = frozenset({"auth", "coach", "contracts", "http", "laws", "llm", "storage", "tracing", "transcription", "vault", "wire"})
 MAY_BLOCK = (
     ("coverage/collector.py", {"lock_data"}),  # the measurement's own lock, not ours
+    ("<frozen importlib._bootstrap>", {"_find_and_load"}),  # a part is loaded when it is first needed, once
     ("logging/__init__.py", {"emit"}),  # a line of the log, at whatever speed its reader has
     ("dealquest_http/mini_app/routes.py", {"__init__"}),  # the page's few files, once, before anybody is served
     ("dealquest/storage/embedded.py", {"__enter__", "__exit__"}),  # a test holds a server of its own; compose does it in a thread
