@@ -1,6 +1,6 @@
 """A bot that dies right after one named call: `dying_bot.py POINT ARMED`; it lives until the file ARMED exists.
 
-Points are SQL functions (`receive_and_take`, `reach_disk`, `take_update`, `save_step`, `finish_turn`, `mark_sent`) and calls to Telegram
+Points are SQL functions (`receive_and_take`, `take_update`, `save_step`, `finish_turn`, `mark_sent`) and calls to Telegram
 (`send`, `edit`). It dies as by `kill -9`: nothing is closed, handed back or said.
 """
 
@@ -50,7 +50,7 @@ class DyingCall:
         result = await call
         if self._name == "receive_updates":
             result = {"new": result, "claim": None}
-        return die_at(self._name, True if self._name in {"save_step", "note_placeholder", "reach_disk"} else result)
+        return die_at(self._name, True if self._name in {"save_step", "note_placeholder"} else result)
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ from dealquest_telegram.testing import BotApiServer
 from .verdicts import Judge
 
 ANSWER = "What does it cost you each month? Could we talk on Thursday at 10 for 15 minutes?"
-POINTS = ("receive_and_take", "reach_disk", "take_update", "save_step", "finish_turn", "edit", "mark_sent")
+POINTS = ("receive_and_take", "take_update", "save_step", "finish_turn", "edit", "mark_sent")
 DEADLINE_S = 60.0
 
 

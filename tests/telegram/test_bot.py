@@ -258,6 +258,33 @@ async def test_careful_delivery_never_shows_an_answer_twice(bot_api: BotApiServe
     assert [seen.text for seen in ann.messages()] == ["echo: hello [text]", "echo: next [text]"]
 
 
+class SlowNotes(EchoConversation):
+    """Notes a placeholder when it is told so."""
+
+    go_on: anyio.Event
+
+    async def note_placeholder(self, event: Event, reference: Any) -> None:
+        await self.go_on.wait()
+        await super().note_placeholder(event, reference)
+
+
+async def test_few_placeholders_are_under_way_unnoted(bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
+    """A process that is killed leaves no more of them behind than that, however many chats are answered at once."""
+    turns = SlowNotes(tmp_path / "slow.db")
+    turns.go_on = anyio.Event()
+    people = [bot_api.user(f"Person {number}") for number in range(12)]
+    async with running(turns=turns, with_settings={"telegram_careful": True}):
+        for person in people:
+            await person.says("hello")
+        await people[0].waits_until(lambda: len(turns.rows("select 1 from inbox where status = 'done'")) == 12)
+        await anyio.sleep(0.3)
+        assert len(bot_api.calls_of("sendMessage")) == 5
+        turns.go_on.set()
+        for person in people:
+            await person.waits_until(lambda person=person: [seen.text for seen in person.messages()] == ["echo: hello [text]"])
+    turns.close()
+
+
 HUGE_SENDER = b'{"id": 99999999999999999999999, "is_bot": false, "first_name": "x"}'
 POISON = [
     b'{"update_id": {id}, "message": {"message_id": "x"}}',
@@ -305,29 +332,6 @@ async def test_a_turn_that_fails_ends_nothing(bot_api: BotApiServer, running: Ru
         await ann.says("boom")
         await bob.says("hello")
         await bob.waits_for_reply("hello")
-
-
-class SlowDisk(EchoConversation):
-    """Stores at once, and is safe from a crash when it is told so."""
-
-    safe: anyio.Event
-
-    async def settle(self) -> None:
-        await self.safe.wait()
-
-
-async def test_nothing_is_confirmed_before_it_is_settled(bot_api: BotApiServer, running: Running, tmp_path: Path) -> None:
-    """An answer does not wait for the disk, but Telegram keeps the update until the disk has it."""
-    turns = SlowDisk(tmp_path / "slow.db")
-    turns.safe = anyio.Event()
-    ann = bot_api.user("Ann")
-    async with running(turns=turns):
-        await ann.says("hello")
-        await ann.waits_for_reply("hello")
-        assert (len(bot_api.account.queue), bot_api.polls) == (1, 1)
-        turns.safe.set()
-        await ann.waits_until(lambda: not bot_api.account.queue)
-    turns.close()
 
 
 async def test_nothing_is_confirmed_before_it_is_stored(bot_api: BotApiServer, running: Running, echo: EchoConversation) -> None:

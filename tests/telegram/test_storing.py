@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import attrs
-import psycopg
 import pytest
 
 from dealquest.coach.dialogue import Event, EventKind, Person
@@ -93,20 +92,6 @@ async def test_p4_what_cannot_be_understood_is_kept_in_the_database(records: Pos
     rows = await records.table("updates_set_aside").select("*").all()
     assert sorted((row["update_id"] or 0, row["reason"]) for row in rows) == [(0, "it has no update_id"), (5, "it has no shape")]
     assert max(len(row["raw"]) for row in rows) == 100_000
-
-
-async def test_what_is_settled_is_on_the_disk(records: Postgrest, database: Any) -> None:
-    """A store-and-claim does not wait for the disk; `settle` returns when the log up to there is flushed."""
-    turns = turns_of(records, "a")
-    event = Event(source="telegram:1", chat="7", update_id=1, user=ANN, text="/help", kind="text", message_id=101)
-    async with await psycopg.AsyncConnection.connect(database.owner_dsn, autocommit=True) as watcher:
-        for number in range(1, 30):
-            await turns.receive_and_begin([attrs.evolve(event, update_id=number, chat=str(number))])
-            written = await (await watcher.execute("select pg_current_wal_insert_lsn()")).fetchone()
-            await turns.settle()
-            assert written is not None
-            flushed = await (await watcher.execute("select pg_current_wal_flush_lsn() >= %s::pg_lsn", written)).fetchone()
-            assert flushed == (True,)
 
 
 async def test_an_event_is_next_when_its_chat_waits_for_nothing_older(records: Postgrest) -> None:

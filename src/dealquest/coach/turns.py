@@ -152,8 +152,6 @@ class Turns:
     async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
         """Store events, and claim the first of them in the same call: for a worker that has nothing else to do.
 
-        They may not be on the disk yet, so that their answer need not wait for it: nothing may be confirmed before `settle`.
-
         Returns:
             How many were new, and the claim; None when that event is not free.
 
@@ -163,10 +161,6 @@ class Turns:
         _refuse_jobs(events)
         stored = await self._call("receive_and_take", updates=_packed(events), for_worker=self._worker, lease_s=self._lease_s)
         return stored["new"], None if stored["claim"] is None else _claimed(stored["claim"])
-
-    async def settle(self) -> None:
-        """Return when all that was stored is on the disk, and can be confirmed to whoever sent it."""
-        await self._call("reach_disk")
 
     async def hand_back(self, begun: Begun) -> None:
         """Give a claim up untouched."""

@@ -19,11 +19,7 @@ class Conversation(Protocol):
         ...
 
     async def receive_and_begin(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
-        """The same, and claim the first of them where that is free: for a worker that has nothing else to do. Safe after `settle`."""
-        ...
-
-    async def settle(self) -> None:
-        """Return when all that was stored would survive a crash of the store too."""
+        """The same, and claim the first of them where that is free: for a worker that has nothing else to do."""
         ...
 
     async def finish(self, begun: Begun, *, on_partial: Callable[[Event, str], Awaitable[None]] | None = None) -> Done | None:

@@ -17,7 +17,6 @@ from typing import Any
 import anyio
 import anyio.abc
 import anyio.lowlevel
-import attrs
 import msgspec
 
 from dealquest.coach import Begun
@@ -43,15 +42,6 @@ REFUSE_EVERY_S = 60.0
 MOST_CHATS = 10_000
 
 Admit = Callable[[Person], Awaitable[bool]]
-
-
-@attrs.frozen(kw_only=True)
-class _Stored:
-    """A batch in the store: whether all of it was new, the event that is claimed already, and whether a crash of the store leaves it."""
-
-    all_new: bool
-    begun: Begun | None = None
-    settled: bool = True
 
 
 class Intake:
@@ -200,13 +190,10 @@ class Intake:
                         welcome.append(decoded)
         events = [incoming.event for incoming in welcome]
         if events:
-            stored = await self._store(events)
-            self._stored(events, stored.all_new, stored.begun)
+            new, begun = await self._store(events)
+            self._stored(events, new == len(events), begun)
             # The worker goes first: its user waits, while the next poll only asks for more.
             await anyio.lowlevel.checkpoint()
-            # What is stored again may be what a failure kept from being settled.
-            if not (stored.settled and stored.all_new):
-                await self._turns.settle()
         for incoming in welcome:
             if incoming.callback_id is not None:
                 self._group.start_soon(self._answer_press, incoming.callback_id, "")
@@ -227,21 +214,20 @@ class Intake:
             await self._set_aside(self._source, update_id, text, "its JSON cannot be read")
             return [{"update_id": update_id, "set_aside": True}]
 
-    async def _store(self, events: Sequence[Event]) -> "_Stored":
+    async def _store(self, events: Sequence[Event]) -> tuple[int, Begun | None]:
         try:
             if self._may_begin(self._beginning):
                 self._beginning += 1
                 try:
-                    new, begun = await self._turns.receive_and_begin(events)
+                    return await self._turns.receive_and_begin(events)
                 finally:
                     self._beginning -= 1
-                return _Stored(all_new=new == len(events), begun=begun, settled=False)
-            return _Stored(all_new=await self._turns.receive(events) == len(events))
+            return await self._turns.receive(events), None
         except (InputError, PeerRefusedError) as exc:
             if len(events) > 1:
-                return _Stored(all_new=sum([await self._store_one(event) for event in events]) == len(events))
+                return sum([await self._store_one(event) for event in events]), None
             await self._refused(events[0], exc)
-            return _Stored(all_new=False)
+            return 0, None
 
     async def _store_one(self, event: Event) -> int:
         try:

@@ -65,9 +65,6 @@ class EchoConversation:
         """Store events; here claims are made by `work` alone."""
         return await self.receive(events), None
 
-    async def settle(self) -> None:
-        """SQLite keeps what it stored, whatever becomes of this process."""
-
     async def finish(self, begun: Begun, *, on_partial: Callable[[Event, str], Awaitable[None]] | None = None) -> Done | None:
         """Never called, since nothing is begun."""
         raise AssertionError(f"nothing was begun, so {begun.event.update_id} cannot be finished ({on_partial})")
