@@ -16,7 +16,7 @@ Source: https://docs.postgrest.org/en/latest/references/api/url_grammar.html and
 """
 
 import re
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from dealquest.storage.postgrest.ast import (
     AGGREGATES,
@@ -300,9 +300,10 @@ def _read_nested_value(scanner: Scanner) -> str:
 def read_logic(scanner: Scanner) -> Logic:
     """`and(...)` or `or(...)`, perhaps negated, after its name is known to stand here."""
     negated = scanner.take("not.")
-    operator = "and" if scanner.take("and") else "or" if scanner.take("or") else None
-    if operator is None:
-        raise Refusal(scanner.at, "logic operator (and, or)")
+    operator: Literal["and", "or"] = "and"
+    if not scanner.take("and"):
+        scanner.expect("or")
+        operator = "or"
     scanner.skip_blanks()
     scanner.expect("(")
     scanner.max_depth -= 1
@@ -317,7 +318,7 @@ def read_logic(scanner: Scanner) -> Logic:
             continue
         scanner.expect(")")
         scanner.max_depth += 1
-        return Logic(operator=cast("Any", operator), items=tuple(items), negated=negated)
+        return Logic(operator=operator, items=tuple(items), negated=negated)
 
 
 _LOGIC_AHEAD = re.compile(r"(?:not\.)?(?:and|or) *\(")
