@@ -281,3 +281,21 @@ async def test_a_key_that_is_gone_already_needs_no_word(bot_api: BotApiServer, o
     (done,) = await answer(echo, ann, "my key", message_id=77)
     await outlet.deliver(done)
     assert texts(ann) == ["stored"]
+
+
+async def test_a_long_answer_takes_the_place_of_its_placeholder(bot_api: BotApiServer, outlet: Outlet, echo: EchoConversation) -> None:
+    """The message that stood for it becomes the rich message; where somebody deleted it, the answer comes anew."""
+    ann = bot_api.user("Ann")
+    for number, gone in ((1, False), (2, True)):
+        placeholder = bot_api.account.bot_message(ann.chat, {"text": "one moment"})["message_id"]
+        event = Event(source=SOURCE, chat=str(ann.id), update_id=number, user=Person(telegram_id=ann.id), kind="text", text="long")
+        await echo.receive([event])
+        await echo.note_placeholder(event, placeholder)
+        done = await echo.work(SOURCE)
+        assert done is not None
+        if gone:
+            del ann.chat.messages[placeholder]
+        await outlet.deliver(done)
+        last = ann.messages()[-1]
+        assert "paragraph 29" in last.text
+        assert (last.message_id == placeholder) is not gone
