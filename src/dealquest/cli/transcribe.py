@@ -72,7 +72,7 @@ def render(transcript: Transcript, chosen: Format) -> str:
             return format_srt(transcript)
         case "vtt":
             return format_vtt(transcript)
-        case "txt":
+        case _:
             return f"{transcript.text}\n" if transcript.text else ""
 
 
