@@ -6,12 +6,19 @@ import attrs
 import msgspec
 import pytest
 
+from dealquest.auth import AccessPolicy
+from dealquest.coach.admission import Admission, NameRows
+from dealquest.coach.dialogue import Person, State
+from dealquest.coach.dialogue.values import Entering
 from dealquest.coach.knowledge import MAX_FILES, read_folder
 from dealquest.coach.leads import LeadAdvice, check_words
 from dealquest.coach.memory import MAX_BYTES, Interaction, Material, remember
+from dealquest.coach.pack import GENERATED
+from dealquest.coach.scenario_prompt import WRITTEN_AT_MOST
 from dealquest.coach.scenarios import load_pack, weigh_anchors
 from dealquest.coach.strategist import MAX_DRAFT_WORDS, check_advice
 from dealquest.errors import InputError
+from dealquest.testing import FrozenClock
 
 from .deals import ADVICE
 from .test_rare_turns import NOW, PACK, play, words
@@ -59,3 +66,26 @@ def test_training_without_scenarios_says_so() -> None:
     assert asked == []
     assert turn.state.at == "idle"
     assert words(turn)
+
+
+def test_a_city_in_two_zones_is_asked_about() -> None:
+    """A name that fits one zone is taken, one that fits several is offered, and one that fits none is said."""
+    asking = State(entering=Entering(what="time_zone", since=NOW))
+    for text, several in (("Louisville", True), ("Lisbon", False), ("Nowhere at all", False)):
+        turn, _ = play(text, state=asking)
+        zones = [button.data for reply in turn.replies for row in reply.buttons for button in row if button.data.startswith("zone:")]
+        assert (len(zones) > 1) == several
+
+
+def test_no_more_is_written_than_is_kept() -> None:
+    """A pool of written scenarios that is full asks no model for more."""
+    written = tuple(attrs.evolve(PACK.practice[0], id=f"{GENERATED}{number}") for number in range(WRITTEN_AT_MOST))
+    turn, asked = play("scenarios", kind="job", pack=attrs.evolve(PACK, practice=written))
+    assert (asked, turn.replies, turn.changes) == ([], (), ())
+
+
+async def test_who_is_nowhere_known_is_not_let_in() -> None:
+    """Without an id of a channel only the person at the machine's own terminal is let in, and is its admin."""
+    admission = Admission(AccessPolicy.from_lists("", ""), NameRows(None, FrozenClock()))
+    for person, is_in in ((Person(local_name="ann"), True), (Person(), False)):
+        assert (await admission.may_use(person), await admission.is_admin(person)) == (is_in, is_in)

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 import msgspec
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from dealquest.testing import ScriptedTransport, answer_bytes, answer_json, capture_traces
 from dealquest.testing.trace_sinks import make_records
@@ -13,6 +14,7 @@ from dealquest.tracing.records import encode_line
 from dealquest.tracing.redact import Redactor
 from dealquest.tracing.remote import PAGE_ROWS
 from dealquest.tracing.sinks.console import OPEN_TRACES, ConsoleSink
+from dealquest.tracing.sinks.otlp import OtlpSink
 
 
 def test_a_terminal_keeps_a_bounded_number_of_open_traces() -> None:
@@ -52,3 +54,28 @@ def test_a_damaged_line_of_a_segment_is_passed_over(tmp_path: Path) -> None:
     first, second = (encode_line(record) for record in make_records(2))
     (tmp_path / "00000001.seg").write_bytes(first + b"damaged\n" + second)
     assert len(list(read_records(tmp_path))) == 2
+
+
+def test_otlp_attributes_are_of_kinds_that_it_knows() -> None:
+    """Texts, numbers and lists of texts go as they are; everything else, like input and output, goes as JSON."""
+    exporter = InMemorySpanExporter()
+    with capture_traces(capture="content") as traces, trace("run") as run:
+        run.set("names", ["a", "b"])
+        run.set("mixed", [1, "b"])
+        run.set("place", {"city": "Rome"})
+        run.set("nothing", None)
+        run.set("points", 7)
+        run.set_input({"question": "Why?"})
+        run.set_output("So.")
+    OtlpSink(exporter=exporter).deliver([record for record in traces.records if record.kind == "s"], timeout_s=5.0)
+    [sent] = exporter.get_finished_spans()
+    assert sent.attributes is not None
+    attributes = dict(sent.attributes)
+    assert (list(attributes["names"]), attributes["points"]) == (["a", "b"], 7)
+    assert [msgspec.json.decode(str(attributes[name])) for name in ("mixed", "place", "input.value", "output.value")] == [
+        [1, "b"],
+        {"city": "Rome"},
+        {"question": "Why?"},
+        "So.",
+    ]
+    assert "nothing" not in attributes
