@@ -80,6 +80,7 @@ def format_json(transcript: Transcript) -> str:
 
 
 def _group(words: tuple[Word, ...]) -> Iterator[list[Word]]:
+    """At least one word is given, so the last group is never empty."""
     group: list[Word] = []
     length = 0
     for word in words:
@@ -93,8 +94,7 @@ def _group(words: tuple[Word, ...]) -> Iterator[list[Word]]:
             group, length = [], 0
         group.append(word)
         length += len(word.text) + 1
-    if group:
-        yield group
+    yield group
 
 
 def _join(words: list[Word]) -> Cue:
