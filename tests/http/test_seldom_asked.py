@@ -13,8 +13,8 @@ from starlette.requests import Request
 from dealquest.compose import Kit, open_kit
 from dealquest.errors import LimitError, SettingsError
 from dealquest.settings import load_settings
-from dealquest.testing import FrozenClock
-from dealquest.values import Secret, Usage
+from dealquest.testing import FrozenClock, sign_init_data
+from dealquest.values import Secret, SystemClock, Usage
 from dealquest_http import create_app
 from dealquest_http.accounts.passwords import Passwords
 from dealquest_http.ai.spending import Call
@@ -28,6 +28,7 @@ from dealquest_http.serving import Serving, serve, start_lines
 
 Bearer = Callable[..., dict[str, str]]
 SECRET = "0123456789abcdefghijklmnopqrstuv-test"
+BOT = "123456:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 ANN = {"email": "ann@example.com", "password": "correct horse"}
 
@@ -104,17 +105,23 @@ async def test_l1_a_crowd_at_the_door_is_told_to_come_back() -> None:
 
 
 async def test_a_caller_is_asked_once(kit: Kit) -> None:
-    """What was proven for a request is not proven again."""
+    """What was proven for a request is not proven again, and a live key is remembered for a while."""
     assert await caller_of(Request({"type": "http", "headers": [], "state": {"caller": API}})) is API
     keys = Keys(Secret(SECRET), kit.records, given=None, clock=FrozenClock())
     assert not await keys.is_api_key("ik_none")
+    first = next(line for line in await prepare(kit) if line.startswith("API key")).split()[-1]
+    for _ in range(2):
+        assert await keys.is_api_key(first)
 
 
 def test_an_answer_without_a_price_or_tokens_counts_nothing() -> None:
-    """Where nothing is known of a call, nothing is made up; what is behind us and too slow is a 504."""
+    """Of an unknown call nothing is made up, tokens without a price count by the dearest; what is too slow behind us is 504."""
     call = Call()
     call.answered(model="x", usage=Usage(), cost_usd=None)
     assert (call.outcome, call.counted_usd) == ("answered", None)
+    call.answered(model="nobody/knows-this", usage=Usage(input_tokens=1000, output_tokens=10), cost_usd=None)
+    assert call.counted_usd is not None
+    assert call.counted_usd > 0
     assert status_of(LimitError("slow", code="engine.timeout"))[0] == 504
 
 
@@ -175,11 +182,18 @@ async def test_the_coach_talks_with_people(client: httpx.AsyncClient, kit: Kit, 
 
 
 class TestClosed:
-    """An operator's list."""
+    """An operator's list and key."""
 
     @pytest.fixture
     def variables(self) -> dict[str, str]:
-        return {"ALLOWED_USERNAMES": "12345"}
+        return {"ALLOWED_USERNAMES": "12345", "ACCESS_API_KEY": "a" * 64}
+
+    async def test_a_key_is_no_person(self, client: httpx.AsyncClient) -> None:
+        """The operator's key opens everything but a conversation."""
+        event = {"id": "1" * 32, "kind": "text", "text": "/help"}
+        answer = await client.post("/api/coach/events", json=event, headers={"x-api-key": "ik_" + "a" * 64})
+        assert answer.status_code == 403
+        assert "sign in as one" in answer.text
 
     async def test_who_is_not_on_the_list_is_told(self, client: httpx.AsyncClient, kit: Kit, bearer: Bearer) -> None:
         """A session of an earlier time opens the coach no more."""
@@ -192,11 +206,12 @@ class TestClosed:
 
 
 async def test_remote_records_need_no_first_start(tmp_path: Path) -> None:
-    """Whoever keeps them keeps its own admin and keys, and judges its own rights; a secret that is given is used."""
+    """Whoever keeps them keeps its own admin and keys, and judges its own rights; while it is away, so is what asks it."""
     settings = load_settings(
         {
             "DEALQUEST_HOME": str(tmp_path),
             "JWT_SECRET": SECRET,
+            "TELEGRAM_BOT_TOKEN": BOT,
             "INSFORGE_BASE_URL": "http://127.0.0.1:9",
             "ACCESS_API_KEY": "ik_" + "a" * 64,
         }
@@ -205,7 +220,12 @@ async def test_remote_records_need_no_first_start(tmp_path: Path) -> None:
     async with open_kit(settings) as kit:
         assert await prepare(kit) == []
         assert await audit_rights(kit) == []
-        create_app(kit)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(kit)), base_url="http://test") as client:
+            query = {"operation": "select", "table": "users"}
+            asked = await client.post("/functions/db-proxy", json=query, headers={"x-api-key": "ik_" + "a" * 64})
+            opening = {"initDataRaw": sign_init_data(Secret(BOT), auth_date=SystemClock().now(), user={"id": 77, "first_name": "Ann"})}
+            opened = await client.post("/functions/verify-telegram", json=opening)
+    assert (asked.status_code, opened.status_code) == (503, 503)
     lines = start_lines(settings, host="::1", port=80, workers=1)
     assert "http://127.0.0.1:9" in lines[1]
     assert "http://[::1]:80" in lines[0]
