@@ -62,6 +62,52 @@ class Wire:
             await target.send(data)
 
 
+class ServerEnd(anyio.abc.ByteStream):
+    """PostgreSQL's end, over its socket file.
+
+    It waits for readiness alone: a wait that is given up in the moment in which the socket becomes ready ends like any other.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._socket.setblocking(False)
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        """What has arrived; at the end of it, an end."""
+        while True:
+            await anyio.wait_readable(self._socket)
+            try:
+                data = self._socket.recv(max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise anyio.BrokenResourceError from exc
+            if not data:
+                raise anyio.EndOfStream
+            return data
+
+    async def send(self, item: bytes) -> None:
+        """All of it."""
+        rest = memoryview(item)
+        while rest:
+            await anyio.wait_writable(self._socket)
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise anyio.BrokenResourceError from exc
+
+    async def send_eof(self) -> None:
+        """Say that nothing more comes."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+
 @asynccontextmanager
 async def open_wire(dsn: str) -> AsyncIterator[Wire]:
     """A wire on loopback to the server behind a socket file."""
@@ -70,9 +116,9 @@ async def open_wire(dsn: str) -> AsyncIterator[Wire]:
     wire = Wire()
 
     async def serve(client: anyio.abc.SocketStream) -> None:
-        async with client, await anyio.connect_unix(path) as server:
+        async with client, ServerEnd(path) as server:
 
-            async def carry(source: anyio.abc.SocketStream, target: anyio.abc.SocketStream, *, counted: bool) -> None:
+            async def carry(source: anyio.abc.ByteStream, target: anyio.abc.ByteStream, *, counted: bool) -> None:
                 with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                     await wire.carry(source, target, counted=counted)
                 both.cancel_scope.cancel()  # the end of one way is the end of both
