@@ -21,7 +21,7 @@ def show(progress: Progress) -> None:
 
 async def main() -> None:
     """Transcribe; then meet a deadline and resume."""
-    script = JobScript(text="We could start with a pilot of three seats next week.", processing_s=0.4, duration_s=5)
+    script = JobScript(text="We could start with a pilot of three seats next week.", processing_s=1.5, duration_s=5)
     with AssemblyAIServer(script=script) as server:
         environ = {"ASSEMBLYAI_API_KEY": server.key, "ASSEMBLYAI_BASE_URL": server.base_url}
         async with Transcriber.from_env(environ) as speech:
@@ -29,7 +29,7 @@ async def main() -> None:
             print(transcript.text, f"({transcript.language}, {transcript.duration_s} s, {transcript.cost_usd} USD)")
             print(format_srt(transcript))
             try:
-                await speech.transcribe(VOICE, deadline_s=0.2)
+                await speech.transcribe(VOICE, deadline_s=1)
             except LimitError as exc:
                 print(exc.message)
                 if exc.reference is not None:
