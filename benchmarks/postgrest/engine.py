@@ -96,7 +96,7 @@ async def measure_in_process(dsn: str, rounds: int, count: int) -> None:
     ada = from_principal(Principal(role="bench_user", subject="u"), anonymous="")  # type: ignore[arg-type]  # as above
 
     async def call(number: int) -> object:
-        return await engine.answer(Incoming("GET", "/items", f"select=id,name,owner&id=eq.{number % 1000}", {}, timeout_s=30), ada)
+        return await engine.answer(Incoming("GET", "/items", f"select=id,name,owner&id=eq.{number % 1000}", timeout_s=30), ada)
 
     async def new(number: int) -> object:
         return await user.send(

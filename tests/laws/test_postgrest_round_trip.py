@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from dealquest.errors import InputError
-from dealquest.storage.engine.incoming import Incoming
+from dealquest.storage.engine.incoming import Incoming, read_head
 from dealquest.storage.engine.parse import Limits, parse_request, split_query
 from dealquest.storage.postgrest import ast
 from dealquest.storage.postgrest.conditions import build_filter
@@ -175,9 +175,7 @@ def requests(draw: st.DrawFn) -> ast.Request:
 def parse_back(request: ast.Request, dialect: str = "postgrest16") -> ast.Request:
     rendered = render(request, DIALECTS[dialect])
     path, _, query = rendered.url.partition("?")
-    headers = dict(rendered.headers)
-    prefer = [headers["prefer"]] if "prefer" in headers else []
-    incoming = Incoming(rendered.method, path, query, headers, prefer, rendered.payload.content)
+    incoming = Incoming(rendered.method, path, query, read_head(rendered.headers), rendered.payload.content)
     return parse_request(incoming, split_query(query), limits=WIDE)
 
 

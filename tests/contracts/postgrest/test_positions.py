@@ -10,7 +10,7 @@ from replay import ANN, CONFIG
 
 from dealquest.errors import DealQuestError
 from dealquest.storage.engine import Engine
-from dealquest.storage.engine.incoming import Incoming
+from dealquest.storage.engine.incoming import Incoming, read_head
 from dealquest.wire import HttpRequest
 
 MARK = "zqx"
@@ -122,10 +122,9 @@ _QUOTED = re.compile(rb"\"(?:[^\"]|\"\")*\"|(?<!E)'(?:[^']|'')*'|E'(?:[^'\\]|''|
 def statement_of(engine: Engine, request: HttpRequest) -> bytes:
     """The SQL that a request becomes; empty when it becomes none."""
     path, _, query = request.url.partition("?")
-    prefer = [value for name, value in request.headers if name == "prefer"]
     assert isinstance(request.body, bytes)
     try:
-        plan, _ = engine._plan(Incoming(request.method, path, query, dict(request.headers), prefer, request.body))
+        plan, _ = engine._preparer._plan(Incoming(request.method, path, query, read_head(request.headers), request.body), None)
     except DealQuestError:
         return b""
     compiled = getattr(plan, "compiled", None)

@@ -21,7 +21,7 @@ from dealquest.storage.engine.incoming import Incoming
 from dealquest.storage.engine.jwt import TokenReader
 from dealquest.storage.engine.parse import Limits, parse_request, split_query
 from dealquest.storage.engine.shape import fill, take_apart
-from dealquest.values import Secret
+from dealquest.values import Principal, Secret
 
 _COLUMNS = {name: ColumnInfo(name=name, type="text", base_type="text") for name in ("a", "b")}
 _FILMS = Name("s", "films")
@@ -69,7 +69,7 @@ def _query(pairs: list[tuple[str, str, str, str, bool]], side: int) -> str:
 )
 def test_a_known_shape_gives_the_values_of_a_new_plan(pairs: list[tuple[str, str, str, str, bool]], target: tuple[str, str]) -> None:
     """Two requests of one shape: the second's values in the first's plan are those of the second's own plan."""
-    requests = [Incoming(*target, _query(pairs, side), {}) for side in (0, 1)]
+    requests = [Incoming(*target, _query(pairs, side)) for side in (0, 1)]
     first, second = (take_apart(request, None) for request in requests)
     assume(first.key == second.key)
     compiled = []
@@ -130,8 +130,23 @@ async def test_plans_keep_no_body(cinema: str) -> None:
         for number in range(20):
             case = Case(f"POST /actors?select=a{number}:name", body=[{"id": 100 + number, "name": "x" * 100_000}])
             assert (await ask(engine, case)).status == 201
-        assert len(engine._shapes) == 5
-        assert len(show_all(engine._shapes._plans)) < 200_000
+        assert len(engine._preparer._plans) == 5
+        assert len(show_all(engine._preparer._plans._kept)) < 200_000
+        assert len(repr(engine._preparer._known._kept)) < 400_000
+
+
+async def test_a_remembered_request_is_its_askers_own(cinema: str) -> None:
+    """The very same request by two people in turn gives each their own rows, and each change its own body."""
+    people = {"ann": [{"id": 1}, {"id": 2}], "bob": [{"id": 3}]}
+    async with await Engine.open(cinema, REPLAY) as engine:
+        users = {name: Principal(role="authenticated", subject=name) for name in people}
+        for _ in range(3):
+            for name, rows in people.items():
+                assert (await ask(engine, Case("GET /notes?select=id&order=id"), users[name])).json() == rows
+                for number in (910, 911):
+                    row = {"id": number, "body": name}
+                    case = Case("POST /notes?select=id,body", body=row, headers={"prefer": "return=representation"})
+                    assert (await ask(engine, case, users[name])).json() == [row]
 
 
 def show_all(plans: Mapping[object, object]) -> str:

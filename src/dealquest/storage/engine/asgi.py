@@ -4,7 +4,6 @@ Source: ASGI 3.0, "HTTP & WebSocket"; Fetch standard, "CORS protocol", read 2026
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from functools import lru_cache
 from typing import Any, Protocol
 
 from dealquest.errors import DealQuestError
@@ -13,11 +12,9 @@ from dealquest.wire import HttpResponse
 
 from .config import EngineConfig
 from .errors import refuse
-from .execute import write_headers
 from .identity import Identity
-from .incoming import Head, Incoming
+from .incoming import Incoming, decode_head
 from .jwt import TokenReader
-from .shape import find_shaping
 from .timing import timed, write_timings
 
 Scope = MutableMapping[str, Any]
@@ -68,6 +65,7 @@ class EngineApp:
         self._engine = engine
         self._tokens = TokenReader(engine.config)
         self._traced = (engine.config.server_trace_header or "").lower()
+        self._measures = engine.config.server_timing_enabled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ASGI connection."""
@@ -80,33 +78,32 @@ class EngineApp:
             await _answer_lifespan(receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponse:
-        engine = self._engine
-        head = _read_head(tuple(scope["headers"]))
+        engine, method = self._engine, scope["method"]
+        head = decode_head(tuple(scope["headers"]))
         headers = head.headers
-        method: str = scope["method"]
         extra = self._cors(method, headers) if "origin" in headers or method == "OPTIONS" else []
-        if self._traced in headers:
+        if self._traced and self._traced in headers:
             extra.append((self._traced, headers[self._traced]))
         if method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers:
             return HttpResponse(status=200, headers=(*extra, *_preflight(headers)))
-        timings: dict[str, float] | None = {} if engine.config.server_timing_enabled else None
+        timings: dict[str, float] | None = {} if self._measures else None
         try:
             body = await _read_body(receive, engine.config.max_body_bytes) if _may_have_body(scope, headers) else b""
-            with timed(timings, "jwt", engine.clock):
-                token = headers.get("authorization")
-                if token is None:
-                    identity = self._tokens.anonymous
-                else:
-                    identity = self._tokens.read(token, now=engine.clock.now(), allowed=engine.allowed_roles)
-            query = scope["query_string"].decode("latin-1")
-            incoming = Incoming(method, _read_path(scope), query, headers, head.prefer, body, None, timings, head)
-            response = await engine.answer(incoming, identity)
+            incoming = Incoming(method, _read_path(scope), scope["query_string"].decode("latin-1"), head, body, None, timings)
+            response = await engine.answer(incoming, self._identify(headers.get("authorization"), timings))
         except DealQuestError as exc:
             response = engine.show(exc, head=method == "HEAD")
         except TimeoutError:
             response = engine.show(refuse("PGRST001", "Database client error. Retrying the connection."), head=method == "HEAD")
-        extra += write_timings(timings)
+        if timings:
+            extra += write_timings(timings)
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
+
+    def _identify(self, authorization: str | None, timings: dict[str, float] | None) -> Identity:
+        with timed(timings, "jwt", self._engine.clock):
+            if authorization is None:
+                return self._tokens.anonymous
+            return self._tokens.read(authorization, now=self._engine.clock.now(), allowed=self._engine.allowed_roles)
 
     def _cors(self, method: str, headers: Mapping[str, str]) -> list[tuple[str, str]]:
         origin = headers.get("origin")
@@ -135,30 +132,6 @@ def _preflight(headers: Mapping[str, str]) -> list[tuple[str, str]]:
         ("access-control-max-age", _DAY_S),
         ("content-length", "0"),
     ]
-
-
-@lru_cache(maxsize=128)
-def _read_head(raw: tuple[tuple[bytes, bytes], ...]) -> Head:
-    """Read the headers; of a repeated one the first counts, cookies are joined. A kept connection repeats its own."""
-    headers: dict[str, str] = {}
-    prefer: list[str] = []
-    for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1").lower(), _read_value(raw_value)
-        if name == "prefer":
-            prefer.append(value)
-        if name == "cookie" and name in headers:
-            headers[name] = f"{headers[name]}; {value}"
-        else:
-            headers.setdefault(name, value)
-    return Head(headers, tuple(prefer), find_shaping(headers), write_headers(headers))
-
-
-def _read_value(raw: bytes) -> str:
-    """Names of schemas and time zones come as UTF-8; anything else is taken byte by byte."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
 
 
 def _read_path(scope: Scope) -> str:

@@ -5,7 +5,7 @@ Source: https://docs.postgrest.org/en/latest/references/api/tables_views.html (i
 
 import csv
 import io
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 import attrs
@@ -15,6 +15,9 @@ from dealquest.errors import InputError
 from dealquest.storage.postgrest.ast import JSON_MEDIA, Payload
 
 from .errors import refuse
+
+Keys: TypeAlias = tuple[tuple[str, ...], bool, int]
+"""Keys of the rows, whether the body is a list, and its rows."""
 
 _ROW = dict[str, msgspec.Raw]
 _ROWS = list[dict[str, msgspec.Raw]]
@@ -70,16 +73,20 @@ def read_rows(payload: Payload, *, uniform: bool) -> Body:
     raise refuse("PGRST102", f"Content-Type not acceptable: {name}")
 
 
-def find_keys(path: str, query: str, payload: Payload) -> Body | None:
-    """What a body adds to a request's shape; None when it cannot be read, which the plan will say better."""
-    if payload.media != JSON_MEDIA:
-        return None
+def find_keys(content: bytes, *, call: bool, uniform: bool) -> Keys | None:
+    """What a JSON body adds to a request's shape; None when it cannot be read, which the plan will say better.
+
+    Args:
+        content: The body, not empty.
+        call: Whether it holds arguments.
+        uniform: Whether every row must have the same keys.
+    """
     try:
-        if path.startswith("/rpc/"):
-            return read_arguments(payload)
-        return read_rows(payload, uniform="columns=" not in query)
+        keys, is_list, size = _find_arguments(content) if call else _find_rows(content, uniform=uniform)
     except InputError:
         return None
+    # How many rows there are changes nothing, but rows without a key are counted.
+    return keys, is_list, min(size, 1) if keys else size
 
 
 def read_arguments(payload: Payload) -> Body:
@@ -99,13 +106,17 @@ def read_arguments(payload: Payload) -> Body:
         return _read_csv(payload.content)
     if not (name == "application/json" or name.endswith("+json")):
         raise refuse("PGRST102", f"Content-Type not acceptable: {name}")
-    first = payload.content.lstrip()[:1]
-    if first == b"{":
-        return _read_json(payload.content, uniform=False)
+    keys, is_list, _ = _find_arguments(payload.content)
+    return Body(content=payload.content, keys=keys, is_list=is_list)
+
+
+def _find_arguments(content: bytes) -> Keys:
+    if _begins(content) == b"{":
+        return _find_rows(content, uniform=False)
     # A list gives its first row; it or a scalar may also be the one unnamed argument.
-    value = _decode(payload.content, Any)
+    value = _decode(content, Any)
     head = value[0] if isinstance(value, list) and value else None
-    return Body(content=payload.content, keys=tuple(head) if isinstance(head, dict) else (), is_list=first == b"[")
+    return tuple(head) if isinstance(head, dict) else (), isinstance(value, list), 1
 
 
 def _decode(content: bytes, type_: Any) -> Any:
@@ -116,20 +127,31 @@ def _decode(content: bytes, type_: Any) -> Any:
 
 
 def _read_json(content: bytes, *, uniform: bool) -> Body:
-    if content.lstrip()[:1] == b"[":
-        try:
-            rows: list[dict[str, msgspec.Raw]] = msgspec.json.decode(content, type=_ROWS)
-        except msgspec.ValidationError as exc:
-            _decode(content, Any)
-            raise refuse("PGRST102", "All object keys must match") from exc
-        except (msgspec.DecodeError, RecursionError) as exc:
-            raise refuse("PGRST102", "Empty or invalid json") from exc
-        keys = rows[0].keys() if rows else {}.keys()
-        if uniform and any(row.keys() != keys for row in rows):
-            raise refuse("PGRST102", "All object keys must match")
-        return Body(content=content, keys=tuple(keys), is_list=True, size=len(rows))
-    row = _decode(content, _ROW)
-    return Body(content=content, keys=tuple(row))
+    keys, is_list, size = _find_rows(content, uniform=uniform)
+    return Body(content=content, keys=keys, is_list=is_list, size=size)
+
+
+def _find_rows(content: bytes, *, uniform: bool) -> Keys:
+    """The keys of one row or several, whether it is a list, and how many rows there are."""
+    if _begins(content) != b"[":
+        return tuple(_decode(content, _ROW)), False, 1
+    try:
+        rows: list[dict[str, msgspec.Raw]] = msgspec.json.decode(content, type=_ROWS)
+    except msgspec.ValidationError as exc:
+        _decode(content, Any)
+        raise refuse("PGRST102", "All object keys must match") from exc
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise refuse("PGRST102", "Empty or invalid json") from exc
+    keys = rows[0].keys() if rows else {}.keys()
+    if uniform and any(row.keys() != keys for row in rows):
+        raise refuse("PGRST102", "All object keys must match")
+    return tuple(keys), True, len(rows)
+
+
+def _begins(content: bytes) -> bytes:
+    """The first byte that is no space; a large body is not copied for it."""
+    first = content[:1]
+    return content.lstrip()[:1] if first.isspace() else first
 
 
 def _read_csv(content: bytes) -> Body:

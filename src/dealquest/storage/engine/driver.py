@@ -6,17 +6,17 @@ Source: PostgreSQL manual, "libpq: Pipeline Mode" and "Canceling Queries in Prog
 
 Rules of a batch:
 
-1. The first error ends it: the server skips everything up to the batch's end.
+1. The first error ends it: the server skips everything up to the batch's end. Without a BEGIN of its own a batch is one transaction.
 2. A connection whose batch was not read to its end is never used again.
 3. Names prepared in a failed batch are forgotten, because the server may not have made them.
 """
 
 import asyncio  # noqa: TID251  # a reader that stays registered halves the cost of a wait; trio goes the anyio way
+import contextlib
 import select
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import anyio
 import attrs
@@ -45,6 +45,10 @@ class Query(NamedTuple):
     sql: bytes
     values: Values = ()
     key: object = None
+
+
+# Each transaction says for itself that it only reads, and one that writes has no BEGIN to say so.
+_WRITABLE = Query(b"SET default_transaction_read_only = off")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,8 +84,13 @@ class Connection:
         self._prepared: OrderedDict[object, bytes] = OrderedDict()
         self._next_name = 0
         self._answers: list[pq.abc.PGresult] = []
+        # What this batch prepares, and which of its answers are not the caller's.
+        self._fresh: list[object] = []
+        self._own: list[int] = []
+        self._refusal: pq.abc.PGresult | None = None
         self._pending = False
-        self._done: asyncio.Future[None] | None = None
+        self._done: asyncio.Future[Any] | None = None
+        self._freed: Callable[[], None] | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -118,10 +127,12 @@ class Connection:
         pg.notice_handler = None  # a NOTICE has no place in an answer
         pg.enter_pipeline_mode()
         connection = cls(pg, max_prepared=max_prepared)
-        with suppress(RuntimeError):  # on trio no loop of asyncio runs, and the socket is waited for through anyio
+        with contextlib.suppress(RuntimeError):  # on trio no loop of asyncio runs, and the socket is waited for through anyio
             connection._loop = asyncio.get_running_loop()
             connection._loop.add_reader(connection._socket, connection._on_readable)
             connection._listens = True
+        if pg.parameter_status(b"default_transaction_read_only") == b"on":
+            await connection.run((_WRITABLE,), timeout_s=timeout_s)
         return connection
 
     @property
@@ -145,45 +156,100 @@ class Connection:
             TimeoutError: When `timeout_s` is over.
             PeerUnavailableError: `engine.broken` when the connection is lost: what was sent may or may not have happened.
         """
-        self._answers = []
-        pg, prepared = self._pg, self._prepared
-        fresh: list[object] = []
-        # One entry per answer the server will give; True where it answers a statement of the batch.
-        layout: list[bool] = []
+        if self._loop is None:
+            if self.broken:
+                raise _broken()
+            return await self._run_elsewhere(batch, timeout_s)
+        done: asyncio.Future[Outcome] = self._loop.create_future()
+        self.begin(batch, done, None if timeout_s is None else self._loop.time() + timeout_s)
         try:
-            for sql, values, key in batch:
-                name = prepared.get(key)
-                if name is None:
-                    self._send_new(sql, values, key, layout)
-                    fresh.append(key)
-                else:
-                    prepared.move_to_end(key)
-                    pg.send_query_prepared(name, values)
-                    layout.append(True)
-            pg.pipeline_sync()
-            self._pending = True
-            if pg.flush():
-                await self._push(timeout_s)
-            if self._loop is None:
-                await self._read_on(timeout_s)
-            elif self._pending or self.broken:  # or the whole answer was heard while a large batch was being sent
-                await self._expect(self._loop, timeout_s)
-        except OperationalError as exc:
-            self.close()
-            raise PeerUnavailableError("The connection to PostgreSQL broke; its answer is lost.", code="engine.broken") from exc
-        except BaseException:
-            # Rule 2: the server is told to stop, and nobody reads the rest by mistake.
-            with anyio.CancelScope(shield=True):
-                await self._cancel()
+            return await done
+        except PeerUnavailableError:
             self.close()
             raise
+        except BaseException:
+            await self.abandon()
+            raise
+
+    async def _run_elsewhere(self, batch: Sequence[Query], timeout_s: float | None) -> Outcome:
+        """`run` on a loop that is not asyncio's."""
+        try:
+            with anyio.fail_after(timeout_s):
+                sent = self._send(batch)
+                while not sent:
+                    await anyio.wait_writable(self._socket)
+                    sent = not self._pg.flush()
+                while not self._advance():
+                    await anyio.wait_readable(self._socket)
+        except OperationalError as exc:
+            self.close()
+            raise _broken() from exc
+        except BaseException:
+            await self.abandon()
+            raise
+        return self._outcome()
+
+    async def abandon(self) -> None:
+        """Drop a batch that nobody waits for any more, and the session with it (rule 2); the server is told to stop."""
+        # An answer that comes meanwhile is nobody's.
+        self._done = self._freed = self._deadline = None
+        with anyio.CancelScope(shield=True):
+            await self._cancel()
+        self.close()
+
+    def begin(
+        self,
+        batch: Sequence[Query],
+        done: "asyncio.Future[Any]",
+        deadline: float | None,
+        freed: Callable[[], None] | None = None,
+    ) -> None:
+        """Send a batch (asyncio only). Whoever awaits `done` and gives up owes an `abandon`.
+
+        Args:
+            batch: Statements in order.
+            done: Gets the outcome, `TimeoutError`, or the error of a lost connection.
+            deadline: When it takes too long, by the loop's clock.
+            freed: Called when the batch is over, before `done` is.
+        """
+        loop = self._loop
+        assert loop is not None, "trio has `run`"
+        self._done, self._freed = done, freed
+        if self.broken:
+            self._fail(OperationalError("the server closed the connection"))
+            return
+        try:
+            if not self._send(batch):
+                loop.add_writer(self._socket, self._on_writable)
+        except OperationalError as exc:
+            self._fail(exc)
+            return
+        if deadline is not None:
+            self._watch(loop, deadline)
+
+    def _send(self, batch: Sequence[Query]) -> bool:
+        """Write a batch; whether the socket took all of it."""
+        pg, prepared = self._pg, self._prepared
+        self._answers, self._fresh, self._own, self._refusal = [], [], [], None
+        for place, (sql, values, key) in enumerate(batch):
+            name = prepared.get(key)
+            if name is None:
+                self._send_new(sql, values, key, place)
+            else:
+                prepared.move_to_end(key)
+                pg.send_query_prepared(name, values)
+        pg.pipeline_sync()
+        self._pending = True
+        return not pg.flush()
+
+    def _outcome(self) -> Outcome:
+        """What the answers come to."""
         answers, self._answers = self._answers, []
-        for answer in answers:
-            if answer.status not in _FINE:
-                for key in fresh:
-                    prepared.pop(key, None)
-                return Outcome(results=(), error=_read_error(answer))
-        return Outcome([answer for answer, wanted in zip(answers, layout, strict=True) if wanted] if fresh else answers)
+        if self._refusal is not None:
+            for key in self._fresh:
+                self._prepared.pop(key, None)
+            return Outcome(results=(), error=_read_error(self._refusal))
+        return Outcome([answer for place, answer in enumerate(answers) if place not in self._own] if self._own else answers)
 
     def is_alive(self) -> bool:
         """Whether an idle connection is fit for use: an idle one that has something to read has its end to read."""
@@ -221,53 +287,33 @@ class Connection:
         """Once only: libpq closes the socket when it hears its end, and its number may be another's by the time of `close`."""
         if self._listens and self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
         self._listens = False
 
-    def _send_new(self, sql: bytes, values: Values, key: object, layout: list[bool]) -> None:
+    def _send_new(self, sql: bytes, values: Values, key: object, place: int) -> None:
         """Send a statement that is not prepared, and prepare it where it has a key."""
         if key is None:
             self._pg.send_query_params(sql, values)
-            layout.append(True)
             return
         if len(self._prepared) >= self._max_prepared:
             _, oldest = self._prepared.popitem(last=False)
             self._pg.send_query_params(b"DEALLOCATE " + oldest, ())
-            layout.append(False)
+            self._own.append(place + len(self._own))
         name = b"q%d" % self._next_name
         self._next_name += 1
         self._prepared[key] = name
+        self._fresh.append(key)
         self._pg.send_prepare(name, sql)
+        self._own.append(place + len(self._own))
         self._pg.send_query_prepared(name, values)
-        layout += (False, True)
 
-    async def _push(self, timeout_s: float | None) -> None:
-        """Send what the socket did not take at once; a server that reads nothing is given up too."""
-        with anyio.fail_after(timeout_s):
-            while self._pg.flush():
-                await anyio.wait_writable(self._socket)
-
-    async def _read_on(self, timeout_s: float | None) -> None:
-        """Wait for the whole answer on a loop that is not asyncio's."""
-        with anyio.fail_after(timeout_s):
-            while not self._advance():
-                await anyio.wait_readable(self._socket)
-
-    def _expect(self, loop: asyncio.AbstractEventLoop, timeout_s: float | None) -> "asyncio.Future[None]":
-        """What is done when the whole answer was heard, or fails when that takes too long (asyncio only)."""
-        if self.broken:
-            raise OperationalError("the server closed the connection")
-        done = self._done = loop.create_future()
-        if timeout_s is not None:
-            self._watch(loop, timeout_s)
-        return done
-
-    def _watch(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+    def _watch(self, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         """Set the deadline; a timer that waits from an earlier request serves this one too."""
-        self._deadline = loop.time() + timeout_s
-        if self._timer is None or self._timer.when() > self._deadline:
+        self._deadline = deadline
+        if self._timer is None or self._timer.when() > deadline:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_at(self._deadline, self._ring, loop)
+            self._timer = loop.call_at(deadline, self._ring, loop)
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give up what is late, or wait on for what is not."""
@@ -284,15 +330,41 @@ class Connection:
         try:
             finished = self._advance()
         except OperationalError as exc:
-            self.broken = True
-            self._stop_listening()
-            if self._done is not None and not self._done.done():
-                self._done.set_exception(exc)
+            self._fail(exc)
             return
-        if finished:
-            done, self._done, self._deadline = self._done, None, None
+        if finished and self._done is not None:
+            outcome = self._outcome()
+            done = self._end()
             if done is not None and not done.done():
-                done.set_result(None)
+                done.set_result(outcome)
+
+    def _on_writable(self) -> None:
+        """Send on what the socket did not take at once (asyncio only)."""
+        try:
+            sent = not self._pg.flush()
+        except OperationalError as exc:
+            self._fail(exc)
+            return
+        if sent and self._loop is not None:
+            self._loop.remove_writer(self._socket)
+
+    def _fail(self, exc: OperationalError) -> None:
+        """The connection is lost (asyncio only)."""
+        self.broken = True
+        self._stop_listening()
+        done = self._end()
+        if done is not None and not done.done():
+            lost = _broken()
+            lost.__cause__ = exc
+            done.set_exception(lost)
+
+    def _end(self) -> "asyncio.Future[Any] | None":
+        """The batch is over: its owner may use the connection anew before whoever waits for the outcome wakes."""
+        done, freed = self._done, self._freed
+        self._done = self._freed = self._deadline = None
+        if freed is not None:
+            freed()
+        return done
 
     def _advance(self) -> bool:
         """Whether the batch has been answered to its end."""
@@ -306,10 +378,14 @@ class Connection:
             if result is None:
                 if pg.status != _OK:
                     raise OperationalError("the server closed the connection")
-            elif result.status == _SYNCED:
+                continue
+            status = result.status
+            if status == _SYNCED:
                 self._pending = False
             else:
                 self._answers.append(result)
+                if status not in _FINE and self._refusal is None:
+                    self._refusal = result
         return True
 
     async def _cancel(self) -> None:
@@ -341,6 +417,10 @@ def _explain(reason: str) -> str:
     """Libpq's reason in one line, without the server's address, which callers over HTTP need not know, and without its advice."""
     first = " ".join(reason.splitlines()[:1]).strip()
     return f"PostgreSQL cannot be reached: {first.removeprefix('connection to server ').partition(' failed: ')[2] or first}."
+
+
+def _broken() -> PeerUnavailableError:
+    return PeerUnavailableError("The connection to PostgreSQL broke; its answer is lost.", code="engine.broken")
 
 
 def _text(raw: bytes | None) -> str:

@@ -1,7 +1,9 @@
-"""One compiled statement as one transaction: settings, pre-request, statement, commit, in a single round trip.
+"""One compiled statement as one transaction: settings, pre-request, statement, in a single round trip.
 
-Where an answer has to be checked before it counts, the commit follows in a second one.
-Source: https://docs.postgrest.org/en/latest/references/transactions.html, read 2026-11-22.
+A batch without a BEGIN is a transaction that ends with the batch. Where an answer has to be checked before it
+counts, or the transaction is more than that, it is opened by BEGIN and ended in a second round trip.
+Source: https://docs.postgrest.org/en/latest/references/transactions.html, read 2026-11-22; PostgreSQL manual,
+"Message Flow: Pipelining", read 2026-11-30.
 
 Rules:
 
@@ -9,17 +11,18 @@ Rules:
 2. Whatever fails is rolled back before the connection goes back to the pool.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 
 import msgspec
+from psycopg.pq.abc import PGresult
 
 from dealquest.errors import DealQuestError
 
 from .compile import Compiled
-from .driver import Connection, Outcome, Query, ServerError
+from .driver import Connection, Query, ServerError
 from .errors import refuse
 from .fragments import Value, array_literal, quote
 from .identity import Identity
@@ -40,22 +43,28 @@ class Script(NamedTuple):
     Attributes:
         compiled: The statement.
         key: What it is prepared under; None sends it unprepared.
-        begin: BEGIN.
         setting: One SELECT for all the settings.
         search_path: The first of its values.
         further: Its last values: names and values of settings that are not the request's, then the role.
         calls: The function to call first, if any.
-        ending: COMMIT, or what ends a good transaction instead.
+        opening: BEGIN, where the batch alone is not the whole transaction.
+        closing: COMMIT then, or what ends a good transaction instead, where nothing is left to be checked.
+        ending: The same where the check comes first.
+        place: Of the statement in the batch.
+        check: What makes a good answer count; its error rolls back.
     """
 
     compiled: Compiled
     key: object
-    begin: Query
     setting: Query
     search_path: bytes
     further: Sequence[bytes]
     calls: Sequence[Query]
+    opening: Sequence[Query]
+    closing: Sequence[Query]
     ending: Sequence[Query]
+    place: int
+    check: "Callable[[Answer], DealQuestError | None] | None"
 
 
 class Answer(NamedTuple):
@@ -118,6 +127,7 @@ def write_script(
     pre_request: str = "",
     commit: bool = True,
     prepared: bool = True,
+    check: Callable[[Answer], DealQuestError | None] | None = None,
 ) -> Script:
     """Write down what does not change from transaction to transaction.
 
@@ -129,70 +139,107 @@ def write_script(
         pre_request: Quoted name of the function to call first; empty for none.
         commit: Whether a good end is a COMMIT.
         prepared: Whether statements stay prepared.
+        check: What makes a good answer count.
     """
     # The isolation level is no setting but part of BEGIN.
     isolation = next((value for name, value in reversed(settings) if name == _ISOLATION_SETTING), "").lower()
-    begin = f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if compiled.read_only else ' READ WRITE'}".encode()
     pairs = [text.encode() for pair in settings if pair[0] != _ISOLATION_SETTING for text in pair]
-    setting = _settings_sql(len(_FIXED) + len(pairs) + 1)
+    later = check is not None and not compiled.read_only
+    opening: Sequence[Query] = ()
+    ending: Sequence[Query] = ()
+    if isolation or later or (not commit and not compiled.read_only):
+        begin = f"BEGIN{_ISOLATION.get(isolation, '')}{' READ ONLY' if compiled.read_only else ' READ WRITE'}".encode()
+        opening = (Query(begin, (), begin if prepared else None),)
+        ending = (_COMMIT,) if commit else (_CHECK_CONSTRAINTS, _ROLLBACK)
+    setting = _settings_sql(len(_FIXED) + len(pairs) + 1, read_only=compiled.read_only and not opening)
     call = f"SELECT {pre_request}()".encode()
     return Script(
         compiled=compiled,
         key=(role, compiled.sql) if prepared else None,
-        begin=Query(begin, (), begin if prepared else None),
         setting=Query(setting, (), setting if prepared else None),
         search_path=search_path,
         further=(*pairs, role.encode()),
         calls=(Query(call, (), (role, call) if prepared else None),) if pre_request else (),
-        ending=(_COMMIT,) if commit else (_CHECK_CONSTRAINTS, _ROLLBACK),
+        opening=opening,
+        closing=() if later else ending,
+        ending=ending if later else (),
+        place=len(opening) + (2 if pre_request else 1),
+        check=check,
     )
 
 
-async def run_script(
-    pool: Pool,
-    script: Script,
-    values: Sequence[bytes | None],
-    identity: Identity,
-    incoming: Incoming,
-    *,
-    check: Callable[[Answer], DealQuestError | None] | None = None,
-    deadline: float | None = None,
-) -> Answer:
-    """Run one request's transaction.
+def write_batch(script: Script, values: Sequence[bytes | None], identity: Identity, incoming: Incoming) -> Sequence[Query]:
+    """One request's transaction; where a check comes first, all but its end.
 
     Args:
-        pool: Where the connection comes from.
         script: The statement and what stands around it, for the identity's role.
         values: The statement's values.
         identity: Role and claims.
         incoming: The request.
-        check: What makes a good answer count; its error rolls back. None commits in the same round trip.
+    """
+    compiled, setting = script.compiled, script.setting
+    head = incoming.head
+    cookie = head.headers.get("cookie")
+    about = (
+        script.search_path,
+        identity.claims,
+        incoming.method.encode(),
+        incoming.path.encode("utf-8", "replace"),
+        head.shown,
+        b"{}" if cookie is None else _write_cookies(cookie),
+        *script.further,
+    )
+    batch = [*script.opening, Query(setting.sql, about, setting.key), *script.calls, Query(compiled.sql, values, script.key)]
+    if compiled.planned:
+        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
+    batch += script.closing
+    return batch
+
+
+async def run_script(pool: Pool, script: Script, batch: Sequence[Query], deadline: float | None) -> Answer:
+    """Run one request's transaction.
+
+    Args:
+        pool: Where the connection comes from.
+        script: What the batch was written from.
+        batch: The statements.
         deadline: When the whole transaction is given up, by the pool's clock; None waits for ever.
 
     Raises:
         Refused: PostgreSQL said no.
         DealQuestError: The check's error, or the pool's.
     """
-    batch = _write_batch(script, values, identity, incoming)
-    later = check is not None and not script.compiled.read_only
-    if not later:
-        batch += script.ending
+    if script.opening:
+        return await _run_in_steps(pool, script, batch, deadline)
+    outcome = await pool.run(batch, deadline)
+    if outcome.error is not None:
+        raise Refused(outcome.error)
+    answer = _read_answer(outcome.results, script)
+    problem = None if script.check is None else script.check(answer)
+    if problem is not None:
+        raise problem
+    return answer
+
+
+async def _run_in_steps(pool: Pool, script: Script, batch: Sequence[Query], deadline: float | None) -> Answer:
+    """A transaction whose end depends on its answer."""
+
+    async def step(connection: Connection, queries: Sequence[Query]) -> Sequence[PGresult]:
+        outcome = await connection.run(queries, timeout_s=left_s())
+        if outcome.error is not None:
+            await connection.run((_ROLLBACK,), timeout_s=left_s())
+            raise Refused(outcome.error)
+        return outcome.results
 
     def left_s() -> float | None:
         return None if deadline is None else deadline - pool.clock.monotonic()
 
-    connection = pool.take_idle()
-    if connection is None:
-        connection = await pool.take(left_s())
+    connection = await pool.take(left_s())
     try:
-        outcome = await connection.run(batch, timeout_s=left_s())
-        if outcome.error is not None:
-            await connection.run((_ROLLBACK,), timeout_s=left_s())
-            raise Refused(outcome.error)
-        answer = _read_answer(outcome, 2 + len(script.calls), script.compiled)
-        problem = None if check is None else check(answer)
-        if later:
-            await _finish(connection, script.ending, problem, left_s)
+        answer = _read_answer(await step(connection, batch), script)
+        problem = None if script.check is None else script.check(answer)
+        if script.ending:
+            await step(connection, script.ending if problem is None else (_ROLLBACK,))
         if problem is not None:
             raise problem
         return answer
@@ -200,49 +247,17 @@ async def run_script(
         pool.give_back(connection)
 
 
-async def _finish(
-    connection: Connection, ending: Sequence[Query], problem: DealQuestError | None, left_s: Callable[[], float | None]
-) -> None:
-    outcome = await connection.run((_ROLLBACK,) if problem is not None else ending, timeout_s=left_s())
-    if outcome.error is not None:
-        await connection.run((_ROLLBACK,), timeout_s=left_s())
-        raise Refused(outcome.error)
-
-
-def _write_batch(script: Script, values: Sequence[bytes | None], identity: Identity, incoming: Incoming) -> list[Query]:
-    """BEGIN, the settings, the pre-request call and the statement."""
-    compiled, setting = script.compiled, script.setting
-    head, cookie = incoming.head, incoming.headers.get("cookie")
-    about = (
-        script.search_path,
-        identity.claims,
-        incoming.method.encode(),
-        incoming.path.encode("utf-8", "replace"),
-        write_headers(incoming.headers) if head is None else head.shown,
-        b"{}" if cookie is None else _write_cookies(cookie),
-        *script.further,
-    )
-    batch = [script.begin, Query(setting.sql, about, setting.key), *script.calls, Query(compiled.sql, values, script.key)]
-    if compiled.planned:
-        batch.append(Query(sql=b"EXPLAIN (FORMAT JSON) " + compiled.planned, values=encode_values(compiled.planned_values)))
-    return batch
-
-
 _FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path", "request.headers", "request.cookies")
 
 
 @lru_cache(maxsize=64)
-def _settings_sql(count: int) -> bytes:
+def _settings_sql(count: int, *, read_only: bool) -> bytes:
     """One SELECT for this many values: the fixed ones, pairs of name and value, then the role."""
-    parts = [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
+    parts = ["set_config('transaction_read_only', 'on', true)"] if read_only else []
+    parts += [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
     parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
     parts.append(f"set_config('role', ${count}, true)")
     return f"SELECT {', '.join(parts)}".encode()
-
-
-def write_headers(headers: Mapping[str, str]) -> bytes:
-    """`request.headers` as JSON; cookies have a setting of their own."""
-    return msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"}) if headers else b"{}"
 
 
 def _write_cookies(header: str) -> bytes:
@@ -252,8 +267,9 @@ def _write_cookies(header: str) -> bytes:
         return b"{}"
 
 
-def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
-    result = outcome.results[position]
+def _read_answer(results: Sequence[PGresult], script: Script) -> Answer:
+    compiled, place = script.compiled, script.place
+    result = results[place]
     get = result.get_value
     if compiled.format.explain is not None:
         lines = [get(row, 0) or b"" for row in range(result.ntuples)]
@@ -265,16 +281,18 @@ def _read_answer(outcome: Outcome, position: int, compiled: Compiled) -> Answer:
         body = bytes.fromhex(body[2:].decode())
     estimate = None
     if compiled.planned:
-        plan = msgspec.json.decode(outcome.results[position + 1].get_value(0, 0) or b"[]")
+        plan = msgspec.json.decode(results[place + 1].get_value(0, 0) or b"[]")
         estimate = int(plan[0]["Plan"]["Plan Rows"])
+    if at == 2:
+        return Answer(None if total is None else int(total), int(page or b"0"), body, get(0, 3), get(0, 4), estimate=estimate)
     inserted = get(0, 6)
     return Answer(
         None if total is None else int(total),
         int(page or b"0"),
         body,
-        get(0, at + 1),
-        get(0, at + 2),
-        get(0, 5 if at == 2 else 2),
+        get(0, 4),
+        get(0, 5),
+        get(0, 2),
         None if inserted is None else int(inserted),
         estimate,
     )

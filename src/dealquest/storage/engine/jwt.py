@@ -1,6 +1,6 @@
 """A bearer token → role and claims: signature by shared secret or JWK set, times and audience, bounded cache.
 
-A verified signature is remembered by the token's text; times and audience are checked anew each time.
+What a verified token says is remembered by its text; times and audience are checked anew each time.
 Source: RFC 7515, 7517, 7519; https://docs.postgrest.org/en/latest/references/auth.html, read 2026-11-22.
 """
 
@@ -51,6 +51,15 @@ class _Key:
     kid: str | None = None
 
 
+@attrs.frozen
+class _Proof:
+    """What a verified token says, and whom it makes its bearer; the role is None where it names none."""
+
+    claims: dict[str, Json]
+    role: str | None
+    identity: Identity
+
+
 class TokenReader:
     """Reads tokens by the engine's options.
 
@@ -65,7 +74,7 @@ class TokenReader:
         self._config = config
         self._keys = _read_keys(config)
         self._path = _read_path(config.jwt_role_claim_key)
-        self._cache: OrderedDict[str, dict[str, Json]] = OrderedDict()
+        self._cache: OrderedDict[str, _Proof] = OrderedDict()
         anon = config.db_anon_role
         self._anonymous = None if anon is None else from_claims(anon, {}, authenticated=False)
 
@@ -89,19 +98,14 @@ class TokenReader:
             raise _invalid("PGRST301", "Empty JWT is sent in Authorization header")
         if not self._keys:
             raise refuse("PGRST300", "Server lacks JWT secret")
-        claims = self._verify(token)
-        self._check_claims(claims, now.timestamp())
-        role = find_claim(claims, self._path)
-        anon = self._config.db_anon_role
-        if role is None:
-            if anon is None:
+        proof = self._verify(token)
+        self._check_claims(proof.claims, now.timestamp())
+        if proof.role is None:
+            if self._config.db_anon_role is None:
                 self._be_anonymous()
-            return from_claims(anon or "", claims, authenticated=False)
-        if not isinstance(role, str):
-            role = msgspec.json.encode(role).decode()
-        if role not in allowed:
-            raise refuse("22023", f'role "{role}" does not exist', status=401, headers={"www-authenticate": "Bearer"})
-        return from_claims(role, claims, authenticated=role != anon)
+        elif proof.role not in allowed:
+            raise refuse("22023", f'role "{proof.role}" does not exist', status=401, headers={"www-authenticate": "Bearer"})
+        return proof.identity
 
     def _be_anonymous(self) -> Identity:
         if self._anonymous is None:
@@ -117,17 +121,22 @@ class TokenReader:
         """
         return self._be_anonymous()
 
-    def _verify(self, token: str) -> dict[str, Json]:
+    def _verify(self, token: str) -> _Proof:
         known = self._cache.get(token)
         if known is not None:
             self._cache.move_to_end(token)
             return known
-        claims = self._decode(token)
+        claims, anon = self._decode(token), self._config.db_anon_role
+        role = find_claim(claims, self._path)
+        if role is not None and not isinstance(role, str):
+            role = msgspec.json.encode(role).decode()
+        identity = from_claims(anon or "" if role is None else role, claims, authenticated=role is not None and role != anon)
+        proof = _Proof(claims, role, identity)
         if self._config.jwt_cache_max_entries > 0:
-            self._cache[token] = claims
+            self._cache[token] = proof
             while len(self._cache) > self._config.jwt_cache_max_entries:
                 self._cache.popitem(last=False)
-        return claims
+        return proof
 
     def _decode(self, token: str) -> dict[str, Json]:
         parts = token.count(".") + 1

@@ -125,13 +125,13 @@ def read_request(incoming: Incoming, pairs: Pairs, *, limits: Limits) -> Parsed:
     Raises:
         InputError: PGRST1xx codes: the request does not follow the grammar.
     """
-    method, headers, body = incoming.method, incoming.headers, incoming.body
+    method, headers, body = incoming.method, incoming.head.headers, incoming.body
     segments = split_path(incoming.path)
     is_call = len(segments) == 2 and segments[0] == "rpc"
     if len(segments) > 1 and not is_call:
         raise refuse("PGRST125", "Invalid path specified in request URL")
     _check_method(method, segments, is_call=is_call)
-    preferences = parse_prefer(incoming.prefer)
+    preferences = parse_prefer(incoming.head.prefer)
     query = _Query(pairs, limits=limits, arguments_allowed=is_call and method in {"GET", "HEAD"})
     media = parse_media(headers["content-type"]) if "content-type" in headers else None
     payload = Payload(body) if media is None else Payload(body, media)

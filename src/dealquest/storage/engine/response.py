@@ -114,23 +114,27 @@ class Responder:
         self._is_plain = isinstance(request, Read) and not request.head and request.prefer.count is None and compiled.format.explain is None
         self._bodiless = isinstance(request, (Read, Call)) and (request.head if isinstance(request, Read) else request.method == "HEAD")
 
-    def _write_plain(self, answer: Answer, incoming: Incoming) -> HttpResponse:
+    def _write_plain(self, answer: Answer, location: str) -> HttpResponse:
         """What `write` comes to for a read that counts nothing: the most frequent answer, in fewest steps."""
         first, page = self._compiled.offset, answer.page
         headers = (
             *self._fixed,
-            ("content-location", incoming.path + canonical_query(incoming.query)),
+            ("content-location", location),
             ("content-range", f"{first}-{first + page - 1}/*" if page else "*/*"),
             ("content-length", str(len(answer.body))),
         )
         return HttpResponse(status=200, headers=headers, body=answer.body)
 
-    def write(self, answer: Answer, incoming: Incoming) -> HttpResponse:
+    def locate(self, incoming: Incoming) -> str:
+        """`Content-Location` of what is read; empty for anything else."""
+        return incoming.path + canonical_query(incoming.query) if self._compiled.kind == "read" else ""
+
+    def write(self, answer: Answer, location: str) -> HttpResponse:
         """The answer to a good request.
 
         Args:
             answer: What the statement gave.
-            incoming: The request, for `Content-Location`.
+            location: What `locate` said of the request.
 
         Raises:
             InputError: PGRST103 when the page begins beyond the last row; PGRST111 and PGRST112 for the
@@ -138,10 +142,10 @@ class Responder:
         """
         compiled = self._compiled
         if self._is_plain and answer.headers is None and answer.status is None:
-            return self._write_plain(answer, incoming)
+            return self._write_plain(answer, location)
         headers: dict[str, str] = {}
-        if compiled.kind == "read":
-            headers["content-location"] = incoming.path + canonical_query(incoming.query)
+        if location:
+            headers["content-location"] = location
         status = _describe(self._request, compiled, answer, self._context, headers)
         body = b"" if compiled.empty else answer.body
         if answer.headers is None and answer.status is None:

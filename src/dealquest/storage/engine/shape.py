@@ -12,12 +12,11 @@ Rules:
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote, unquote_plus
 
-from .body import Body
+from .body import Keys
 from .incoming import Incoming
 
 T = TypeVar("T")
@@ -27,9 +26,7 @@ _SPLIT = re.compile(r"(?:not\.)?(?:eq|neq|gt|gte|lt|lte|like|ilike)\.")
 _LIST = re.compile(r'((?:not\.)?in\.)\(([^"()%\\+]*)\)\Z')
 _OPERATOR = re.compile(r"(?:not\.)?[a-z]+(?:\([^)]*\))?\.")
 _WHOLE = frozenset({"select", "columns", "on_conflict", "order", "limit", "offset", "and", "or"})
-_SHAPING = ("accept", "range", "content-type", "accept-profile", "content-profile")
 _SAFE = "-_.~"
-_SHORT = 512
 
 
 class Slot(str):
@@ -72,35 +69,25 @@ class Shaped(NamedTuple):
     Attributes:
         key: Its shape; requests with equal keys have equal plans.
         items: The raw value of each query pair that was split, None for the others.
-        body: Its body's keys, if it has one.
     """
 
     key: Key
     items: Sequence[str | None]
-    body: Body | None
 
 
-def take_apart(incoming: Incoming, body: Body | None) -> Shaped:
-    """Find a request's shape."""
-    method, path, query, headers = incoming.method, incoming.path, incoming.query, incoming.headers
-    parts, items = _remembering(_split, query)(query, path.startswith("/rpc/") and method != "POST")
-    shaping = find_shaping(headers) if incoming.head is None else incoming.head.shaping
-    keys = None if body is None else (body.keys, body.is_list, min(body.size, 1) if body.keys else body.size)
-    return Shaped((method, path, parts, shaping, tuple(incoming.prefer), keys), items, body)
+def take_apart(incoming: Incoming, keys: Keys | None) -> Shaped:
+    """Find a request's shape.
+
+    Args:
+        incoming: It.
+        keys: What its body adds.
+    """
+    method, path, query, head = incoming[:4]
+    parts, items = _split(query, arguments=path.startswith("/rpc/") and method != "POST")
+    return Shaped((method, path, parts, head.shaping, head.prefer, keys), items)
 
 
-def find_shaping(headers: Mapping[str, str]) -> tuple[str | None, ...]:
-    """The headers that a plan depends on, `Prefer` aside."""
-    return tuple([headers.get(name) for name in _SHAPING]) if headers else ()
-
-
-def _remembering(read: Any, query: str) -> Any:
-    """What is read from short queries is remembered, as the same ones come again and again; long ones are not worth the room."""
-    return read if len(query) <= _SHORT else read.__wrapped__
-
-
-@lru_cache(maxsize=4096)
-def _split(query: str, arguments: bool) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
+def _split(query: str, *, arguments: bool) -> tuple[tuple[str, ...], tuple[str | None, ...]]:
     """The parts of a query that are shape, and the raw value of each pair that was split."""
     parts: list[str] = []
     items: list[str | None] = []
@@ -130,7 +117,7 @@ def _split(query: str, arguments: bool) -> tuple[tuple[str, ...], tuple[str | No
 
 
 def fill(values: Sequence[Filled], shaped: Shaped) -> list[Filled]:
-    """The values of a plan with this request's own in their places."""
+    """The values of a plan with this request's own in their places; a body's place stays one."""
     out: list[Filled] = []
     for value in values:
         if isinstance(value, Slot):
@@ -146,8 +133,6 @@ def fill(values: Sequence[Filled], shaped: Shaped) -> list[Filled]:
                 out.append(value)
                 continue
             out.append(() if raw == "()" else tuple([item.lstrip(" ") for item in raw[1:-1].split(",")]))
-        elif isinstance(value, SlotBody):
-            out.append(shaped.body.content if shaped.body is not None else b"")
         else:
             out.append(value)
     return out
@@ -159,12 +144,6 @@ def canonical_query(query: str) -> str:
     >>> canonical_query("b=eq.1&a=in.(1,2)")
     '?a=in.%281%2C2%29&b=eq.1'
     """
-    found: str = _remembering(_canonical, query)(query)
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _canonical(query: str) -> str:
     if not query:
         return ""
     pairs = sorted([pair.partition("=")[::2] for pair in query.split("&") if pair])
@@ -178,33 +157,33 @@ def _encode(raw: str) -> str:
     return raw if _PLAIN.match(raw) else quote(unquote_plus(raw), safe=_SAFE)
 
 
-class Shapes(Generic[T]):
-    """Plans by shape, the least used forgotten first.
+class Recent(Generic[T]):
+    """What was found for a key, the least used forgotten first.
 
     Args:
-        size: Most plans kept.
+        size: Most that is kept.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._plans: OrderedDict[Key, T] = OrderedDict()
+        self._kept: OrderedDict[Key, T] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._plans)
+        return len(self._kept)
 
     def find(self, key: Key) -> T | None:
-        """The plan of a shape."""
-        plan = self._plans.get(key)
-        if plan is not None:
-            self._plans.move_to_end(key)
-        return plan
+        """What is known for a key."""
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+        return found
 
-    def keep(self, key: Key, plan: T) -> None:
-        """Remember a plan."""
-        self._plans[key] = plan
-        if len(self._plans) > self._size:
-            self._plans.popitem(last=False)
+    def keep(self, key: Key, found: T) -> None:
+        """Remember it."""
+        self._kept[key] = found
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
 
     def clear(self) -> None:
         """Forget all: the catalog is a new one."""
-        self._plans.clear()
+        self._kept.clear()

@@ -10,7 +10,7 @@ from dealquest.errors import LimitError, PeerUnavailableError
 from dealquest.wire import Headers, HttpRequest, HttpResponse
 
 from .identity import Identity
-from .incoming import Incoming
+from .incoming import Incoming, read_head
 
 
 class Answering(Protocol):
@@ -37,8 +37,7 @@ class EngineTransport:
         """
         body = request.body if isinstance(request.body, bytes) else b"".join([chunk async for chunk in request.body])
         path, _, query = request.url.partition("?")
-        prefer = [value for name, value in request.headers if name == "prefer"]
-        incoming = Incoming(request.method, path, query, dict(request.headers), prefer, body, request.timeout_s)
+        incoming = Incoming(request.method, path, query, read_head(request.headers), body, request.timeout_s)
         try:
             response = await self._engine.answer(incoming, self._identity)
         except PeerUnavailableError as exc:
