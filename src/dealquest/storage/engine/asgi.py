@@ -4,6 +4,7 @@ Source: ASGI 3.0, "HTTP & WebSocket"; Fetch standard, "CORS protocol", read 2026
 """
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 from dealquest.errors import DealQuestError
@@ -65,6 +66,7 @@ class EngineApp:
         self._engine = engine
         self._tokens = TokenReader(engine.config)
         self._traced = (engine.config.server_trace_header or "").lower()
+        self._max_body_bytes = engine.config.max_body_bytes
         self._measures = engine.config.server_timing_enabled
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,8 +90,13 @@ class EngineApp:
             return HttpResponse(status=200, headers=(*extra, *_preflight(headers)))
         timings: dict[str, float] | None = {} if self._measures else None
         try:
-            body = await _read_body(receive, engine.config.max_body_bytes) if _may_have_body(scope, headers) else b""
-            incoming = Incoming(method, _read_path(scope), scope["query_string"].decode("latin-1"), head, body, None, timings)
+            body = (
+                await _read_body(receive, self._max_body_bytes)
+                if head.announces_body or not scope.get("http_version", "").startswith("1.")
+                else b""
+            )
+            path = _read_path(scope.get("raw_path") or scope["path"].encode(), scope.get("root_path", ""))
+            incoming = Incoming(method, path, scope["query_string"].decode("latin-1"), head, body, None, timings)
             response = await engine.answer(incoming, self._identify(headers.get("authorization"), timings))
         except DealQuestError as exc:
             response = engine.show(exc, head=method == "HEAD")
@@ -100,9 +107,9 @@ class EngineApp:
         return HttpResponse(status=response.status, headers=(*response.headers, *extra), body=response.body) if extra else response
 
     def _identify(self, authorization: str | None, timings: dict[str, float] | None) -> Identity:
+        if authorization is None and timings is None:
+            return self._tokens.be_anonymous()
         with timed(timings, "jwt", self._engine.clock):
-            if authorization is None:
-                return self._tokens.anonymous
             return self._tokens.read(authorization, now=self._engine.clock.now(), allowed=self._engine.allowed_roles)
 
     def _cors(self, method: str, headers: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -134,17 +141,11 @@ def _preflight(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
-def _read_path(scope: Scope) -> str:
-    """The encoded path, without the part that the application is mounted under."""
-    raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+@lru_cache(maxsize=256)
+def _read_path(raw_path: bytes, root: str) -> str:
+    """The encoded path, without the part that the application is mounted under; there are few of them."""
     path = raw_path.partition(b"?")[0].decode("latin-1")
-    root: str = scope.get("root_path", "")
     return path[len(root) :] or "/" if root and path.startswith(root) else path
-
-
-def _may_have_body(scope: Scope, headers: Mapping[str, str]) -> bool:
-    """In HTTP/1 one of two headers announces a body (RFC 9112, section 6.3); later versions need neither."""
-    return "content-length" in headers or "transfer-encoding" in headers or not scope.get("http_version", "").startswith("1.")
 
 
 async def _read_body(receive: Receive, max_bytes: int) -> bytes:

@@ -173,7 +173,10 @@ class Engine:
             try:
                 if isinstance(prepared, Describe):
                     return await self._describe(prepared, incoming, identity, deadline)
-                return await self._run(prepared, incoming, deadline)
+                if incoming.timings is not None:
+                    return await self._run_measured(prepared, incoming, deadline)
+                answer = await run_script(self._pool, prepared.script, prepared.batch, deadline)
+                return prepared.plan.responder.write(answer, prepared.location)
             except PeerUnavailableError as exc:
                 # A lost connection may be an old one; what only reads is asked once more on a new one.
                 lost = exc.code == "engine.broken" and not isinstance(prepared, Describe) and prepared.plan.compiled.read_only
@@ -222,10 +225,7 @@ class Engine:
             headers.append(("content-length", str(len(body))))
         return HttpResponse(status=200, headers=tuple(headers), body=body)
 
-    async def _run(self, prepared: Prepared, incoming: Incoming, deadline: float | None) -> HttpResponse:
-        if incoming.timings is None:
-            answer = await run_script(self._pool, prepared.script, prepared.batch, deadline)
-            return prepared.plan.responder.write(answer, prepared.location)
+    async def _run_measured(self, prepared: Prepared, incoming: Incoming, deadline: float | None) -> HttpResponse:
         with timed(incoming.timings, "transaction", self.clock):
             answer = await run_script(self._pool, prepared.script, prepared.batch, deadline)
         with timed(incoming.timings, "response", self.clock):

@@ -23,11 +23,12 @@ class Head:
         headers: Names to values.
         prefer: Every `Prefer` header.
         shaping: The headers that a plan depends on, `Prefer` aside.
+        announces_body: Whether a body follows in HTTP/1 (RFC 9112, section 6.3).
         is_json: Whether a body is JSON, as one without a media type is too.
         shown: `request.headers` for the transaction: cookies have a setting of their own.
     """
 
-    __slots__ = ("headers", "is_json", "prefer", "shaping", "shown")
+    __slots__ = ("announces_body", "headers", "is_json", "prefer", "shaping", "shown")
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
         headers: dict[str, str] = {}
@@ -42,6 +43,7 @@ class Head:
         self.headers: Mapping[str, str] = headers
         self.prefer = tuple(prefer)
         self.shaping = tuple([headers.get(name) for name in _SHAPING])
+        self.announces_body = "content-length" in headers or "transfer-encoding" in headers
         self.is_json = parse_media(headers.get("content-type", JSON_MEDIA.name)) == JSON_MEDIA
         self.shown = msgspec.json.encode({name: value for name, value in headers.items() if name != "cookie"})
 

@@ -92,7 +92,7 @@ class TokenReader:
         """
         scheme, _, token = (authorization or "").partition(" ")
         if authorization is None or scheme.lower() != "bearer":
-            return self._be_anonymous()
+            return self.be_anonymous()
         token = token.strip()
         if not token:
             raise _invalid("PGRST301", "Empty JWT is sent in Authorization header")
@@ -102,24 +102,20 @@ class TokenReader:
         self._check_claims(proof.claims, now.timestamp())
         if proof.role is None:
             if self._config.db_anon_role is None:
-                self._be_anonymous()
+                self.be_anonymous()
         elif proof.role not in allowed:
             raise refuse("22023", f'role "{proof.role}" does not exist', status=401, headers={"www-authenticate": "Bearer"})
         return proof.identity
 
-    def _be_anonymous(self) -> Identity:
-        if self._anonymous is None:
-            raise refuse("PGRST302", "Anonymous access is disabled", headers={"www-authenticate": "Bearer"})
-        return self._anonymous
-
-    @property
-    def anonymous(self) -> Identity:
+    def be_anonymous(self) -> Identity:
         """Who a request without a token is from.
 
         Raises:
             DeniedError: PGRST302 when nobody may come without one.
         """
-        return self._be_anonymous()
+        if self._anonymous is None:
+            raise refuse("PGRST302", "Anonymous access is disabled", headers={"www-authenticate": "Bearer"})
+        return self._anonymous
 
     def _verify(self, token: str) -> _Proof:
         known = self._cache.get(token)

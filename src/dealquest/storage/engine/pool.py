@@ -54,6 +54,7 @@ class Pool:
         self._open = 0
         self._waiting: deque[_Turn] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that of the connections; None on trio
         self._closed = False
 
     @property
@@ -108,7 +109,7 @@ class Pool:
         Raises:
             What `take` and `Connection.run` raise.
         """
-        connection, loop = self.take_idle(), _find_loop()
+        connection, loop = self.take_idle(), self._loop
         if loop is not None and (connection is not None or self._is_taken()):
             left_s = None if deadline is None else deadline - self._clock.monotonic()
             errand = _Errand(self, loop, batch, None if left_s is None else loop.time() + left_s)
@@ -169,6 +170,7 @@ class Pool:
             self.hand_on(None)
             raise
         connection.opened_at = self._clock.monotonic()
+        self._loop = _find_loop()
         return connection
 
     def hand_on(self, connection: Connection | None) -> None:
@@ -277,7 +279,12 @@ class _Errand(_Turn):
     __slots__ = ("batch", "expires", "has_place", "pool")
 
     def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, batch: Sequence[Query], expires: float | None) -> None:
-        super().__init__(loop)
+        # All of `_Turn`'s too, since one is made for every request.
+        self.loop = loop
+        self.connection = None
+        self.served = False
+        self.deadline = math.inf
+        self.future = loop.create_future()
         self.pool = pool
         self.batch = batch
         self.expires = expires
