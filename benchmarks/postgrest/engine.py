@@ -24,7 +24,8 @@ import psycopg
 
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
-from dealquest.storage.engine.driver import Connection, Query
+from dealquest.storage.engine.batch import Query
+from dealquest.storage.engine.driver import Connection
 from dealquest.storage.engine.execute import write_search_path
 from dealquest.storage.engine.identity import from_principal
 from dealquest.storage.engine.incoming import Incoming

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from dealquest.errors import DealQuestError, LimitError, PeerUnavailableError
-from dealquest.storage.engine.driver import Connection, Query
+from dealquest.storage.engine.batch import Query
+from dealquest.storage.engine.driver import Connection
 from dealquest.storage.engine.pool import Pool
 
 

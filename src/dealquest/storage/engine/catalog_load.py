@@ -11,6 +11,7 @@ import msgspec
 from dealquest.errors import PeerRefusedError
 
 from . import catalog_sql
+from .batch import Query
 from .catalog import (
     Cardinality,
     Catalog,
@@ -25,7 +26,7 @@ from .catalog import (
     find_junctions,
     invert,
 )
-from .driver import Connection, Query
+from .driver import Connection
 from .view_keys import extend_through_views, find_view_keys, trace_origins
 
 _VOLATILITY: dict[str, Volatility] = {"v": "volatile", "s": "stable", "i": "immutable"}

@@ -16,56 +16,23 @@ import contextlib
 import select
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import anyio
-import attrs
 from psycopg import NotSupportedError, OperationalError, pq
 
 from dealquest.errors import PeerUnavailableError
 
-Values: TypeAlias = Sequence[bytes | None]
+from .batch import Outcome, Query, Values, read_error, read_text
 
 _CANCEL_S = 0.3  # part of what a caller waits beyond its deadline
-_FIELD = pq.DiagnosticField
 # Names of an enum are looked up anew each time.
 _OK, _SYNCED = pq.ConnStatus.OK, pq.ExecStatus.PIPELINE_SYNC
 _FINE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
 
 
-class Query(NamedTuple):
-    """One statement of a batch, its values as text that the server gives a type.
-
-    Attributes:
-        sql: The statement.
-        values: One text or null per parameter.
-        key: What a prepared statement is remembered under; None sends it unprepared.
-    """
-
-    sql: bytes
-    values: Values = ()
-    key: object = None
-
-
 # Each transaction says for itself that it only reads, and one that writes has no BEGIN to say so.
 _WRITABLE = Query(b"SET default_transaction_read_only = off")
-
-
-@attrs.frozen(kw_only=True)
-class ServerError:
-    """What PostgreSQL said when it refused; texts may hold the caller's own values."""
-
-    sqlstate: str
-    message: str
-    detail: str | None = None
-    hint: str | None = None
-
-
-class Outcome(NamedTuple):
-    """The answers of a batch in order, ended early by `error`."""
-
-    results: Sequence["pq.abc.PGresult"]
-    error: ServerError | None = None
 
 
 class Connection:
@@ -120,7 +87,7 @@ class Connection:
             pg.finish()
             raise
         if pg.status != pq.ConnStatus.OK:
-            reason = _text(pg.get_error_message().encode())
+            reason = read_text(pg.get_error_message().encode())
             pg.finish()
             raise PeerUnavailableError(_explain(reason), code="engine.connect")
         pg.nonblocking = 1
@@ -248,7 +215,7 @@ class Connection:
         if self._refusal is not None:
             for key in self._fresh:
                 self._prepared.pop(key, None)
-            return Outcome(results=(), error=_read_error(self._refusal))
+            return Outcome(results=(), error=read_error(self._refusal))
         return Outcome([answer for place, answer in enumerate(answers) if place not in self._own] if self._own else answers)
 
     def is_alive(self) -> bool:
@@ -421,17 +388,3 @@ def _explain(reason: str) -> str:
 
 def _broken() -> PeerUnavailableError:
     return PeerUnavailableError("The connection to PostgreSQL broke; its answer is lost.", code="engine.broken")
-
-
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "replace").strip()
-
-
-def _read_error(result: "pq.abc.PGresult") -> ServerError:
-    detail, hint = result.error_field(_FIELD.MESSAGE_DETAIL), result.error_field(_FIELD.MESSAGE_HINT)
-    return ServerError(
-        sqlstate=_text(result.error_field(_FIELD.SQLSTATE)),
-        message=_text(result.error_field(_FIELD.MESSAGE_PRIMARY)),
-        detail=None if detail is None else detail.decode("utf-8", "replace"),
-        hint=None if hint is None else hint.decode("utf-8", "replace"),
-    )

@@ -12,7 +12,7 @@ import msgspec
 from dealquest.errors import DealQuestError, LimitError, PeerUnavailableError
 from dealquest.storage.postgrest.errors import ErrorBody, build_error, find_body, find_status
 
-from .driver import ServerError
+from .batch import ServerError
 from .versions import NEWEST, Version
 
 _GONE = frozenset({"engine.connect", "engine.broken"})

@@ -21,8 +21,9 @@ from psycopg.pq.abc import PGresult
 
 from dealquest.errors import DealQuestError
 
+from .batch import Query, ServerError
 from .compile import Compiled
-from .driver import Connection, Query, ServerError
+from .driver import Connection
 from .errors import refuse
 from .fragments import Value, array_literal, quote
 from .identity import Identity

@@ -6,7 +6,8 @@ Source: PostgreSQL manual, "NOTIFY", read 2026-11-22.
 from dealquest.errors import PeerUnavailableError
 from dealquest.values import Clock
 
-from .driver import Connection, Query
+from .batch import Query
+from .driver import Connection
 from .fragments import quote
 
 _EVERY_S = 0.05

@@ -3,8 +3,8 @@
 from dealquest.errors import SettingsError
 
 from . import catalog_sql
+from .batch import Query
 from .catalog_load import read_rows
-from .driver import Query
 from .pool import Pool
 
 

@@ -13,7 +13,8 @@ import anyio
 from dealquest.errors import LimitError
 from dealquest.values import Clock, SystemClock
 
-from .driver import Connection, Outcome, Query
+from .batch import Outcome, Query
+from .driver import Connection
 
 
 class Pool:

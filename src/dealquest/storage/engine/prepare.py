@@ -12,11 +12,11 @@ from dealquest.errors import DealQuestError
 from dealquest.storage.postgrest.ast import NO_PAYLOAD, Call, Delete, Describe, Read, Request, Shape
 from dealquest.values import Clock
 
+from .batch import Query
 from .body import Keys, find_keys
 from .catalog import Catalog
 from .compile import Compiled, DataRequest, compile_request
 from .config import EngineConfig
-from .driver import Query
 from .errors import refuse
 from .execute import Answer, Script, encode_values, write_batch, write_script, write_search_path
 from .fragments import Value, quote
