@@ -20,8 +20,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import attrs
+import httpx
 import psycopg
 
+from dealquest.storage import Postgrest
 from dealquest.storage.embedded import EmbeddedPostgres
 from dealquest.storage.engine import Engine, EngineConfig
 from dealquest.storage.engine.batch import Query
@@ -60,6 +63,21 @@ SETTINGS = (
     b" set_config('request.path', $4, true), set_config('request.headers', $5, true), set_config('request.cookies', $6, true),"
     b" set_config($7, $8, true), set_config('role', $9, true)"
 )
+
+
+@attrs.frozen
+class Item:
+    id: int
+    name: str
+    owner: str
+
+
+class Constant(httpx.AsyncBaseTransport):
+    """httpx's own seam, answering one row at once."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await request.aread()
+        return httpx.Response(200, headers={"content-type": "application/json"}, content=b'[{"id":7,"name":"item 7","owner":"bench_user"}]')
 
 
 def bare(sql: bytes, values: list[bytes | None], mode: bytes) -> list[Query]:
@@ -111,7 +129,25 @@ async def measure_in_process(dsn: str, rounds: int, count: int) -> None:
         body = json.dumps({"name": f"n{number}", "owner": "u"}).encode()
         return await user.send(HttpRequest(method="POST", url="/events", body=body))
 
-    steps = {"floor": floor, "call": call, "known": known, "new": new, "floor_write": floor_write, "write": write}
+    plain = httpx.AsyncClient(transport=Constant(), base_url="http://constant")
+    db = Postgrest(user)
+
+    async def over_httpx(number: int) -> object:
+        return (await plain.get("/items", params={"select": "id,name,owner", "id": f"eq.{number % 1000}"})).json()
+
+    async def typed(number: int) -> object:
+        return await db.table("items").select("id", "name", "owner").where(id=number % 1000 + 1).one(Item)
+
+    steps = {
+        "floor": floor,
+        "call": call,
+        "known": known,
+        "new": new,
+        "floor_write": floor_write,
+        "write": write,
+        "httpx": over_httpx,
+        "typed": typed,
+    }
     found: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         await cpu_us(step, 50)
@@ -128,6 +164,8 @@ async def measure_in_process(dsn: str, rounds: int, count: int) -> None:
         ("new", "floor"),
         ("floor_write", "floor_write"),
         ("write", "floor_write"),
+        ("httpx", "httpx"),
+        ("typed", "httpx"),
     ):
         ratio = statistics.median(value / base for value, base in zip(found[name], found[floor_name], strict=True))
         print(f"{LABELS[name]:44} {middle[name]:10.1f} {best[name]:10.1f} {ratio:7.2f}")
@@ -143,6 +181,8 @@ LABELS = {
     "new": "engine, new shape",
     "floor_write": "bare pipelined transaction, insert",
     "write": "engine, insert",
+    "httpx": "httpx.AsyncClient + json, constant answer",
+    "typed": "Postgrest on the engine, typed row",
 }
 
 
