@@ -8,8 +8,8 @@ from dealquest.cli.rest import Options, rest
 from dealquest.errors import InputError
 from dealquest.storage.engine import EngineConfig
 
-# What is no text of a command line: a secret, and settings with names of their own.
-ELSEWHERE = {"jwt_secret", "app_settings"}
+# What is no text of a command line, a secret and settings with names of their own; and where the command listens: the engine does not.
+ELSEWHERE = {"jwt_secret", "app_settings", "server_host"}
 
 
 def parse(*words: str) -> Options:
@@ -33,6 +33,12 @@ def test_without_options_the_engine_does_what_it_does_elsewhere() -> None:
     assert {name: value for name, value in attrs.asdict(parse(), recurse=False).items() if name not in ELSEWHERE} == {
         name: value for name, value in attrs.asdict(plain, recurse=False).items() if name not in ELSEWHERE
     }
+
+
+def test_where_the_command_listens_is_an_option_too() -> None:
+    """It listens on this machine alone unless told otherwise, and the root document names that address."""
+    here, there = parse(), parse("--server-host", "0.0.0.0", "--server-port", "80")
+    assert (here.server_host, here.server_port, there.server_host, there.server_port) == ("127.0.0.1", 3000, "0.0.0.0", 80)
 
 
 @pytest.mark.parametrize("option", ["--jwt-secret", "--app-settings"])

@@ -72,8 +72,19 @@ async def test_origins_are_answered_as_configured(engine: Engine) -> None:
     assert headers["access-control-allow-headers"] == "Authorization, X-Own, Accept, Accept-Language, Content-Language"
 
 
+async def test_without_a_list_every_origin_may_call(database: Any) -> None:
+    """No list and an empty one say the same: anybody, but without credentials."""
+    origin = ((b"origin", b"https://elsewhere.example"),)
+    for allowed in (None, ()):
+        async with await Engine.open(database.login_dsn, EngineConfig(db_pool=1, server_cors_allowed_origins=allowed)) as engine:
+            headers = (await ask(engine, "GET", "/nowhere", headers=origin))[1]
+        assert headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in headers
+        assert "x-request-id" not in headers
+
+
 async def test_heads_are_read_as_servers_hand_them_over(engine: Engine) -> None:
-    """A trace header comes back, cookies are joined, Prefer may be repeated, bytes that are no UTF-8 are taken as they are."""
+    """A trace header comes back, blank when there was none; cookies are joined, Prefer may be repeated, bytes that are no UTF-8 pass."""
     heads = (
         (b"X-Request-Id", b"abc-1"), (b"cookie", b"a=1"), (b"cookie", b"b=2"), (b"prefer", b"count=exact"), (b"prefer", b"return=minimal"),
         (b"accept-profile", b"\xff"),
@@ -82,6 +93,7 @@ async def test_heads_are_read_as_servers_hand_them_over(engine: Engine) -> None:
     assert (status, headers["x-request-id"]) == (406, "abc-1")
     status, headers, body = await ask(engine, "GET", "/", headers=((b"authorization", b"Bearer a.b.c"), (b"x-request-id", b"abc-2")))
     assert (status >= 400, headers["x-request-id"]) == (True, "abc-2")
+    assert [(await ask(engine, "HEAD", path))[1]["x-request-id"] for path in ("/", "/nowhere")] == ["", ""]
     assert b"PGRST" in body
 
 

@@ -8,7 +8,9 @@ import pytest
 
 from dealquest.errors import ConflictError, DealQuestError, LimitError, PeerUnavailableError
 from dealquest.storage.engine import Engine, EngineConfig
+from dealquest.storage.engine.catalog import Catalog
 from dealquest.storage.engine.errors import show_error
+from dealquest.storage.engine.openapi import write_document
 from dealquest.values import SERVICE
 from dealquest.wire import HttpRequest
 
@@ -56,6 +58,21 @@ async def test_the_root_describes_what_there_is(database: Any) -> None:
     rise = found["paths"]["/rpc/rise"]["post"]
     assert (rise["summary"], rise["description"]) == ("Raise prices", "By an amount.")
     assert "summary" not in found["paths"]["/rpc/plain"]["post"]
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({}, {}),
+        ({"server_host": "10.0.0.7", "server_port": 80}, {"schemes": ["http"], "host": "10.0.0.7:80", "basePath": "/"}),
+        ({"openapi_server_proxy_uri": "http://api.example"}, {"schemes": ["http"], "host": "api.example:80", "basePath": "/"}),
+    ],
+)
+def test_the_root_names_an_address_that_is_known(where: dict[str, Any], told: dict[str, Any]) -> None:
+    """The public address, or else where the engine is served; an engine that is mounted knows neither and names none."""
+    catalog = Catalog(server_version=150000, tables={}, relationships={}, functions={})
+    document = write_document(catalog, EngineConfig(**where), "public", tables=None, functions=None)
+    assert {name: document[name] for name in ("schemes", "host", "basePath") if name in document} == told
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_known_tokens_are_remembered_and_forgotten() -> None:
 
 
 def test_keys_may_be_a_set_of_public_ones() -> None:
-    """A key id chooses among keys; a token signed with the public key as a shared secret opens nothing."""
+    """A key id chooses among keys, never one without an id; a token signed with the public key as a shared secret opens nothing."""
     private = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     keys = [json.loads(pyjwt.algorithms.ECAlgorithm.to_jwk(key.public_key())) | {"kid": str(n)} for n, key in enumerate(private)]
     several, alone = reader(json.dumps({"keys": keys})), reader(json.dumps(keys[0]))
@@ -102,6 +102,18 @@ def test_keys_may_be_a_set_of_public_ones() -> None:
     assert "No suitable key" in refusal(several, token(key=private[1], algorithm="ES256", kid="0"))
     assert "No suitable key" in refusal(alone, token(key=private[0], algorithm="ES256", kid="9"))
     assert "No suitable key" in refusal(alone, token(key=keys[0]["x"] + keys[0]["y"]))
+    nameless = {name: value for name, value in keys[0].items() if name != "kid"}
+    for one in (nameless, {"keys": [nameless]}):
+        assert role(reader(json.dumps(one)), token(key=private[0], algorithm="ES256")) == "writer"
+        assert "No suitable key" in refusal(reader(json.dumps(one)), token(key=private[0], algorithm="ES256", kid="0"))
+    others = [{"kty": "OKP", "crv": "Ed25519", "x": "AA"}, {"kty": "RSA", "use": "enc", "n": "AA", "e": "AQAB"}]
+    assert role(reader(json.dumps({"keys": [*others, keys[0]]})), token(key=private[0], algorithm="ES256", kid="0")) == "writer"
+
+
+def test_a_shared_secret_has_no_name() -> None:
+    """A token that names its secret is verified by the only one there is, as tokens of our own are; with HMAC-SHA256 and nothing else."""
+    assert role(reader(), token(kid="of the issuer")) == "writer"
+    assert "No suitable key" in refusal(reader(SECRET * 2), token(key=SECRET * 2, algorithm="HS512"))
 
 
 def test_secrets_that_cannot_be_used_stop_the_start() -> None:
@@ -111,33 +123,84 @@ def test_secrets_that_cannot_be_used_stop_the_start() -> None:
     for secret, options in (
         ('{"keys": [{"kty": "oct"', {}),
         ('{"kty": "nobody-knows"}', {}),
+        ('{"keys": [{"kty": "nobody-knows"}, {"kty": "RSA", "use": "enc"}]}', {}),
+        ('{"keys": [{"use": "sig"}]}', {}),
         ("%%%" * 20, {"jwt_secret_is_base64": True}),
         ("short", {}),
     ):
         with pytest.raises(SettingsError) as caught:
             reader(secret, **options)
         assert caught.value.code == "engine.jwt.secret"
-    with pytest.raises(SettingsError) as caught:
-        reader(jwt_role_claim_key="$.role[")
-    assert caught.value.code == "engine.jwt.role_claim_key"
+
+
+@pytest.mark.parametrize(
+    ("path", "claims"),
+    [
+        ("$.app.role", {"app": {"role": "writer"}}),
+        ("$ .app [ 'role' ]", {"app": {"role": "writer"}}),
+        ('$["my app"].role', {"my app": {"role": "writer"}}),
+        ("$['https://www.example.com/role'].key", {"https://www.example.com/role": {"key": "writer"}}),
+        (r"$['it\'s \"mine\"']", {'it\'s "mine"': "writer"}),
+        ("$.roles[1]", {"roles": ["x", "writer"]}),
+        ("$.roles[-1]", {"roles": ["x", "writer"]}),
+        ("$.roles[7, 1]", {"roles": ["x", "writer"]}),
+        ("$.roles[1:]", {"roles": ["x", "writer"]}),
+        ("$.roles[::-1]", {"roles": ["x", "writer"]}),
+        ("$.roles[*]", {"roles": ["writer", "x"]}),
+        ("$.roles.*", {"roles": {"first": "writer"}}),
+        ("$..role", {"app": [{"deep": {"role": "writer"}}]}),
+        ("$..[?@.main].name", {"roles": [{"name": "x"}, {"name": "writer", "main": None}]}),
+        ('$.roles[?(@ == "writer")]', {"roles": ["x", 3, "writer"]}),
+        ("$.roles[?@ != 'x']", {"roles": ["x", "writer"]}),
+        ("$.roles[?search(@, '^wri')]", {"roles": ["x", 3, "writer"]}),
+        (
+            "$.roles[?search(@.name, 'ite') && !(@.rank < 2)].name",
+            {"roles": [{"name": "writes", "rank": 1}, {"name": "writer", "rank": 2}]},
+        ),
+        ("$.roles[?@.rank >= 2 || @.rank == null].name", {"roles": [{"name": "x", "rank": 1}, {"name": "writer", "rank": None}]}),
+        ("$.roles[?@.app == $.azp].name", {"azp": "b", "roles": [{"app": "a", "name": "x"}, {"app": "b", "name": "writer"}]}),
+        ("$.roles[?@.on == true].name", {"roles": [{"on": 1, "name": "x"}, {"on": True, "name": "writer"}]}),
+        ("$.roles[?@.rank <= 1.5e0].name", {"roles": [{"rank": "1", "name": "x"}, {"rank": 1, "name": "writer"}]}),
+    ],
+)
+def test_the_role_may_stand_anywhere(path: str, claims: dict[str, Any]) -> None:
+    """A JSON Path finds the role in nested claims and lists, the first of several; claims without it are the anonymous role's."""
+    found = reader(jwt_role_claim_key=path)
+    assert role(found, token(claims)) == "writer"
+    for other in ({}, {"app": 3, "roles": 3, "my app": []}, {"roles": []}):
+        assert role(found, token(other)) == "anon"
 
 
 @pytest.mark.parametrize(
     ("path", "claims"),
     [
         (".role", {"role": "writer"}),
-        ("$.app.role", {"app": {"role": "writer"}}),
-        ('$."my app"."role"', {"my app": {"role": "writer"}}),
-        ("$.roles[1]", {"roles": ["x", "writer"]}),
-        ('$.roles[?(@ == "writer")]', {"roles": ["x", 3, "writer"]}),
-        ('$.roles[?(@ != "x")]', {"roles": ["x", "writer"]}),
-        ('$.roles[?search(@, "^wri")]', {"roles": ["x", "writer"]}),
-        ("$['role'][-6:]", {"role": "my-writer"}),
+        ('."my app"."role"', {"my app": {"role": "writer"}}),
+        ('.app["my role"]', {"app": {"my role": "writer"}}),
+        (".roles[1]", {"roles": ["x", "writer"]}),
+        (".role[-6:]", {"role": "my-writer"}),
+        ('.roles[?(@ == "writer")]', {"roles": ["x", "writer"]}),
+        ('.roles[?(@ != "x")]', {"roles": ["x", "writer"]}),
+        ('.roles[?(@ ^== "wri")]', {"roles": ["x", 3, "writer"]}),
+        ('.roles[?(@ ==^ "ter")]', {"roles": ["x", "writer"]}),
+        ('.roles[?(@ *== "ite")]', {"roles": ["x", "writer"]}),
     ],
 )
-def test_the_role_may_stand_anywhere(path: str, claims: dict[str, Any]) -> None:
-    """A path finds the role in nested claims and lists; claims without it are the anonymous role's."""
+def test_the_older_notation_of_a_path_still_counts(path: str, claims: dict[str, Any]) -> None:
+    """Without `$` a path is in the notation of before version 16, with its own comparisons."""
     found = reader(jwt_role_claim_key=path)
     assert role(found, token(claims)) == "writer"
     for other in ({}, {"app": 3, "roles": 3, "my app": []}, {"roles": []}):
         assert role(found, token(other)) == "anon"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["role", "$.", "$.role[", "$.a b", "$.a]", "$[b]", '$."x"', "$['x", "$[?]", "$[?1]", "$[?@ == ]", "$[?(@.a]", "$[?search(@, 1)]",
+     "$[?search(@ 'x')]", "$[?match(@, 'x')]", "$[?search(@, '(')]", "@.role", ".a-b", '.roles[?(@ < "a")]'],
+)  # fmt: skip
+def test_what_is_no_path_stops_the_start(path: str) -> None:
+    """A mistake in the path is told before the first request, with its code."""
+    with pytest.raises(SettingsError) as caught:
+        reader(jwt_role_claim_key=path)
+    assert caught.value.code == "engine.jwt.role_claim_key"

@@ -23,22 +23,19 @@ class Options(EngineConfig):
 
     jwt_secret: Annotated[Secret | None, _NOT_HERE] = None
     app_settings: Annotated[Mapping[str, str], _NOT_HERE] = attrs.field(factory=dict, hash=False)
+    server_host: str = "127.0.0.1"
 
 
 def rest(
     *,
     db_uri: str | None = None,
     options: Annotated[Options | None, Parameter(name="*", consume_multiple=True)] = None,
-    server_host: str = "127.0.0.1",
-    server_port: int = 3000,
 ) -> None:
     """Answer PostgREST's HTTP dialect over a PostgreSQL database. The JWT secret is read from JWT_SECRET.
 
     Args:
         db_uri: Address of a login role (NOINHERIT, no superuser); DATABASE_URL when left out.
-        options: What the engine does.
-        server_host: Address to listen on.
-        server_port: Port to listen on.
+        options: What the engine does, and where it listens.
     """
     settings = load_settings()
     uri = Secret(db_uri) if db_uri else settings.database_url
@@ -47,10 +44,11 @@ def rest(
             "Name a database: --db-uri postgresql://role:password@host/database, or set DATABASE_URL.", code="cli.rest.database"
         )
     config = attrs.evolve(options or Options(), jwt_secret=settings.jwt_secret)
-    anyio.run(_serve, uri, config, server_host, server_port)
+    anyio.run(_serve, uri, config)
 
 
-async def _serve(uri: Secret, config: EngineConfig, host: str, port: int) -> None:
+async def _serve(uri: Secret, config: Options) -> None:
+    host, port = config.server_host, config.server_port
     try:
         import uvicorn
     except ModuleNotFoundError as exc:

@@ -23,6 +23,14 @@ def cinema(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
+def fair(postgres: EmbeddedPostgres, cinema: str) -> str:
+    """The same way in, with the schema beside the cinema's that the cases of single pages are about."""
+    with psycopg.connect(postgres.dsn(database="cinema"), autocommit=True) as connection:
+        connection.execute((Path(__file__).parent / "fair.sql").read_bytes())
+    return cinema
+
+
+@pytest.fixture(scope="session")
 def cinema_owner(postgres: EmbeddedPostgres, cinema: str) -> str:
     """The superuser's way in, beside the engine."""
     return postgres.dsn(database="cinema")

@@ -15,7 +15,7 @@ from replay import ANN, CONFIG, Case, ask, replay
 
 from dealquest.errors import LimitError, SettingsError
 from dealquest.storage.engine import Engine, EngineConfig
-from dealquest.storage.engine.jwt import _read_path, find_claim
+from dealquest.storage.engine.claim_path import read_path
 from dealquest.values import ANON, Principal, Secret
 from dealquest.wire import HttpRequest
 
@@ -343,7 +343,6 @@ async def test_the_catalog_follows_the_schema(cinema: str, cinema_owner: str) ->
         ('$["the role"]', {"the role": "anon"}, "anon"),
         ("$.app['roles'][1]", {"app": {"roles": ["x", "anon"]}}, "anon"),
         ('$.roles[?search(@, "^an")]', {"roles": ["x", "anon"]}, "anon"),
-        ('$.roles[?match(@, "an")]', {"roles": ["anon"]}, None),
         ('$.roles[?(@ == "anon")]', {"roles": ["x", "anon"]}, "anon"),
         ("$.role", {"role": {"deep": 1}}, {"deep": 1}),
         ("$.a.b.c", {"a": 1}, None),
@@ -351,7 +350,7 @@ async def test_the_catalog_follows_the_schema(cinema: str, cinema_owner: str) ->
 )
 def test_q5_the_role_is_found_by_its_path(path: str, claims: Any, role: Any) -> None:
     """JSON Path, and the older spelling without its root."""
-    assert find_claim(claims, _read_path(path)) == role
+    assert read_path(path)(claims) == role
 
 
 async def test_connections_grow_old(cinema: str) -> None:

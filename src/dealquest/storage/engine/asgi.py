@@ -84,8 +84,8 @@ class EngineApp:
         head = decode_head(tuple(scope["headers"]))
         headers = head.headers
         extra = self._cors(method, headers) if "origin" in headers or method == "OPTIONS" else []
-        if self._traced and self._traced in headers:
-            extra.append((self._traced, headers[self._traced]))
+        if self._traced:
+            extra.append((self._traced, headers.get(self._traced, "")))
         if method == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers:
             return HttpResponse(status=200, headers=(*extra, *_preflight(headers)))
         timings: dict[str, float] | None = {} if self._measures else None
@@ -114,7 +114,7 @@ class EngineApp:
 
     def _cors(self, method: str, headers: Mapping[str, str]) -> list[tuple[str, str]]:
         origin = headers.get("origin")
-        allowed = self._engine.config.server_cors_allowed_origins
+        allowed = self._engine.config.server_cors_allowed_origins or None
         if origin is None:
             return [("access-control-allow-origin", "*")] if method == "OPTIONS" and allowed is None else []
         if allowed is None:

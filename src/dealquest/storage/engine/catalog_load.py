@@ -91,7 +91,7 @@ async def _ask(connection: Connection, *, schemas: Sequence[str], search_path: S
         (catalog_sql.HANDLERS, wider),
         (catalog_sql.ROLES, []),
         (catalog_sql.SCHEMAS, exposed),
-        (catalog_sql.VIEWS, []),
+        (catalog_sql.VIEWS, wider),
         (catalog_sql.ATTRIBUTES, []),
         (catalog_sql.GEOJSON, []),
     ]

@@ -201,7 +201,7 @@ class _Compiler:
         called = write_call(routine, request, body, self._params, computed=self._computed(request, routine))
         limit, offset = _window(request, self._rules.max_rows)
         total, ctes = "NULL", ""
-        if routine.returns_composite or request.where or request.order:
+        if routine.returns_composite or request.where or request.order or request.select not in {(), ALL_COLUMNS}:
             node = plan_read(request, source=routine.returns, catalog=self._catalog, rules=self._rules, alias=request.function)
             node = attrs.evolve(node, limit=limit, offset=offset or None)
             rows = ReadWriter(self._catalog, self._params, rows_of="pgrst_source").read(node)

@@ -67,8 +67,11 @@ class EngineConfig:
         openapi_mode: What the root describes.
         openapi_security_active: Whether the root names the token in its security section.
         openapi_server_proxy_uri: The public address, for the root.
-        server_cors_allowed_origins: Origins that browsers may call from; None for any.
-        server_trace_header: Request header that is sent back.
+        server_host: Address that it is served on, which the root names when there is no public one; None names the address
+            that the root was asked under, as a document without a host does.
+        server_port: Port likewise.
+        server_cors_allowed_origins: Origins that browsers may call from; None or none for any.
+        server_trace_header: Request header that every answer sends back, empty when the request had none.
         server_timing_enabled: Whether answers carry `Server-Timing`.
         max_url_bytes: Longest path and query.
         max_body_bytes: Largest body.
@@ -111,6 +114,8 @@ class EngineConfig:
     openapi_mode: OpenApiMode = "follow-privileges"
     openapi_security_active: bool = False
     openapi_server_proxy_uri: str | None = None
+    server_host: str | None = None
+    server_port: int = 3000
     server_cors_allowed_origins: tuple[str, ...] | None = None
     server_trace_header: str | None = None
     server_timing_enabled: bool = False

@@ -6,9 +6,8 @@ Source: RFC 7515, 7517, 7519; https://docs.postgrest.org/en/latest/references/au
 
 import base64
 import binascii
-import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ import msgspec
 from dealquest.errors import DealQuestError, SettingsError
 from dealquest.values import Json
 
+from .claim_path import read_path
 from .config import EngineConfig
 from .errors import refuse
 from .identity import Identity, from_claims
@@ -26,20 +26,6 @@ from .identity import Identity, from_claims
 _SKEW_S = 30
 _ALGORITHMS = {"oct": ("HS256", "HS384", "HS512"), "RSA": ("RS256", "RS384", "RS512"), "EC": ("ES256", "ES384", "ES512")}
 _TIMES = {"exp": "JWT expired", "nbf": "JWT not yet valid", "iat": "JWT issued at future"}
-_STEP = re.compile(
-    r"""\.(?P<name>[\w$@]+) | \."(?P<quoted>[^"]*)" | \["(?P<member>[^"]*)"\] | \['(?P<single>[^']*)'\] | \[(?P<index>-?\d+)\]
-      | \[(?P<slice>-?\d*:-?\d*)\] | \[\?\s*\(?\s*@\s*(?P<operator>\^==|==\^|\*==|==|!=)\s*"(?P<operand>[^"]*)"\s*\)?\s*\]
-      | \[\?\s*(?P<function>search|match)\(\s*@\s*,\s*"(?P<pattern>[^"]*)"\s*\)\s*\]""",
-    re.VERBOSE,
-)
-_MEMBERS = ("name", "quoted", "member", "single")
-_COMPARE: dict[str, Callable[[str, str], bool]] = {
-    "==": lambda text, operand: text == operand,
-    "!=": lambda text, operand: text != operand,
-    "^==": lambda text, operand: text.startswith(operand),
-    "==^": lambda text, operand: text.endswith(operand),
-    "*==": lambda text, operand: operand in text,
-}
 
 
 @attrs.frozen
@@ -49,6 +35,7 @@ class _Key:
     key: Any = attrs.field(repr=False)
     algorithms: tuple[str, ...]
     kid: str | None = None
+    shared: bool = False
 
 
 @attrs.frozen
@@ -73,7 +60,7 @@ class TokenReader:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._keys = _read_keys(config)
-        self._path = _read_path(config.jwt_role_claim_key)
+        self._find_role = read_path(config.jwt_role_claim_key)
         self._cache: OrderedDict[str, _Proof] = OrderedDict()
         anon = config.db_anon_role
         self._anonymous = None if anon is None else from_claims(anon, {}, authenticated=False)
@@ -123,7 +110,7 @@ class TokenReader:
             self._cache.move_to_end(token)
             return known
         claims, anon = self._decode(token), self._config.db_anon_role
-        role = find_claim(claims, self._path)
+        role = self._find_role(claims)
         if role is not None and not isinstance(role, str):
             role = msgspec.json.encode(role).decode()
         identity = from_claims(anon or "" if role is None else role, claims, authenticated=role is not None and role != anon)
@@ -145,9 +132,7 @@ class TokenReader:
         if header.get("alg") == "none":
             details = "JWT is unsecured but expected 'alg' was not 'none'"
             raise _invalid("PGRST301", "Wrong or unsupported encoding algorithm", details=details)
-        kid = header.get("kid")
-        keys = [key for key in self._keys if kid is None or key.kid in {None, kid}] if len(self._keys) == 1 else self._by_kid(kid)
-        for key in keys:
+        for key in self._by_kid(header.get("kid")):
             if header.get("alg") not in key.algorithms:
                 continue
             try:
@@ -162,7 +147,8 @@ class TokenReader:
         raise _invalid("PGRST301", "No suitable key or wrong key type", details="None of the keys was able to decode the JWT")
 
     def _by_kid(self, kid: object) -> list[_Key]:
-        return [key for key in self._keys if kid is None or key.kid == kid]
+        """The keys that a token's key id leaves; a shared secret has none, and is what a token of ours names by its own."""
+        return [key for key in self._keys if kid is None or key.kid == kid or key.shared]
 
     def _check_claims(self, claims: Mapping[str, Json], now: float) -> None:
         for name, message in _TIMES.items():
@@ -198,7 +184,7 @@ def _read_keys(config: EngineConfig) -> tuple[_Key, ...]:
     if text.lstrip().startswith("{"):
         try:
             found = msgspec.json.decode(text, type=dict[str, Any])
-            return tuple(_read_jwk(item) for item in found.get("keys", [found]))
+            return _read_jwks(found["keys"]) if "keys" in found else (_read_jwk(found),)
         except (msgspec.DecodeError, pyjwt.PyJWTError, KeyError, TypeError) as exc:
             raise SettingsError("jwt-secret looks like a JWK but cannot be read as one.", code="engine.jwt.secret") from exc
     raw = text.encode()
@@ -209,8 +195,16 @@ def _read_keys(config: EngineConfig) -> tuple[_Key, ...]:
             raise SettingsError("jwt-secret is said to be base64, but is not.", code="engine.jwt.secret") from exc
     if len(raw) < 31:
         raise SettingsError("jwt-secret is too short: at least 32 characters.", code="engine.jwt.secret")
-    # A shared secret verifies HMAC only, so a public key can never pass for one.
-    return (_Key(raw, _ALGORITHMS["oct"]),)
+    # A shared secret verifies HMAC-SHA256 only, so a public key can never pass for one.
+    return (_Key(raw, ("HS256",), shared=True),)
+
+
+def _read_jwks(items: list[dict[str, Any]]) -> tuple[_Key, ...]:
+    """The keys of a set that verify signatures; others that a provider lists beside them are passed over (RFC 7517, section 5)."""
+    keys = tuple(_read_jwk(item) for item in items if item["kty"] in _ALGORITHMS and item.get("use") != "enc")
+    if not keys:
+        raise KeyError("keys")
+    return keys
 
 
 def _read_jwk(item: dict[str, Any]) -> _Key:
@@ -218,45 +212,3 @@ def _read_jwk(item: dict[str, Any]) -> _Key:
     algorithms = (item["alg"],) if item.get("alg") in _ALGORITHMS[kind] else _ALGORITHMS[kind]
     parsed = pyjwt.PyJWK(item, algorithm=algorithms[0])
     return _Key(parsed.key, algorithms, item.get("kid"))
-
-
-def _read_path(text: str) -> tuple[re.Match[str], ...]:
-    """Steps of a JSON Path, or of the older form without its `$`."""
-    steps, at = [], 1 if text.startswith("$") else 0
-    while at < len(text):
-        step = _STEP.match(text, at)
-        if step is None:
-            raise SettingsError(
-                f"jwt-role-claim-key {text!r} is no path such as $.role or $.app.roles[0].", code="engine.jwt.role_claim_key"
-            )
-        steps.append(step)
-        at = step.end()
-    return tuple(steps)
-
-
-def _is_wanted(step: re.Match[str], item: str) -> bool:
-    if step["function"] is None:
-        return _COMPARE[step["operator"]](item, step["operand"])
-    return (re.search if step["function"] == "search" else re.fullmatch)(step["pattern"], item) is not None
-
-
-def find_claim(claims: Json, path: tuple[re.Match[str], ...]) -> Json:
-    """Walk a path through claims; None where it leads nowhere."""
-    here: Any = claims
-    for step in path:
-        name = next((step[group] for group in _MEMBERS if step[group] is not None), None)
-        if name is not None:
-            here = here.get(name) if isinstance(here, dict) else None
-        elif step["index"] is not None:
-            place = int(step["index"])
-            here = here[place] if isinstance(here, list) and -len(here) <= place < len(here) else None
-        elif step["slice"] is not None:
-            first, _, last = step["slice"].partition(":")
-            here = here[int(first) if first else None : int(last) if last else None] if isinstance(here, str) else None
-        else:
-            items = [item for item in here if isinstance(item, str)] if isinstance(here, list) else []
-            here = next((item for item in items if _is_wanted(step, item)), None)
-        if here is None:
-            return None
-    found: Json = here
-    return found

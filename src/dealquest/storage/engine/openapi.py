@@ -106,7 +106,9 @@ _ROOT = {
 
 def _server(config: EngineConfig) -> dict[str, Any]:
     if config.openapi_server_proxy_uri is None:
-        return {}
+        if config.server_host is None:
+            return {}
+        return {"schemes": ["http"], "host": f"{config.server_host}:{config.server_port}", "basePath": "/"}
     parts = urlsplit(config.openapi_server_proxy_uri)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {"schemes": [parts.scheme], "host": f"{parts.hostname}:{port}", "basePath": parts.path or "/"}

@@ -108,6 +108,7 @@ class Preparer:
             multiple_schemas=len(config.db_schemas) > 1,
             tx_override=config.db_tx_end.endswith("allow-override"),
             max_rows=config.db_max_rows,
+            minimal_errors=config.client_error_verbosity == "minimal",
         )
         self._pre_request = ".".join(quote(part) for part in (config.db_pre_request or "").split(".") if part)
         self._search_paths = {schema: write_search_path(schema, config.db_extra_search_path) for schema in config.db_schemas}

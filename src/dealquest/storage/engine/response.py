@@ -16,12 +16,13 @@ from dealquest.storage.postgrest.ast import Call, Prefer, Put, Read, Upsert
 from dealquest.wire import Headers, HttpResponse
 
 from .compile import Compiled, DataRequest
-from .errors import refuse
+from .errors import refuse, show_error
 from .execute import Answer
 from .incoming import Incoming
 from .shape import canonical_query
 
 _SAFE = "-_.~"
+_BEYOND = 416
 VARY = ("vary", "Accept, Prefer, Range")
 """What else an answer depends on: part of every answer that is no error."""
 
@@ -42,11 +43,13 @@ class Context:
         multiple_schemas: Whether the answer names its schema.
         tx_override: Whether `Prefer: tx` was obeyed.
         max_rows: The operator's limit, which an estimate starts from.
+        minimal_errors: Whether errors keep details and hint back.
     """
 
     multiple_schemas: bool
     tx_override: bool
     max_rows: int | None
+    minimal_errors: bool = False
 
 
 def find_check(request: DataRequest, compiled: Compiled) -> Callable[[Answer], DealQuestError | None] | None:
@@ -137,8 +140,7 @@ class Responder:
             location: What `locate` said of the request.
 
         Raises:
-            InputError: PGRST103 when the page begins beyond the last row; PGRST111 and PGRST112 for the
-                database's own headers and status that cannot be used.
+            InputError: PGRST111 and PGRST112 for the database's own headers and status that cannot be used.
         """
         compiled = self._compiled
         if self._is_plain and answer.headers is None and answer.status is None:
@@ -148,6 +150,8 @@ class Responder:
             headers["content-location"] = location
         status = _describe(self._request, compiled, answer, self._context, headers)
         body = b"" if compiled.empty else answer.body
+        if status == _BEYOND and not self._bodiless:
+            body = self._write_beyond(answer)
         if answer.headers is None and answer.status is None:
             if status != 204 and not self._bodiless:
                 headers["content-length"] = str(len(body))
@@ -162,6 +166,13 @@ class Responder:
         own = {name for name, _ in extra}
         listed = [(name, value) for name, value in (*self._fixed, *headers.items()) if name not in own]
         return HttpResponse(status=status, headers=(*listed, *extra), body=body)
+
+    def _write_beyond(self, answer: Answer) -> bytes:
+        """The body for a page that begins beyond the last row: an error's, although the transaction and the headers are a good answer's."""
+        total = _total(self._request, answer, self._context)
+        details = f"An offset of {self._compiled.offset} was requested, but there are only {total} rows."
+        error = refuse("PGRST103", "Requested range not satisfiable", details=details)
+        return show_error(error, minimal=self._context.minimal_errors)[2]
 
 
 def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context: Context, headers: dict[str, str]) -> int:
@@ -192,23 +203,24 @@ def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context:
     return 200 if shown else 204
 
 
+def _total(request: DataRequest, answer: Answer, context: Context) -> int | None:
+    """Rows of the whole: counted, or the planner's guess where that was asked for or the count stopped at the operator's limit."""
+    total = answer.total
+    if answer.estimate is None:
+        return total
+    beyond = total is not None and context.max_rows is not None and total > context.max_rows
+    if request.prefer.count == "planned":
+        return answer.estimate
+    return max(answer.estimate, total or 0) if beyond or total is None else total
+
+
 def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Context, headers: dict[str, str]) -> int:
     """Content-Range and the status of a page."""
-    total = answer.total
-    if answer.estimate is not None:
-        beyond = total is not None and context.max_rows is not None and total > context.max_rows
-        if request.prefer.count == "planned":
-            total = answer.estimate
-        elif beyond or total is None:
-            total = max(answer.estimate, total or 0)
+    total = _total(request, answer, context)
     lower, upper = compiled.offset, compiled.offset + answer.page - 1
     if total is not None and lower > total:
-        raise refuse(
-            "PGRST103",
-            "Requested range not satisfiable",
-            details=f"An offset of {lower} was requested, but there are only {total} rows.",
-            headers={"content-range": f"*/{total}"},
-        )
+        headers["content-range"] = f"*/{total}"
+        return _BEYOND
     shown = f"{lower}-{upper}" if total != 0 and lower <= upper else "*"
     headers["content-range"] = f"{shown}/{'*' if total is None else total}"
     return 206 if total is not None and answer.page < total else 200
