@@ -196,7 +196,7 @@ def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Con
     """Content-Range and the status of a page."""
     total = answer.total
     if answer.estimate is not None:
-        beyond = total is not None and context.max_rows is not None and total > context.max_rows
+        beyond = total is not None and (context.max_rows is None or total > context.max_rows)
         if request.prefer.count == "planned":
             total = answer.estimate
         elif beyond or total is None:
