@@ -133,18 +133,53 @@ async def test_filters_on_and_in_embeds(cinema: str) -> None:
                 },
                 400,
             ),
-            Case(
-                "GET /directors?select=id,films(id)&films=eq.1",
-                {
-                    "code": "PGRST120",
-                    "details": "Only is null or not is null filters are allowed on embedded resources",
-                    "hint": None,
-                    "message": "Bad operator on the 'films' embedded resource",
-                },
-                400,
-            ),
         ],
     )
+
+
+async def test_an_embed_is_asked_for_null_and_for_nothing_else(cinema: str) -> None:
+    """`is.null` on an embed's name is about its rows, even where a column has that name; any other filter is about a column."""
+
+    def unknown(column: str, *, near: str | None = None) -> dict[str, object]:
+        hint = None if near is None else f'Perhaps you meant to reference the column "{near}".'
+        return {"code": "42703", "details": None, "hint": hint, "message": f"column {column} does not exist"}
+
+    missing = {
+        "code": "PGRST108",
+        "details": None,
+        "hint": "Verify that 'directors' is included in the 'select' query parameter.",
+        "message": "'directors' is not an embedded resource in this request",
+    }
+    await replay(
+        cinema,
+        [
+            Case(
+                "GET /staff?select=id,boss(name)&boss.name=eq.Top&boss=is.null&order=id", [{"id": 1, "boss": None}, {"id": 3, "boss": None}]
+            ),
+            Case(
+                "GET /staff?select=id,boss(name)&boss=in.(1,2)&boss.name=eq.Top&order=id",
+                [{"id": 2, "boss": {"name": "Top"}}, {"id": 3, "boss": None}],
+            ),
+            Case("GET /directors?select=id,films()&or=(films.is.null,id.eq.2)&order=id", [{"id": 2}, {"id": 3}]),
+            Case("GET /films?select=id,by:directors()&by=is.null", [{"id": 4}]),
+            Case("GET /films?select=id,by:directors()&directors=is.null", unknown("films.directors", near="films.director_id"), 400),
+            Case("GET /films?select=id,by:directors(name)&order=directors(name)", missing, 400),
+            Case("GET /directors?select=id,films(id)&films=eq.1", unknown("directors.films"), 400),
+            Case("GET /directors?select=id,films(id)&films=is.not_null", unknown("directors.films"), 400),
+        ],
+    )
+
+
+async def test_a_hidden_junction_is_no_way_and_no_misspelling(cinema: str) -> None:
+    """Tables that only a hidden table ties together are not related, and no other table's name is proposed."""
+    told = {
+        "code": "PGRST200",
+        "details": "Searched for a foreign key relationship between 'stages' and 'lamps' in the schema 'cinema', "
+        "but no matches were found.",
+        "hint": None,
+        "message": "Could not find a relationship between 'stages' and 'lamps' in the schema cache",
+    }
+    await replay(cinema, [Case("GET /stages?select=lamps(id)", told, 400)])
 
 
 async def test_spread(cinema: str) -> None:

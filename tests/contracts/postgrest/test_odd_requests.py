@@ -128,3 +128,33 @@ async def test_estimates_hold_beyond_the_largest_answer(cinema: str) -> None:
     counted = {"prefer": "count=estimated"}
     cases = [Case("GET /films?select=id&order=id", [{"id": 1}], 206, headers=counted), Case("GET /k?select=k", [], headers=counted)]
     await replay(cinema, cases, config)
+
+
+async def test_without_a_largest_answer_the_greater_count_is_told(cinema: str) -> None:
+    """An estimated count is the planner's where no limit of rows says which tables are small, unless more rows are there."""
+    counted = {"prefer": "count=estimated"}
+    endless = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_max_rows=None)
+    await replay(cinema, [Case("GET /guessed?select=id", status=206, headers=counted, shows={"content-range": "0-1/70"})], endless)
+    await replay(cinema, [Case("GET /guessed?select=id", headers=counted, shows={"content-range": "0-1/2"})])
+
+
+async def test_a_pattern_is_no_value_of_a_represented_column(cinema: str) -> None:
+    """`like` on a column that is parsed from text gets the text, and PostgreSQL says that there is no such operator."""
+    told = {
+        "code": "42883",
+        "details": None,
+        "hint": "No operator matches the given name and argument types. You might need to add explicit type casts.",
+        "message": "operator does not exist: hex ~~ unknown",
+    }
+    await replay(cinema, [Case("GET /directors?select=id&colour=like.*ff", told, 404)])
+
+
+async def test_what_may_follow_a_whole_term_of_an_order(cinema: str) -> None:
+    """Behind the place of nulls there is nothing but the next term."""
+    told = {
+        "code": "PGRST100",
+        "details": "unexpected 'i' expecting \",\" or end of input",
+        "hint": None,
+        "message": '"failed to parse order (id.desc.nullslasting)" (line 1, column 18)',
+    }
+    await replay(cinema, [Case("GET /films?order=id.desc.nullslasting", told, 400)])

@@ -26,6 +26,7 @@ async def test_operators(cinema: str) -> None:
             films("id=in.(1,3)", 1, 3),
             films('title=in.("Alpha","Gamma, \\"the (third)\\"")', 1, 3),
             films("id=in.()"),
+            films("id=in.(  )"),
             films("id=not.in.(1,2)", 3, 4),
             films("title=like.*eta", 2),
             films("title=like.Alp%25", 1),

@@ -188,7 +188,7 @@ class Catalog:
 
     Attributes:
         server_version: Such as 150018.
-        relationships: By origin.
+        relationships: By origin; none where all that there are go through a hidden junction.
         functions: By name, overloads together.
         representations: (source type, target type) to the cast's function, with one side a domain.
         role_settings: Settings of each role that a transaction under it applies.

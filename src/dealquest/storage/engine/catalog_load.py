@@ -61,12 +61,12 @@ async def load_catalog(
     all_keys = {**base_keys, **find_view_keys(traced, base_keys)}
     forward = _read_links(links)
     forward += extend_through_views(forward, traced)
-    relationships = _expose(forward, all_keys, frozenset(schemas)) + [_read_computed(row) for row in computed]
+    relationships = _expose(forward, all_keys, schemas, [_read_computed(row) for row in computed])
     hoist = frozenset(hoisted)
     return Catalog(
         server_version=connection.server_version,
         tables={table.id: table for table in (_read_table(row, all_keys) for row in tables)},
-        relationships=_group(relationships, lambda link: link.origin),
+        relationships=relationships,
         functions=_group([_read_routine(row, hoist) for row in functions], lambda routine: routine.id),
         representations={(_some(source), _some(target)): _some(function) for source, target, function in casts},
         handlers={(handler.table, handler.media): handler for handler in map(_read_handler, handlers)},
@@ -169,16 +169,15 @@ def _read_links(rows: Iterable[Row]) -> list[Relationship]:
     return found
 
 
-def _expose(forward: list[Relationship], keys: dict[Name, tuple[str, ...]], schemas: frozenset[str]) -> list[Relationship]:
+def _expose(
+    forward: list[Relationship], keys: dict[Name, tuple[str, ...]], schemas: Sequence[str], computed: list[Relationship]
+) -> dict[Name, tuple[Relationship, ...]]:
     """Both ways and through junctions, but only what lies in exposed schemas from end to end."""
     every = [*forward, *invert(forward), *find_junctions(forward, keys)]
-    return [
-        link
-        for link in every
-        if link.origin.schema in schemas
-        and link.target.schema in schemas
-        and (link.junction is None or link.junction.table.schema in schemas)
-    ]
+    between = [link for link in every if link.origin.schema in schemas and link.target.schema in schemas]
+    shown = [link for link in between if link.junction is None or link.junction.table.schema in schemas]
+    by_origin = _group([*shown, *computed], lambda link: link.origin)
+    return {link.origin: () for link in between} | by_origin
 
 
 def _read_computed(row: Row) -> Relationship:

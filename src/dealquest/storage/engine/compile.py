@@ -243,7 +243,7 @@ class _Compiler:
             return []
         fields = [item.field for item in columns]
         fields += [term.field for term in request.order if term.relation is None] + [item.field for item in filters_of(request.where)]
-        embeds = {name for item in request.select if isinstance(item, Embed) for name in (item.name, item.relation)}
+        embeds = {item.name for item in request.select if isinstance(item, Embed)}
         return [name for name in dict.fromkeys(field.name for field in fields) if name not in table.columns and name not in embeds]
 
     def _insert(self, request: Insert, table: Table) -> Compiled:

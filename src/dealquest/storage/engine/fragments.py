@@ -175,13 +175,15 @@ def write_condition(condition: Condition, scope: Scope, params: Params, special:
         condition: A comparison or a tree.
         scope: The table it is about.
         params: Takes the values.
-        special: Tests for names that are no columns: embeds asked for null.
+        special: Tests for embeds that are asked for null; any other filter on their names is about a column.
     """
     if isinstance(condition, Logic):
         joined = f" {condition.operator.upper()} ".join(write_condition(item, scope, params, special) for item in condition.items)
         return f"NOT ({joined})" if condition.negated else f"({joined})"
-    if special is not None and condition.field.name in special and not condition.field.path:
-        return special[condition.field.name]((condition.value == "null") != condition.negated)
+    if special and condition.operator == "is" and condition.value == "null" and not condition.field.path:
+        test = special.get(condition.field.name)
+        if test is not None:
+            return test(not condition.negated)
     text = _write_filter(condition, scope, params)
     return f"NOT {text}" if condition.negated else text
 
@@ -191,7 +193,9 @@ def _write_filter(condition: Filter, scope: Scope, params: Params) -> str:
     operator, value = condition.operator, condition.value
     if operator == "is":
         return f"{field} IS {_IS[str(value)]}"
-    parser = scope.parser(condition.field.name, "text") if not condition.field.path else None
+    # A pattern is not a value of the column's type.
+    parsed = not condition.field.path and operator not in {"like", "ilike"}
+    parser = scope.parser(condition.field.name, "text") if parsed else None
     if operator == "in":
         items = tuple(value) if not isinstance(value, tuple) else value
         place = params.bind(items)

@@ -205,8 +205,15 @@ def read_order(scanner: Scanner) -> tuple[Order, ...]:
         scanner.skip_blanks()
         terms.append(Order(field=field, relation=relation, direction=cast("Any", direction), nulls=cast("Any", nulls)))
         if not scanner.take(","):
-            scanner.end('",", "asc", "desc", "nullsfirst" or "nullslast"' if not direction else '"nullsfirst" or "nullslast"')
+            scanner.end(_expect_after(direction, nulls))
             return tuple(terms)
+
+
+def _expect_after(direction: str | None, nulls: str | None) -> str:
+    """What may follow a term of an order."""
+    if nulls:
+        return '"," or end of input'
+    return '"nullsfirst" or "nullslast"' if direction else '",", "asc", "desc", "nullsfirst" or "nullslast"'
 
 
 def read_names(scanner: Scanner) -> tuple[str, ...]:

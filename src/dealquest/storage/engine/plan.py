@@ -13,7 +13,6 @@ from dealquest.storage.postgrest.ast import ALL_COLUMNS, Column, Condition, Embe
 from .catalog import Catalog, Name, Relationship, Table
 from .errors import refuse
 from .relate import find_relationship
-from .trees import filters_of
 
 _LONGEST_STEM = 56
 _COUNT = Field("count")
@@ -53,14 +52,8 @@ class Node:
 
     @property
     def embeds(self) -> "dict[str, Node]":
-        """The embeds by every name they answer to."""
-        return {name: child for child in self.children if child.embed for name in (child.embed.relation, child.name)}
-
-    @property
-    def tested(self) -> "dict[str, Node]":
-        """The embeds that a filter may ask for null; a column of the same name goes first."""
-        own = () if self.table is None else self.table.columns
-        return {name: child for name, child in self.embeds.items() if name not in own}
+        """The embeds by their names in the answer: an order may name them, and a filter may ask whether they are null."""
+        return {child.name: child for child in self.children}
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -119,7 +112,7 @@ def plan_read(shape: Shape, *, source: Name, catalog: Catalog, rules: Rules, ali
         alias: The root's name in SQL; its table's name by default.
 
     Raises:
-        InputError: PGRST2xx for relationships, PGRST118, PGRST120 and PGRST123 for what an embed cannot do.
+        InputError: PGRST2xx for relationships, PGRST118 and PGRST123 for what an embed cannot do.
     """
     planner = _Planner(catalog, rules)
     root = Node(
@@ -196,7 +189,6 @@ class _Planner:
                     details=f"'{node.source.name}' and '{spread.source.name}' do not form a many-to-one or one-to-one relationship",
                 )
         children = node.embeds
-        tested = node.tested
         for term in node.order:
             if term.relation is None:
                 continue
@@ -212,15 +204,6 @@ class _Planner:
                     "PGRST118",
                     f"A related order on '{term.relation}' is not possible",
                     details=f"'{node.source.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
-                )
-        for condition in filters_of(node.where):
-            if condition.field.path or condition.field.name not in tested:
-                continue
-            if condition.operator != "is" or condition.value not in {"null", "not_null"}:
-                raise refuse(
-                    "PGRST120",
-                    f"Bad operator on the '{condition.field.name}' embedded resource",
-                    details="Only is null or not is null filters are allowed on embedded resources",
                 )
 
 

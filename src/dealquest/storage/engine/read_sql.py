@@ -51,7 +51,7 @@ class ReadWriter:
     def _decisions(self, node: Node) -> list[str]:
         """The filters of a level, with inner embeds as EXISTS."""
         scope = Scope(node.alias, node.table, self._catalog)
-        special = {name: self._existence(node, child) for name, child in node.tested.items()}
+        special = {name: self._existence(node, child) for name, child in node.embeds.items()}
         conditions = [write_condition(item, scope, self._params, special) for item in node.where]
         inner = [child for child in node.children if child.embed is not None and child.embed.join == "inner"]
         return conditions + [f"EXISTS ({self._exists(node, child)})" for child in inner]
@@ -80,7 +80,7 @@ class ReadWriter:
         laterals = "".join(self._lateral(node, child) for child in node.children)
         wheres = list(joins)
         if conditions:
-            special = {name: _null_test(child) for name, child in node.tested.items()}
+            special = {name: _null_test(child) for name, child in node.embeds.items()}
             wheres += [write_condition(item, scope, self._params, special) for item in node.where]
         relations = {name: Scope(child.rows, None, self._catalog) for name, child in node.embeds.items()}
         sql = f"SELECT {', '.join(selected)} FROM {origin}{laterals}"
@@ -158,7 +158,7 @@ class ReadWriter:
     def _select_nothing(self, child: Node, origin: str, joins: list[str]) -> str:
         scope = Scope(child.alias, child.table, self._catalog)
         laterals = "".join(self._lateral(child, grandchild) for grandchild in child.children)
-        special = {name: _null_test(grandchild) for name, grandchild in child.tested.items()}
+        special = {name: _null_test(grandchild) for name, grandchild in child.embeds.items()}
         wheres = [*joins, *(write_condition(item, scope, self._params, special) for item in child.where)]
         return f"SELECT 1 AS one FROM {origin}{laterals}" + (f" WHERE {' AND '.join(wheres)}" if wheres else "")
 

@@ -73,9 +73,10 @@ def _is_hinted(link: Relationship, hint: str) -> bool:
 
 def _unknown(catalog: Catalog, origin: Name, embed: Embed, schema: str) -> Exception:
     named = f" using the hint '{embed.hint}'" if embed.hint else ""
-    targets = {link.target.name for link in catalog.relationships.get(origin, ()) if link.target.schema == schema}
+    known = catalog.relationships.get(origin)
+    targets = {link.target.name for link in known or () if link.target.schema == schema}
     hint = None
-    if not targets:
+    if not targets and known != ():
         related = (name.name for name, links in catalog.relationships.items() if any(link.target.schema == schema for link in links))
         near = find_nearest(origin.name, related)
         hint = f"Perhaps you meant '{near}' instead of '{origin.name}'." if near else None

@@ -204,11 +204,11 @@ def _describe(request: DataRequest, compiled: Compiled, answer: Answer, context:
 
 
 def _total(request: DataRequest, answer: Answer, context: Context) -> int | None:
-    """Rows of the whole: counted, or the planner's guess where that was asked for or the count stopped at the operator's limit."""
+    """Rows of the whole: counted, or the planner's guess where that was asked for or the count may have stopped at the operator's limit."""
     total = answer.total
     if answer.estimate is None:
         return total
-    beyond = total is not None and context.max_rows is not None and total > context.max_rows
+    beyond = total is not None and (context.max_rows is None or total > context.max_rows)
     if request.prefer.count == "planned":
         return answer.estimate
     return max(answer.estimate, total or 0) if beyond or total is None else total

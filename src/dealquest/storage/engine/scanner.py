@@ -92,8 +92,8 @@ def parse_with(rule: Callable[[Scanner], T], text: str, label: str, *, shown: st
 def _refuse(refusal: Refusal, text: str, label: str, shown: str | None) -> DealQuestError:
     at = refusal.at
     found = f'"{text[at]}"' if at < len(text) else "end of input"
-    if at < len(text) and text[at] == '"':
-        found = "'\"'"
+    if at < len(text) and (text[at] == '"' or refusal.expecting.endswith("end of input")):
+        found = f"'{text[at]}'"
     quoted = text if shown is None else shown
     return refuse(
         "PGRST100",

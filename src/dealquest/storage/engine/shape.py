@@ -132,7 +132,8 @@ def fill(values: Sequence[Filled], shaped: Shaped) -> list[Filled]:
             if raw is None:
                 out.append(value)
                 continue
-            out.append(() if raw == "()" else tuple([item.lstrip(" ") for item in raw[1:-1].split(",")]))
+            items = tuple([item.lstrip(" ") for item in raw[1:-1].split(",")])
+            out.append(() if items == ("",) else items)
         else:
             out.append(value)
     return out
