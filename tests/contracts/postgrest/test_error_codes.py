@@ -1,4 +1,4 @@
-"""Every error that the documentation lists, with its status and words (errors)."""
+"""Every error that the documentation lists, with its status and words (errors); but for PGRST120, which version 16 never gives (0068)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -95,15 +95,6 @@ async def test_errors_of_a_request(cinema: str) -> None:
                     "PGRST118",
                     "A related order on 'films' is not possible",
                     "'directors' and 'films' do not form a many-to-one or one-to-one relationship",
-                ),
-                400,
-            ),
-            Case(
-                "GET /films?select=id,directors(id)&directors=eq.1",
-                told(
-                    "PGRST120",
-                    "Bad operator on the 'directors' embedded resource",
-                    "Only is null or not is null filters are allowed on embedded resources",
                 ),
                 400,
             ),

@@ -288,6 +288,19 @@ async def test_preferences(cinema: str) -> None:
                 shows={"preference-applied": "timezone=Europe/Paris"},
             ),
             Case("GET /films", status=400, headers={"prefer": "timezone=Nowhere/None"}),
+            Case("GET /films?select=id&id=eq.1", [{"id": 1}], headers={"prefer": "timezone=America/Argentina/Buenos_Aires"}),
+            Case("GET /films?select=id&id=eq.1", [{"id": 1}], headers={"prefer": "timezone=<abcdefghijklmnopqrs>+03"}),
+            Case(
+                "GET /films",
+                {
+                    "code": "PGRST129",
+                    "message": "A time zone of more than 24 characters must be a name",
+                    "details": None,
+                    "hint": "Prefer a name such as America/Argentina/Buenos_Aires.",
+                },
+                status=400,
+                headers={"prefer": "timezone=<abcdefghijklmnopqrst>+03"},
+            ),
             Case(
                 "DELETE /parts?film_id=eq.1",
                 {

@@ -97,6 +97,7 @@ PGRST_RULES: dict[str, Rule] = {
     "PGRST126": Rule(404, NotFoundError, "storage.path_unknown"),
     "PGRST127": Rule(400, InputError, "storage.request.unsupported"),
     "PGRST128": Rule(400, InputError, "storage.request.max_affected_call"),
+    "PGRST129": Rule(400, InputError, "storage.request.preference"),
     "PGRST200": Rule(400, InputError, "storage.embed.unknown"),
     "PGRST201": Rule(300, InputError, "storage.embed.ambiguous"),
     "PGRST202": Rule(404, NotFoundError, "storage.function_unknown"),
