@@ -16,6 +16,7 @@ from dealquest.errors import DealQuestError, InputError
 from dealquest.wire import Headers, RetryBudget, RetryPolicy, SystemTimer, Timer, Transport
 
 from .ast import (
+    ALL_COLUMNS,
     NO_PREFERENCE,
     Call,
     Condition,
@@ -125,8 +126,8 @@ class Table:
 
     def select(self, *items: str | SelectItem) -> Reading:
         """Read these columns and embeds; none means all columns."""
-        read = Read(relation=self.name, profile=self.session.schema)
-        return Reading(self.session, attrs.evolve(read, select=read_items(items)) if items else read)
+        select = read_items(items) if items else ALL_COLUMNS
+        return Reading(self.session, Read(relation=self.name, profile=self.session.schema, select=select))
 
     def where(self, *conditions: Condition, **lookups: Any) -> Reading:
         """Read the rows that meet the conditions."""

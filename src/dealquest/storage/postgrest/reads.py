@@ -4,7 +4,7 @@ db.table("attempts").select("score", "users(first_name)").where(score__gte=60).o
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 import attrs
 
@@ -135,6 +135,10 @@ class Reading(Query[Read]):
         if total is None:
             raise PeerGarbledError("The server did not count the rows.", code="storage.answer.no_total")
         return total
+
+    def _change(self, **changes: Any) -> Self:
+        # A read is its session and its request, so its own fields need not be gone through.
+        return type(self)(self.session, attrs.evolve(self.request, **changes))
 
     async def _refuse_cut(self, found: int) -> None:
         limit = self.session.row_limit

@@ -21,6 +21,8 @@ from dealquest.wire import Headers
 
 from .ast import (
     ALL_COLUMNS,
+    NO_PAYLOAD,
+    NO_PREFERENCE,
     OPERATORS,
     Call,
     Column,
@@ -93,7 +95,7 @@ def render(request: Request, dialect: Dialect = POSTGREST16) -> Rendered:
     '/t?%22a.b%22=eq.in.(1)'
     """
     method, path = _render_target(request, dialect)
-    payload = Payload() if isinstance(request, Read | Delete | Describe) else request.payload
+    payload = NO_PAYLOAD if isinstance(request, (Read, Delete, Describe)) else request.payload
     return Rendered(
         method=method,
         path=path,
@@ -275,6 +277,8 @@ def render_select(items: Sequence[SelectItem]) -> str:
 
 
 def _render_column(column: Column) -> str:
+    if column.alias is None and column.cast is None and column.aggregate is None and column.aggregate_cast is None:
+        return render_field(column.field)
     alias = "" if column.alias is None else render_name(column.alias) + ":"
     after = _render_cast(column.aggregate_cast)
     if column.aggregate == "count" and column.field == Field("*") and column.cast is None:
@@ -358,18 +362,19 @@ def _render_arguments(arguments: Sequence[tuple[str, str]]) -> list[tuple[str, s
 
 def _render_query(request: Request, dialect: Dialect) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
-    if request.select != ALL_COLUMNS:
+    chosen = request.select != ALL_COLUMNS
+    if chosen:
         pairs.append(("select", render_select(request.select)))
     if isinstance(request, Call):
         pairs += _render_arguments(request.arguments)
-    if isinstance(request, Insert | Put | Update | Call) and request.columns is not None:
+    if isinstance(request, (Insert, Put, Update, Call)) and request.columns is not None:
         pairs.append(("columns", ",".join(map(render_name, request.columns))))
     if isinstance(request, Insert) and request.on_conflict is not None:
         pairs.append(("on_conflict", ",".join(map(render_name, request.on_conflict))))
     if request.where:
         pairs += _render_where(request.where, "", dialect)
     pairs += _render_window(request)
-    if request.select != ALL_COLUMNS:
+    if chosen:
         pairs += _render_embed_conditions(request.select, "", dialect)
     return tuple(pairs)
 
@@ -389,6 +394,8 @@ def render_prefer(prefer: Prefer, resolution: str | None = None) -> str:
     >>> render_prefer(Prefer(returning="minimal", count="exact"), "ignore-duplicates")
     'resolution=ignore-duplicates, return=minimal, count=exact'
     """
+    if prefer is NO_PREFERENCE and resolution is None:
+        return ""
     if prefer.timezone is not None and not _TIMEZONE.fullmatch(prefer.timezone):
         raise InputError(f"{prefer.timezone!r} is not the name of a time zone.", code="storage.request.name")
     pairs = (

@@ -77,7 +77,7 @@ class Session:
         while True:
             attempts += 1
             try:
-                response = await self._send_once(sent, deadline - self.timer.monotonic())
+                response = await self._send_once(sent, deadline - self.timer.monotonic(), again=attempts > 1)
             except (PeerError, LimitError) as exc:
                 failure: DealQuestError = exc
             else:
@@ -112,10 +112,10 @@ class Session:
             max_bytes=self.max_bytes,
         )
 
-    async def _send_once(self, sent: HttpRequest, remaining_s: float) -> HttpResponse:
+    async def _send_once(self, sent: HttpRequest, remaining_s: float, *, again: bool) -> HttpResponse:
         if remaining_s <= 0:
             raise LimitError(f"No answer within {self.timeout_s:g} s.", code="storage.timeout")
-        return await self.transport.send(sent if remaining_s >= self.timeout_s else attrs.evolve(sent, timeout_s=remaining_s))
+        return await self.transport.send(attrs.evolve(sent, timeout_s=remaining_s) if again else sent)
 
     def _next_wait_s(self, failure: DealQuestError, safety: Safety, attempts: int, deadline: float) -> float | None:
         if not may_repeat(failure, safety):
