@@ -110,6 +110,13 @@ async def test_unknown_and_ambiguous_functions(cinema: str) -> None:
     )
 
 
+async def test_an_operator_may_have_any_number_of_settings(cinema: str) -> None:
+    """More settings than a function takes arguments are all set, and the role with them."""
+    settings = {f"app.settings.n{number}": f"v{number}" for number in range(150)}
+    asked = [Case(f"GET /rpc/setting?name=app.settings.n{number}", f'"v{number}"') for number in (0, 45, 46, 149)]
+    await replay(cinema, [*asked, Case("GET /rpc/setting?name=role", '"authenticated"')], attrs.evolve(CONFIG, app_settings=settings))
+
+
 async def test_settings_of_a_transaction(cinema: str) -> None:
     """A function sees the request and decides headers and status."""
     config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", app_settings={"app.settings.host": "here"})

@@ -1,7 +1,7 @@
 """A request of the AST → one statement and what its answer needs: the engine's only way from words to SQL.
 
-Pure: catalog and options in, SQL and values out. The statement's single row is
-`total, page, body, headers, status, location, inserted`; that of a change has its location before the body.
+Pure: catalog and options in, SQL and values out. The statement's single row is `total, page, body, headers, status`
+for a read or call, `total, page, location, body, headers, status, inserted` for a change.
 """
 
 import re
@@ -151,7 +151,7 @@ class _Compiler:
         body = "''" if request.head else write_body(found, scalar=None)
         sql = (
             f"WITH pgrst_rows AS ({source}){ctes} SELECT {total} AS total, count(_postgrest_t) AS page, {body} AS body,"
-            f" {_GUCS}, NULL, NULL FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
+            f" {_GUCS} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
             sql=self._finish(sql, found),
@@ -225,7 +225,7 @@ class _Compiler:
         page = "1" if found.handler is not None and not found.handler.is_aggregate and not empty else "count(_postgrest_t)"
         sql = (
             f"WITH pgrst_source AS ({called}){ctes}, pgrst_rows AS ({rows}) SELECT {total} AS total, {page} AS page,"
-            f" {rendered} AS body, {_GUCS}, NULL, NULL FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
+            f" {rendered} AS body, {_GUCS} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
             sql=self._finish(sql, found),

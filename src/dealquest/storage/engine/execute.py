@@ -36,6 +36,7 @@ _CHECK_CONSTRAINTS = Query(sql=b"SET CONSTRAINTS ALL IMMEDIATE", key="constraint
 _ISOLATION = {"repeatable read": " ISOLATION LEVEL REPEATABLE READ", "serializable": " ISOLATION LEVEL SERIALIZABLE"}
 _ISOLATION_SETTING = "default_transaction_isolation"
 _BYTEA = 17
+_MOST_ARGUMENTS = 100  # of a function of PostgreSQL's
 
 
 class Script(NamedTuple):
@@ -253,12 +254,16 @@ _FIXED = ("search_path", "request.jwt.claims", "request.method", "request.path",
 
 @lru_cache(maxsize=64)
 def _settings_sql(count: int, *, read_only: bool) -> bytes:
-    """One SELECT for this many values: the fixed ones, pairs of name and value, then the role."""
+    """One SELECT for this many values: the fixed ones, pairs of name and value, then the role.
+
+    Nobody looks at what it gives, so what is set is only counted: as many texts would have to be sent and read.
+    """
     parts = ["set_config('transaction_read_only', 'on', true)"] if read_only else []
     parts += [f"set_config('{name}', ${place}, true)" for place, name in enumerate(_FIXED, 1)]
     parts += [f"set_config(${place}, ${place + 1}, true)" for place in range(len(_FIXED) + 1, count, 2)]
     parts.append(f"set_config('role', ${count}, true)")
-    return f"SELECT {', '.join(parts)}".encode()
+    counts = [f"num_nulls({', '.join(parts[first : first + _MOST_ARGUMENTS])})" for first in range(0, len(parts), _MOST_ARGUMENTS)]
+    return f"SELECT {', '.join(counts)}".encode()
 
 
 def _write_cookies(header: str) -> bytes:
@@ -285,7 +290,7 @@ def _read_answer(results: Sequence[PGresult], script: Script) -> Answer:
         plan = msgspec.json.decode(results[place + 1].get_value(0, 0) or b"[]")
         estimate = int(plan[0]["Plan"]["Plan Rows"])
     if at == 2:
-        return Answer(None if total is None else int(total), int(page or b"0"), body, get(0, 3), get(0, 4), estimate=estimate)
+        return Answer(None if total is None else int(total), int(page or b"0"), body, get(0, 3), get(0, 4), None, None, estimate)
     inserted = get(0, 6)
     return Answer(
         None if total is None else int(total),
