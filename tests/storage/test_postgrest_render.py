@@ -183,10 +183,10 @@ def test_headers_say_what_is_preferred() -> None:
 
 
 def test_a_media_type_quotes_what_its_parameters_need() -> None:
-    """A word is a word, everything else stands in quotes."""
+    """A word is a word, everything else stands in quotes; of several types each weighs less than the one before."""
     media = ast.Media("application/vnd.pgrst.plan+json", (("for", "text/csv"), ("options", "analyze|Verbose"), ("x", 'a"b')))
     headers = dict(render(ast.Read(relation="t", accept=(media, ast.JSON_MEDIA))).headers)
-    written = r'application/vnd.pgrst.plan+json;for="text/csv";options=analyze|Verbose;x="a\"b",application/json'
+    written = r'application/vnd.pgrst.plan+json;for="text/csv";options=analyze|Verbose;x="a\"b",application/json;q=0.999'
     assert headers == {"accept": written}
 
 

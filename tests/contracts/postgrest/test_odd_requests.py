@@ -110,11 +110,11 @@ async def test_functions_read_what_was_posted(cinema: str) -> None:
 
 
 async def test_media_types_and_plans(cinema: str) -> None:
-    """An empty item of `Accept` is passed over, a weight that is no number is the least, and a plan is shown only where it is allowed."""
+    """An empty item of `Accept` is passed over, a weight that is no number counts as none, and a plan is shown only where it is allowed."""
     await replay(
         cinema,
         [
-            Case("GET /actors?select=id&order=id", "id\n1\n2", headers={"accept": "application/json;q=much, ,text/csv"}),
+            Case("GET /actors?select=id&order=id", "id\n1\n2", headers={"accept": "application/json;q=0.9, ,text/csv;q=much"}),
             Case("GET /actors?select=id&order=id", [{"id": 1}, {"id": 2}], headers={"accept": ",,"}),
         ],
     )
@@ -122,8 +122,22 @@ async def test_media_types_and_plans(cinema: str) -> None:
     await replay(cinema, [Case("GET /actors", status=406, headers=plan)], EngineConfig(db_schemas=("cinema",), db_anon_role="anon"))
 
 
+async def test_of_equal_weights_the_type_that_says_most_counts(cinema: str) -> None:
+    """A wildcard yields to a name, and a name to one with parameters, wherever they stand; else the first one counts."""
+    stripped = "application/vnd.pgrst.array+json;nulls=stripped"
+    await replay(
+        cinema,
+        [
+            Case("GET /actors?select=id&order=id", "id\n1\n2", headers={"accept": "*/*, text/csv"}),
+            Case("GET /actors?select=id&order=id", "id\n1\n2", headers={"accept": "text/csv, application/json"}),
+            Case("GET /films?select=id,info&id=eq.3", [{"id": 3}], headers={"accept": f"application/json, {stripped}"}),
+            Case("GET /films?select=id,info&id=eq.3", [{"id": 3, "info": None}], headers={"accept": f"application/json, {stripped};q=0.9"}),
+        ],
+    )
+
+
 async def test_estimates_hold_beyond_the_largest_answer(cinema: str) -> None:
-    """With a limit of rows, an estimated count is exact up to it and no smaller than what was seen beyond it."""
+    """An estimated count is exact up to the limit of rows, and beyond it, or without one, no smaller than what was seen."""
     config = EngineConfig(db_schemas=("cinema",), db_anon_role="anon", db_max_rows=1)
     counted = {"prefer": "count=estimated"}
     cases = [Case("GET /films?select=id&order=id", [{"id": 1}], 206, headers=counted), Case("GET /k?select=k", [], headers=counted)]

@@ -72,10 +72,10 @@ def parse_accept(value: str | None) -> tuple[Media, ...]:
     if not value or not value.strip():
         return (ANY_MEDIA,)
     weighted: list[tuple[float, int, Media]] = []
-    for place, item in enumerate(_split_quoted(value, ",")):
+    for item in _split_quoted(value, ","):
         media, weight = _parse_media(item)
         if media.name:
-            weighted.append((-weight, place, media))
+            weighted.append((-weight, media.name.count("*") - len(media.params), media))
     return tuple(media for _, _, media in sorted(weighted, key=lambda entry: entry[:2])) or (ANY_MEDIA,)
 
 
@@ -95,7 +95,7 @@ def _parse_media(item: str) -> tuple[Media, float]:
             try:
                 weight = float(raw)
             except ValueError:
-                weight = 0.0
+                weight = 1.0
         elif key and not (key == "charset" and raw.lower() == "utf-8"):
             params.append((key, raw))
     return Media(name.strip().lower(), tuple(params)), weight

@@ -413,7 +413,9 @@ def render_prefer(prefer: Prefer, resolution: str | None = None) -> str:
 
 
 def _render_headers(request: Request, method: str, payload: Payload) -> Headers:
-    headers = [("accept", ",".join(map(render_media, request.accept)))]
+    # Weights keep the order: among equal ones a server may prefer the type that says most.
+    accept = [render_media(media) + (f";q={1 - place / 1000:.3f}" if place else "") for place, media in enumerate(request.accept)]
+    headers = [("accept", ",".join(accept))]
     if payload.content or method in {"POST", "PATCH", "PUT"}:
         headers.append(("content-type", render_media(payload.media)))
     preferences = render_prefer(request.prefer, request.resolution if isinstance(request, Upsert) else None)
