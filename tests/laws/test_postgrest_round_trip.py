@@ -160,7 +160,7 @@ def requests(draw: st.DrawFn) -> ast.Request:
             kind: Any = draw(st.sampled_from(["merge-duplicates", "ignore-duplicates"]))
             return ast.Upsert(relation=relation, payload=payload, columns=listed, on_conflict=listed, resolution=kind, **shape)
         case "put":
-            return ast.Put(relation=relation, payload=payload, columns=listed, **(shape | {"limit": None, "offset": None}))
+            return ast.Put(relation=relation, payload=payload, **(shape | {"limit": None, "offset": None}))
         case "update":
             return ast.Update(relation=relation, payload=payload, columns=listed, **shape)
         case "delete":

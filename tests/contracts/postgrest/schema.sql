@@ -65,6 +65,7 @@ insert into cinema.later values (1, 1);
 insert into archive.films values (7, 'Old');
 
 create table cinema.k (k text primary key, v int);
+create table cinema.prices (price numeric(6, 2) primary key, note text);
 create domain cinema.stars as int default 3;
 create domain cinema.kind as cinema.genre;
 create table cinema.tickets (

@@ -57,6 +57,24 @@ async def test_calls(cinema: str) -> None:
     )
 
 
+async def test_counts_of_calls(cinema: str) -> None:
+    """A plan knows no number of a function's rows; a function of one value or row has one, whatever is left to show of it."""
+    planned, exact = {"prefer": "count=planned"}, {"prefer": "count=exact"}
+    await replay(
+        cinema,
+        [
+            Case("GET /rpc/numbers", [1, 2, 3], headers=planned, shows={"content-range": "0-2/*", "preference-applied": "count=planned"}),
+            Case("GET /rpc/films_of?maker=1&select=id&limit=1", [{"id": 1}], headers=planned, shows={"content-range": "0-0/*"}),
+            Case("GET /rpc/add?a=1", 2, headers=exact, shows={"content-range": "0-0/1"}),
+            Case("GET /rpc/add?a=1", 2, headers={"prefer": "count=estimated"}, shows={"content-range": "0-0/1"}),
+            Case("GET /rpc/one_place?city=eq.Oslo", None, shows={"content-range": "0-0/*"}),
+            Case("GET /rpc/films_of?maker=1&id=eq.9", [], headers=exact, shows={"content-range": "*/0"}),
+        ],
+    )
+    unlimited = attrs.evolve(CONFIG, db_max_rows=None)
+    await replay(cinema, [Case("GET /rpc/one_place?city=eq.Oslo", None, headers=exact, shows={"content-range": "0-0/1"})], unlimited)
+
+
 async def test_unknown_and_ambiguous_functions(cinema: str) -> None:
     """404 with the nearest name or arguments, 300 when several overloads fit."""
     await replay(

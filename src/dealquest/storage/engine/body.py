@@ -51,6 +51,7 @@ class Body:
 
 
 NO_BODY = Body(content=b"{}")
+_NO_ROWS = Body(content=b"[]", is_list=True, size=0)
 
 
 def read_rows(payload: Payload, *, uniform: bool) -> Body:
@@ -127,6 +128,10 @@ def _decode(content: bytes, type_: Any) -> Any:
 
 
 def _read_json(content: bytes, *, uniform: bool) -> Body:
+    if _begins(content) not in {b"[", b"{"}:
+        # A value that is neither row nor list holds no rows.
+        _decode(content, Any)
+        return _NO_ROWS
     keys, is_list, size = _find_rows(content, uniform=uniform)
     return Body(content=content, keys=keys, is_list=is_list, size=size)
 

@@ -12,7 +12,7 @@ import attrs
 
 from dealquest.storage.postgrest.ast import ALL_COLUMNS, Call, Column, Delete, Embed, Insert, Put, Read, Shape, Update, Upsert
 
-from .body import NO_BODY, OTHER_MEDIA, read_arguments, read_rows
+from .body import NO_BODY, OTHER_MEDIA, Body, read_arguments, read_rows
 from .call_sql import find_routine, write_call
 from .catalog import Catalog, Name, Routine, Table
 from .config import EngineConfig
@@ -33,6 +33,7 @@ DataRequest = Read | Insert | Upsert | Put | Update | Delete | Call
 # Longer than any offset that is meant, such as <+0330>-3:30.
 _LONGEST_OFFSET = 24
 _ZONE_NAME = re.compile(r"[A-Za-z_]+(?:/[A-Za-z_]+)+")
+_COUNTED = "count(_postgrest_t)"
 _GUCS = "NULLIF(current_setting('response.headers', true), ''), NULLIF(current_setting('response.status', true), '')"
 
 
@@ -115,20 +116,21 @@ class _Compiler:
         self._params = Params()
 
     def compile(self, request: DataRequest) -> Compiled:
-        _check_strict(request)
-        _check_zone(request.prefer.timezone)
+        """Write the statement; of several things wrong with a request the one that PostgREST meets first is told."""
         if isinstance(request, Read):
             return self._read(request)
         if isinstance(request, Call):
             return self._call(request)
-        table = find_table(self._catalog, Name(self._schema, request.relation))
+        name = Name(self._schema, request.relation)
         if isinstance(request, Delete):
-            return self._delete(request, table)
+            return self._delete(request, find_table(self._catalog, name))
+        body = read_rows(request.payload, uniform=isinstance(request, Put) or request.columns is None)
+        table = find_table(self._catalog, name)
         if isinstance(request, Update):
-            return self._update(request, table)
+            return self._update(request, table, body)
         if isinstance(request, Put):
-            return self._put(request, table)
-        return self._insert(request, table)
+            return self._put(request, table, body)
+        return self._insert(request, table, body)
 
     def _format(self, request: Shape, table: Name | None, routine: Routine | None = None) -> Format:
         return pick_format(
@@ -142,15 +144,16 @@ class _Compiler:
 
     def _read(self, request: Read) -> Compiled:
         table = find_table(self._catalog, Name(self._schema, request.relation))
-        found = self._format(request, table.id)
         limit, offset = _window(request, self._rules.max_rows)
         node = plan_read(request, source=table.id, catalog=self._catalog, rules=self._rules)
+        found = self._format(request, table.id)
+        _check_preferences(request)
         node = attrs.evolve(node, limit=limit, offset=offset or None)
         source = ReadWriter(self._catalog, self._params).read(node)
         total, ctes, planned, planned_values = self._count(request, node, None)
         body = "''" if request.head else write_body(found, scalar=None)
         sql = (
-            f"WITH pgrst_rows AS ({source}){ctes} SELECT {total} AS total, count(_postgrest_t) AS page, {body} AS body,"
+            f"WITH pgrst_rows AS ({source}){ctes} SELECT {total} AS total, {_COUNTED} AS page, {body} AS body,"
             f" {_GUCS} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
@@ -171,10 +174,11 @@ class _Compiler:
     def _count(self, request: Shape, node: Node, rows_of: str | None) -> tuple[str, str, bytes, tuple[Value, ...]]:
         """The total as SQL, the extra table expression it needs, and the statement to estimate."""
         wanted = request.prefer.count
-        if wanted is None:
+        if wanted is None or (wanted == "planned" and rows_of is not None):
+            # PostgreSQL cannot plan how many rows a function gives.
             return "NULL", "", b"", ()
-        if wanted == "exact" and node.limit is None and not node.offset:
-            return "count(_postgrest_t)", "", b"", ()
+        if (wanted == "exact" or rows_of is not None) and node.limit is None and not node.offset:
+            return _COUNTED, "", b"", ()
         if wanted == "exact" or rows_of is not None:
             counted = ReadWriter(self._catalog, self._params, rows_of=rows_of).count(node)
             return "(SELECT count(*) FROM pgrst_count)", f", pgrst_count AS ({counted})", b"", ()
@@ -196,13 +200,6 @@ class _Compiler:
         else:
             keys, media = [name for name, _ in request.arguments], ""
         routine = find_routine(self._catalog, Name(self._schema, request.function), keys, media=media or None)
-        max_affected = request.prefer.max_affected is not None and request.prefer.handling == "strict"
-        if max_affected and not routine.returns_set:
-            raise refuse(
-                "PGRST128",
-                "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
-            )
-        found = self._format(request, routine.returns if routine.returns in self._catalog.tables else None, routine)
         called = write_call(routine, request, body, self._params, computed=self._computed(request, routine))
         limit, offset = _window(request, self._rules.max_rows)
         total, ctes = "NULL", ""
@@ -217,12 +214,17 @@ class _Compiler:
                 rows += f" LIMIT {self._params.bind(limit)}"
             if offset:
                 rows += f" OFFSET {self._params.bind(offset)}"
-            if request.prefer.count is not None:
-                total, ctes = "(SELECT count(*) FROM pgrst_source)", ""
+            if request.prefer.count in {"exact", "estimated"}:
+                total = "(SELECT count(*) FROM pgrst_source)"
+        found = self._format(request, routine.returns if routine.returns in self._catalog.tables else None, routine)
+        _check_preferences(request)
+        if request.prefer.max_affected is not None and request.prefer.handling == "strict" and not routine.returns_set:
+            raise refuse("PGRST128", "Function must return SETOF or TABLE when max-affected preference is used with handling=strict")
         empty = request.method == "HEAD" or (routine.returns_void and found.explain is None)
         rendered = "''" if empty else write_body(found, scalar=routine)
-        # A value that is its own answer needs no aggregate, and is one row.
-        page = "1" if found.handler is not None and not found.handler.is_aggregate and not empty else "count(_postgrest_t)"
+        # A function of one value or row has one, even where conditions leave nothing to show of it.
+        page = _COUNTED if routine.returns_set else "1"
+        total = page if total == _COUNTED else total
         sql = (
             f"WITH pgrst_source AS ({called}){ctes}, pgrst_rows AS ({rows}) SELECT {total} AS total, {page} AS page,"
             f" {rendered} AS body, {_GUCS} FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
@@ -251,44 +253,35 @@ class _Compiler:
         embeds = {item.name for item in request.select if isinstance(item, Embed)}
         return [name for name in dict.fromkeys(field.name for field in fields) if name not in table.columns and name not in embeds]
 
-    def _insert(self, request: Insert, table: Table) -> Compiled:
-        found = self._format(request, table.id)
-        body = read_rows(request.payload, uniform=request.columns is None)
-        columns = request.columns if request.columns is not None else body.keys
+    def _insert(self, request: Insert, table: Table, body: Body) -> Compiled:
         resolution = request.resolution if isinstance(request, Upsert) else None
         conflict = (request.on_conflict or table.key) if resolution is not None else ()
         node = self._answer(request, table)
         change = ChangeWriter(table, self._catalog, self._params).insert(
             body,
-            columns,
+            request.columns if request.columns is not None else body.keys,
             returning=write_returning(node, table, keys=request.prefer.returning == "headers-only"),
             defaults=request.prefer.missing == "default",
             resolution=resolution,
             conflict=conflict,
         )
-        return self._change(
-            request, "insert", table=table, found=found, change=change, node=node, conflict_known=bool(conflict), counted=bool(conflict)
-        )
+        return self._change(request, "insert", table=table, change=change, node=node, conflict_known=bool(conflict), counted=bool(conflict))
 
-    def _put(self, request: Put, table: Table) -> Compiled:
+    def _put(self, request: Put, table: Table, body: Body) -> Compiled:
         check_put(request, table)
-        found = self._format(request, table.id)
-        body = read_rows(request.payload, uniform=request.columns is None)
         node = self._answer(request, table)
         change = ChangeWriter(table, self._catalog, self._params).insert(
             body,
-            request.columns if request.columns is not None else body.keys,
+            body.keys,
             returning=write_returning(node, table, keys=False),
             defaults=False,
             resolution="merge-duplicates",
             conflict=table.key,
             only=request.where,
         )
-        return self._change(request, "put", table=table, found=found, change=change, node=node, counted=True)
+        return self._change(request, "put", table=table, change=change, node=node, counted=True)
 
-    def _update(self, request: Update, table: Table) -> Compiled:
-        found = self._format(request, table.id)
-        body = read_rows(request.payload, uniform=request.columns is None)
+    def _update(self, request: Update, table: Table, body: Body) -> Compiled:
         node = self._answer(request, table)
         change = ChangeWriter(table, self._catalog, self._params).update(
             body,
@@ -298,15 +291,14 @@ class _Compiler:
             returning=write_returning(node, table, keys=False),
             defaults=request.prefer.missing == "default",
         )
-        return self._change(request, "update", table=table, found=found, change=change, node=node)
+        return self._change(request, "update", table=table, change=change, node=node)
 
     def _delete(self, request: Delete, table: Table) -> Compiled:
-        found = self._format(request, table.id)
         node = self._answer(request, table)
         change = ChangeWriter(table, self._catalog, self._params).delete(
             request.where, page=self._page_of_change(request), returning=write_returning(node, table, keys=False)
         )
-        return self._change(request, "delete", table=table, found=found, change=change, node=node)
+        return self._change(request, "delete", table=table, change=change, node=node)
 
     def _page_of_change(self, request: Update | Delete) -> Shape | None:
         """The request again, when only a page of the rows is to be changed; newer versions pay no heed to it."""
@@ -330,12 +322,13 @@ class _Compiler:
         kind: Kind,
         *,
         table: Table,
-        found: Format,
         change: str,
         node: Node | None,
         conflict_known: bool = False,
         counted: bool = False,
     ) -> Compiled:
+        _check_preferences(request)
+        found = self._format(request, table.id)
         location = "NULL"
         if node is None:
             rows, body = "SELECT * FROM pgrst_source", "''"
@@ -348,7 +341,7 @@ class _Compiler:
         inserted = INSERTED if counted else "NULL"
         sql = (
             f"WITH pgrst_source AS ({change}), pgrst_rows AS ({rows})"
-            f" SELECT NULL AS total, count(_postgrest_t) AS page, {location} AS location, {body} AS body, {_GUCS}, {inserted}"
+            f" SELECT NULL AS total, {_COUNTED} AS page, {location} AS location, {body} AS body, {_GUCS}, {inserted}"
             " FROM (SELECT * FROM pgrst_rows) AS _postgrest_t"
         )
         return Compiled(
@@ -385,13 +378,15 @@ def _window(request: Shape, max_rows: int | None) -> tuple[int | None, int]:
     return limit, offset
 
 
-def _check_strict(request: Shape) -> None:
-    if request.prefer.handling == "strict" and request.prefer.unknown:
+def _check_preferences(request: Shape) -> None:
+    prefer = request.prefer
+    if prefer.handling == "strict" and prefer.unknown:
         raise refuse(
             "PGRST122",
             "Invalid preferences given with handling=strict",
-            details=f"Invalid preferences: {', '.join(request.prefer.unknown)}",
+            details=f"Invalid preferences: {', '.join(prefer.unknown)}",
         )
+    _check_zone(prefer.timezone)
 
 
 def _check_zone(zone: str | None) -> None:

@@ -17,6 +17,7 @@ from .errors import refuse
 
 ANY_MEDIA = Media("*/*")
 
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}\Z")
 _RANGE = re.compile(r"(?:items=)?([0-9]{1,18})-([0-9]{1,18})?\Z")
 
 _CHOICES: Mapping[str, tuple[str, frozenset[str]]] = {
@@ -47,27 +48,28 @@ def parse_prefer(values: Sequence[str]) -> Preferences:
     unknown: list[str] = []
     resolution = None
     for item in (part.strip() for value in values for part in value.split(",")):
-        name, _, value = item.partition("=")
+        name, equals, value = item.partition("=")
         if not item:
             continue
         if name in _CHOICES and value in _CHOICES[name][1]:
             found.setdefault(_CHOICES[name][0], value)
         elif name == "resolution" and value in _RESOLUTIONS:
             resolution = resolution or value
-        elif name == "timezone" and value:
+        elif name == "timezone" and equals:
             found.setdefault("timezone", value)
-        elif name == "max-affected" and value.isascii() and value.isdigit() and len(value) < 19:
-            found.setdefault("max_affected", int(value))
+        elif name == "max-affected" and equals:
+            # A preference that PostgREST knows, whatever its value: one that is no number limits nothing.
+            found.setdefault("max_affected", int(value) if _WHOLE_NUMBER.match(value) else None)
         else:
             unknown.append(item)
     return Preferences(Prefer(**found, unknown=tuple(unknown)), resolution)
 
 
 def parse_accept(value: str | None) -> tuple[Media, ...]:
-    """Media types by falling weight, in the order sent where weights are equal.
+    """Media types by falling weight; of equal weights those that say most first, and then in the order sent.
 
-    >>> [media.name for media in parse_accept("text/csv;q=0.5, application/json")]
-    ['application/json', 'text/csv']
+    >>> [media.name for media in parse_accept("text/csv;q=0.5, */*, application/json")]
+    ['application/json', '*/*', 'text/csv']
     """
     if not value or not value.strip():
         return (ANY_MEDIA,)

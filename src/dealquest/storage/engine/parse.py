@@ -149,7 +149,9 @@ def read_request(incoming: Incoming, pairs: Pairs, *, limits: Limits) -> Parsed:
         shape.update(arguments=tuple(query.arguments), payload=payload, columns=query.columns)
         return Parsed(Call(function=name, method=cast("Any", method), **shape), query.renamed)
     if method in {"POST", "PATCH", "PUT"}:
-        shape.update(payload=payload, columns=query.columns)
+        shape["payload"] = payload
+    if method in {"POST", "PATCH"}:
+        shape["columns"] = query.columns
     if method == "POST":
         shape["on_conflict"] = query.on_conflict
     return Parsed(_make_request(method, name, pairs, preferences.resolution, shape), query.renamed)

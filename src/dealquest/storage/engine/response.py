@@ -5,14 +5,14 @@ Source: https://docs.postgrest.org/en/latest/references/api/pagination_count.htm
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, cast
+from typing import TypeAlias
 from urllib.parse import quote
 
 import attrs
 import msgspec
 
 from dealquest.errors import DealQuestError
-from dealquest.storage.postgrest.ast import Call, Prefer, Put, Read, Upsert
+from dealquest.storage.postgrest.ast import Call, Delete, Prefer, Put, Read, Update, Upsert
 from dealquest.wire import Headers, HttpResponse
 
 from .compile import Compiled, DataRequest
@@ -81,10 +81,9 @@ def find_problem(request: DataRequest, compiled: Compiled, answer: Answer) -> De
 
 
 def _max_affected(request: DataRequest) -> int | None:
+    """The limit of a change of present rows or a call; it is not for rows that the request itself brings."""
     prefer = request.prefer
-    if prefer.handling != "strict" or isinstance(request, (Read, Put)):
-        return None
-    return prefer.max_affected
+    return prefer.max_affected if prefer.handling == "strict" and isinstance(request, (Update, Delete, Call)) else None
 
 
 class Responder:
@@ -227,10 +226,12 @@ def _page(request: DataRequest, compiled: Compiled, answer: Answer, context: Con
 
 
 def _key_query(location: bytes) -> str:
-    row = cast("dict[str, object]", msgspec.json.decode(location))
     parts = []
-    for name, value in row.items():
-        text = "is.null" if value is None else f"eq.{value if isinstance(value, str) else msgspec.json.encode(value).decode()}"
+    for name, raw in msgspec.json.decode(location, type=dict[str, msgspec.Raw]).items():
+        # A number stays as PostgreSQL wrote it: 1.50 is no 1.5.
+        shown = bytes(raw).decode()
+        value = msgspec.json.decode(raw) if shown.startswith('"') else shown
+        text = "is.null" if shown == "null" else f"eq.{value}"
         parts.append(f"{quote(name, safe=_SAFE)}={quote(text, safe=_SAFE)}")
     return "&".join(parts)
 

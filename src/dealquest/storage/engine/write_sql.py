@@ -60,27 +60,23 @@ class ChangeWriter:
             only: Conditions that a row of the body must meet (PUT).
         """
         infos = self._infos(columns)
-        if not infos and (body.size == 0 or only):
-            # No row, or only rows that cannot hold the key that PUT names.
+        if not infos and only:
+            # Only rows that cannot hold the key that PUT names.
             return f"SELECT {returning} FROM {self._target} WHERE false"
-        if not infos and body.size == 1:
-            return f"INSERT INTO {self._target} DEFAULT VALUES RETURNING {returning}"
-        names = ", ".join(quote(info.name) for info in infos)
         conditions = [write_condition(item, Scope("pgrst_body", self._table, self._catalog), self._params) for item in only]
         if resolution is not None and conflict:
             conditions.append(_COUNT_UP)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        if not infos:
+        if infos:
+            names = ", ".join(quote(info.name) for info in infos)
+            source = self._body(body, infos, defaults=defaults)
+            sql = f"INSERT INTO {self._target}({names}) SELECT {self._body_columns(infos)} FROM {source}{where}"
+        else:
             # Rows without a key: every column takes its default, once for each row.
-            rest = [info for info in self._table.columns.values() if not info.generated]
-            values = ", ".join(info.default or "NULL" for info in rest)
-            names = ", ".join(quote(info.name) for info in rest)
-            return f"INSERT INTO {self._target}({names}) SELECT {values} FROM generate_series(1, {body.size}) RETURNING {returning}"
-        rows = f"SELECT {self._body_columns(infos)} FROM {self._body(body, infos, defaults=defaults)}{where}"
-        sql = f"INSERT INTO {self._target}({names}) {rows}"
+            sql = f"INSERT INTO {self._target} SELECT FROM generate_series(1, {body.size}){where}"
         if resolution is not None and conflict:
             keys = ", ".join(quote(name) for name in conflict)
-            if resolution == "ignore-duplicates":
+            if resolution == "ignore-duplicates" or not infos:
                 sql += f" ON CONFLICT({keys}) DO NOTHING"
             else:
                 sets = ", ".join(f"{quote(info.name)} = EXCLUDED.{quote(info.name)}" for info in infos)

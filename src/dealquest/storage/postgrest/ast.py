@@ -298,11 +298,10 @@ class Upsert(Insert):
 
 @attrs.frozen(kw_only=True)
 class Put(Shape):
-    """PUT of one row whose primary key the conditions name in full."""
+    """PUT of one whole row whose primary key the conditions name in full."""
 
     relation: str
     payload: Payload = NO_PAYLOAD
-    columns: tuple[str, ...] | None = None
 
 
 @attrs.frozen(kw_only=True)

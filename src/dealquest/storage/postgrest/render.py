@@ -367,7 +367,7 @@ def _render_query(request: Request, dialect: Dialect) -> tuple[tuple[str, str], 
         pairs.append(("select", render_select(request.select)))
     if isinstance(request, Call):
         pairs += _render_arguments(request.arguments)
-    if isinstance(request, (Insert, Put, Update, Call)) and request.columns is not None:
+    if isinstance(request, (Insert, Update, Call)) and request.columns is not None:
         pairs.append(("columns", ",".join(map(render_name, request.columns))))
     if isinstance(request, Insert) and request.on_conflict is not None:
         pairs.append(("on_conflict", ",".join(map(render_name, request.on_conflict))))
