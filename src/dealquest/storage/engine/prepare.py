@@ -249,4 +249,6 @@ def _find_keys(incoming: Incoming) -> Keys | None:
     """What the body adds to the request's shape; None for one that is no JSON."""
     if not incoming.head.is_json:
         return None
-    return find_keys(incoming.body, call=incoming.path.startswith("/rpc/"), uniform="columns=" not in incoming.query)
+    # A PUT has no columns of its own choosing, so its rows are alike whatever the query says.
+    uniform = incoming.method == "PUT" or "columns=" not in incoming.query
+    return find_keys(incoming.body, call=incoming.path.startswith("/rpc/"), uniform=uniform)
