@@ -196,9 +196,28 @@ def test_the_older_notation_of_a_path_still_counts(path: str, claims: dict[str, 
 
 @pytest.mark.parametrize(
     "path",
-    ["role", "$.", "$.role[", "$.a b", "$.a]", "$[b]", '$."x"', "$['x", "$[?]", "$[?1]", "$[?@ == ]", "$[?(@.a]", "$[?search(@, 1)]",
-     "$[?search(@ 'x')]", "$[?match(@, 'x')]", "$[?search(@, '(')]", "@.role", ".a-b", '.roles[?(@ < "a")]'],
-)  # fmt: skip
+    [
+        "role",
+        "$.",
+        "$.role[",
+        "$.a b",
+        "$.a]",
+        "$[b]",
+        '$."x"',
+        "$['x",
+        "$[?]",
+        "$[?1]",
+        "$[?@ == ]",
+        "$[?(@.a]",
+        "$[?search(@, 1)]",
+        "$[?search(@ 'x')]",
+        "$[?match(@, 'x')]",
+        "$[?search(@, '(')]",
+        "@.role",
+        ".a-b",
+        '.roles[?(@ < "a")]',
+    ],
+)
 def test_what_is_no_path_stops_the_start(path: str) -> None:
     """A mistake in the path is told before the first request, with its code."""
     with pytest.raises(SettingsError) as caught:

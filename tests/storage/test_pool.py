@@ -23,6 +23,13 @@ def ask(text: str, *, sleep_s: float = 0) -> list[Query]:
     return [Query(b"select set_config('test.name', $1, true)", [text.encode()], "name"), Query(sql, [text.encode(), b"%f" % sleep_s], sql)]
 
 
+def make_table(database: Any, name: str) -> None:
+    """A table for everybody, whose numbers are compared when a transaction commits."""
+    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
+        owner.execute(f"create table public.{name} (n int unique deferrable initially deferred)")  # type: ignore[call-overload]  # a name of ours
+        owner.execute(f"grant all on public.{name} to public; grant usage on schema public to public")  # type: ignore[call-overload]  # as above
+
+
 async def hear(pool: Pool, text: str, *, sleep_s: float = 0, timeout_s: float | None = None) -> str:
     """What comes back."""
     outcome = await pool.run(ask(text, sleep_s=sleep_s), None if timeout_s is None else pool.clock.monotonic() + timeout_s)
@@ -148,9 +155,7 @@ async def test_a_batch_is_late_by_its_own_deadline_or_by_the_pools(database: Any
 
 async def test_a_batch_is_one_transaction(database: Any) -> None:
     """What fails undoes all that came before it, also when only the commit fails, and the next batch on that connection finds it clean."""
-    with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        owner.execute("create table public.counted (n int unique deferrable initially deferred)")
-        owner.execute("grant all on public.counted to public; grant usage on schema public to public")
+    make_table(database, "counted")
     pool = open_pool(database, size=1)
     insert = Query(b"insert into public.counted values ($1)", [b"1"], "insert")
     refused = await pool.run([Query(b"select set_config('test.name', 'x', true)"), insert, Query(b"select 1 / 0")])
@@ -168,9 +173,8 @@ async def test_a_batch_is_one_transaction(database: Any) -> None:
 
 async def test_a_database_that_only_reads_by_default_can_still_be_written(database: Any) -> None:
     """Each transaction says for itself whether it only reads, so the default of a login or database does not count."""
+    make_table(database, "noted")
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        owner.execute("create table public.noted (n int)")
-        owner.execute("grant all on public.noted to public; grant usage on schema public to public")
         owner.execute("do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$")
     pool = open_pool(database, size=1)
     assert (await pool.run([Query(b"insert into public.noted values (1)")])).error is None
